@@ -1,0 +1,106 @@
+/*
+ * The hand-off: what the relay and a stub domain say to each other over their channel.
+ *
+ *   stub domain                      relay
+ *       | ------------ HELLO ---------> |   who I am; I hold nothing yet
+ *       | <---------- HANDOFF --------- |   identity, base seed, epochs, sealed state
+ *       | ------------ READY ---------> |   seed taken, TPM up; the relay wipes its copy
+ *       | <----------- SERVE ---------- |   the backend directory is yours: begin
+ *       | --------- FRONTEND ---------> |   the guest's driver connected, or went away
+ *       | ---- STORE / STORED --------> |   sealed state, whenever it changed
+ *       | <----------- CLOSE ---------- |   the guest is gone: orderly shutdown, wipe
+ *       | ----------- CLOSED ---------> |
+ *
+ * FAILED may come from the stub domain at any time: a code and one line for the administrator.
+ */
+#ifndef COMMON_HANDOFF_H
+#define COMMON_HANDOFF_H
+
+#include <stdint.h>
+
+#include "common/msg.h"
+#include "common/uuid.h"
+
+#define HANDOFF_VERSION 1
+#define HANDOFF_SEED_SIZE 32
+#define HANDOFF_STATE_MAX (192 * 1024) /* sealed permanent and volatile state, bytes */
+#define HANDOFF_BODY_MAX (HANDOFF_STATE_MAX + 1024)
+
+enum handoff_type {
+	HANDOFF_HELLO = 1,
+	HANDOFF_HANDOFF,
+	HANDOFF_READY,
+	HANDOFF_SERVE,
+	HANDOFF_FRONTEND,
+	HANDOFF_STORE,
+	HANDOFF_STORED,
+	HANDOFF_STATUS,
+	HANDOFF_STATUS_REPLY,
+	HANDOFF_CLOSE,
+	HANDOFF_CLOSED,
+	HANDOFF_FAILED,
+};
+
+struct handoff_hello {
+	struct view program; /* SHA-256 of the program's file */
+	struct view engine;  /* such as "libtpms 0.9.2" */
+};
+
+struct handoff_handoff {
+	struct uuid uuid;   /* the vTPM's */
+	struct view tenant; /* the pool's name */
+	struct view seed;   /* base seed */
+	uint64_t generation;
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* 0 for a new vTPM */
+	uint64_t lease_epoch;
+	uint64_t guest_domid, devid;
+	uint64_t incarnation; /* of the guest domain: 1 for a cold start */
+	struct view state;    /* sealed; absent for a new vTPM */
+};
+
+struct handoff_ready {
+	uint64_t state_version; /* 0: fresh */
+};
+
+struct handoff_frontend {
+	uint64_t connected; /* 1 or 0 */
+};
+
+struct handoff_store {
+	uint64_t version; /* only grows */
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
+	struct view state; /* sealed */
+};
+
+struct handoff_stored {
+	uint64_t version;
+	uint64_t result; /* 0, or a positive enum vtpm_error: the old state is whole */
+};
+
+struct handoff_status_reply {
+	uint64_t commands;     /* answered since the start */
+	uint64_t malformed;    /* of those, answered with an error because they were no TPM commands */
+	uint64_t resident_kib; /* memory of the program */
+	uint64_t connected;    /* the guest's frontend, 1 or 0 */
+	uint64_t service_ns;   /* time spent from event in to event out, summed over all commands */
+};
+
+struct handoff_failed {
+	uint64_t code; /* a positive enum vtpm_error */
+	struct view reason;
+};
+
+/* Messages without fields: SERVE, STATUS, CLOSE, CLOSED. */
+struct handoff_empty {
+	uint8_t unused;
+};
+
+/** handoff_schema() - the table entry of a message type, or NULL. */
+const struct msg_schema *handoff_schema(uint64_t type);
+
+struct buf;
+
+/** handoff_write() - append one message to @out: 0, E_RANGE or E_ARG (see msg_write()). */
+int handoff_write(struct buf *out, enum handoff_type type, const void *fields);
+
+#endif
