@@ -1,0 +1,114 @@
+/* The table of messages between a host and the KMC. */
+#include "common/kmcmsg.h"
+
+#include "common/buf.h"
+#include "common/error.h"
+
+static const struct msg_field hello[] = {
+	MSG_FIELD_TEXT(3, struct kmc_hello, software, 1, 64),
+};
+
+static const struct msg_field welcome[] = {
+	MSG_FIELD_TEXT(3, struct kmc_welcome, kmc, 1, KMC_NAME_MAX),
+	MSG_FIELD_TEXT(4, struct kmc_welcome, host, 1, KMC_NAME_MAX),
+	MSG_FIELD_TEXT(5, struct kmc_welcome, pool, 1, KMC_NAME_MAX),
+	MSG_FIELD_UINT(6, struct kmc_welcome, time, UINT64_MAX),
+};
+
+static const struct msg_field protected[] = {
+	MSG_FIELD_BYTES(3, struct kmc_protected, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct kmc_protected, modulus, 256, KMC_RSA_MAX),
+	MSG_FIELD_UINT(5, struct kmc_protected, exponent, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct kmc_protected, expires, UINT64_MAX),
+};
+
+static const struct msg_field open[] = {
+	MSG_FIELD_BYTES(3, struct kmc_open, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct kmc_open, cipher, 256, KMC_RSA_MAX),
+};
+
+static const struct msg_field opened[] = {
+	MSG_FIELD_TEXT(3, struct kmc_opened, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_UINT(4, struct kmc_opened, generation, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct kmc_opened, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(6, struct kmc_opened, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct kmc_opened, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct kmc_opened, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(9, struct kmc_opened, state_version, UINT64_MAX),
+	MSG_FIELD_BYTES(10, struct kmc_opened, reply, 256, KMC_RSA_MAX + 64),
+	MSG_FIELD_BYTES_OPT(11, struct kmc_opened, state, 1, KMC_STATE_MAX),
+};
+
+static const struct msg_field release[] = {
+	MSG_FIELD_UUID(3, struct kmc_release, uuid),
+	MSG_FIELD_UINT(4, struct kmc_release, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field store[] = {
+	MSG_FIELD_UUID(3, struct kmc_store, uuid),
+	MSG_FIELD_UINT(4, struct kmc_store, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(5, struct kmc_store, version, UINT64_MAX),
+	MSG_FIELD_UINT(6, struct kmc_store, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct kmc_store, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct kmc_store, platform_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES(9, struct kmc_store, state, 1, KMC_STATE_MAX),
+};
+
+static const struct msg_field stored[] = {
+	MSG_FIELD_UINT(3, struct kmc_stored, version, UINT64_MAX),
+};
+
+static const struct msg_field refused[] = {
+	MSG_FIELD_UINT(3, struct kmc_refused, code, 255),
+	MSG_FIELD_TEXT(4, struct kmc_refused, reason, 1, 240),
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
+#define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
+
+static const struct msg_schema schemas[] = {
+	SCHEMA(KMC_HELLO, hello),
+	SCHEMA(KMC_WELCOME, welcome),
+	EMPTY(KMC_PROTECT, "protect"),
+	SCHEMA(KMC_PROTECTED, protected),
+	SCHEMA(KMC_OPEN, open),
+	SCHEMA(KMC_OPENED, opened),
+	SCHEMA(KMC_RELEASE, release),
+	EMPTY(KMC_RELEASED, "released"),
+	SCHEMA(KMC_STORE, store),
+	SCHEMA(KMC_STORED, stored),
+	SCHEMA(KMC_REFUSED, refused),
+};
+
+const struct msg_schema *kmc_schema(uint64_t type)
+{
+	return msg_schema_find(schemas, COUNT(schemas), type);
+}
+
+int kmc_write(struct buf *out, enum kmc_type type, uint64_t id, const void *fields)
+{
+	static const struct kmc_empty none;
+	const struct msg_schema *schema = kmc_schema(type);
+
+	return schema ? msg_write(out, schema, KMC_VERSION, id, fields ? fields : &none) : E_ARG;
+}
+
+const char *kmc_refusal_text(uint64_t code)
+{
+	static const char *const texts[] = {
+		[KMC_REFUSED_VERSION] = "protocol version",
+		[KMC_REFUSED_MALFORMED] = "malformed message",
+		[KMC_REFUSED_UNKNOWN_HOST] = "unknown host",
+		[KMC_REFUSED_KEY] = "protection key",
+		[KMC_REFUSED_ENVELOPE] = "envelope",
+		[KMC_REFUSED_POLICY] = "policy",
+		[KMC_REFUSED_HELD] = "in use",
+		[KMC_REFUSED_EPOCH] = "stale lease",
+		[KMC_REFUSED_ROLLBACK] = "roll-back",
+		[KMC_REFUSED_BUSY] = "busy",
+		[KMC_REFUSED_INTERNAL] = "KMC failure",
+	};
+
+	return code < COUNT(texts) && texts[code] ? texts[code] : "refused";
+}
