@@ -1,0 +1,69 @@
+/*
+ * TLS 1.3 with mutual certificates, non-blocking, over a stream descriptor. Only tls.c sees OpenSSL's SSL API.
+ *
+ * Nothing can be configured down: TLS 1.3 only, both sides show a certificate, no resumption, no early data, no
+ * renegotiation, peers chain to the one CA given and to nothing else.
+ */
+#ifndef COMMON_TLS_H
+#define COMMON_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tls_context;
+struct tls;
+
+enum tls_role { TLS_CLIENT, TLS_SERVER };
+
+#define TLS_WHY 256  /* bytes for an error's text */
+#define TLS_NAME 129 /* bytes for a peer's name with its NUL */
+
+/**
+ * tls_context_new() - certificates and rules of one side
+ * @ca, @cert, @key: PEM files: the trust anchor, this side's chain, and its private key
+ * @why: TLS_WHY bytes; on error one line saying which file and what is wrong with it
+ *
+ * Return: 0 (*ctx is the caller's), E_NOTFOUND, E_CRYPTO or E_NOMEM.
+ */
+int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const char *key, char why[TLS_WHY]);
+void tls_context_free(struct tls_context **ctx);
+
+/**
+ * tls_new() - a connection over the connected, non-blocking @fd, which stays the caller's
+ * @peer: for a client the DNS name or IP address that the server's certificate must carry; NULL for a server
+ *
+ * Return: the connection, owned by the caller, or NULL.
+ */
+struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer);
+
+/** tls_free() - send close_notify if possible and release *@t; it may be NULL. The descriptor stays open. */
+void tls_free(struct tls **t);
+
+/**
+ * tls_handshake() - go on with the handshake
+ *
+ * A TLS 1.3 client is done before the server has seen its certificate: that the server accepted it is only known
+ * once the first bytes arrive, and a refusal then shows as an error of tls_read().
+ *
+ * Return: 0 when done; E_AGAIN_IN, E_AGAIN_OUT; E_EOF, E_DENIED (a certificate was refused, by us or by the peer),
+ * E_CRYPTO (a protocol error), E_IO: tls_why() says more and the connection is dead.
+ */
+int tls_handshake(struct tls *t);
+
+/** tls_read() - up to @n bytes into @p, *@got at least 1. Return: 0 or the errors of tls_handshake(). */
+int tls_read(struct tls *t, void *p, size_t n, size_t *got);
+
+/** tls_write() - up to @n bytes from @p, *@put at least 1. Return: 0 or the errors of tls_handshake(). */
+int tls_write(struct tls *t, const void *p, size_t n, size_t *put);
+
+/** tls_why() - one line about the last error: "server certificate expired on ...", "unknown CA". Never NULL. */
+const char *tls_why(const struct tls *t);
+
+/** tls_peer_name() - the common name in the peer's verified certificate, into @name; 0 or E_FORMAT. */
+int tls_peer_name(const struct tls *t, char name[TLS_NAME]);
+
+/** tls_peer_fingerprint() - SHA-256 of the peer's certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
+int tls_peer_fingerprint(const struct tls *t, uint8_t hash[32]);
+
+#endif
