@@ -5,9 +5,13 @@ $(OUT)/libcommon.a: $(patsubst %.c,$(OUT)/obj/%.o,$(COMMON_SRCS))
 	@echo "  AR      $@"
 	@rm -f $@ && ar rcs $@ $^
 
-COMMON_LIBS := -lcbor -lcrypto
+COMMON_LIBS := -lcbor -linih -levent_core -lseccomp -lssl -lcrypto
 $(eval $(call unit,buf,,$(COMMON_LIBS)))
 $(eval $(call unit,secret,,$(COMMON_LIBS)))
 $(eval $(call unit,uuid,,$(COMMON_LIBS)))
 $(eval $(call unit,cbor,,$(COMMON_LIBS)))
 $(eval $(call unit,msg,,$(COMMON_LIBS)))
+$(eval $(call unit,loop,,$(COMMON_LIBS)))
+$(eval $(call unit,privsep,,$(COMMON_LIBS)))
+$(eval $(call unit,config,,$(COMMON_LIBS)))
+$(eval $(call unit,tls,,$(COMMON_LIBS)))

@@ -1,0 +1,330 @@
+/* TLS 1.3 with mutual certificates, on OpenSSL 3. */
+#include "common/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/error.h"
+
+#define CIPHERSUITES "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
+#define GROUPS "X25519:P-256:P-384"
+
+struct tls_context {
+	SSL_CTX *ssl;
+	enum tls_role role;
+};
+
+struct tls {
+	SSL *ssl;
+	enum tls_role role;
+	bool dead, done;
+	char why[TLS_WHY];
+};
+
+static const char *crypto_reason(void)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *text = e ? ERR_reason_error_string(e) : NULL;
+
+	return text ? text : "no reason given";
+}
+
+/* A private key that others can read is no longer private. */
+static int check_key_file(const char *path, char why[TLS_WHY])
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		snprintf(why, TLS_WHY, "can't read the private key %s: %s", path, strerror(errno));
+		return E_NOTFOUND;
+	}
+	if (st.st_mode & (S_IRWXO | S_IWGRP)) {
+		snprintf(why, TLS_WHY, "the private key %s is open to other users: run 'chmod 600 %s'", path, path);
+		return E_CRYPTO;
+	}
+	return 0;
+}
+
+static int load(SSL_CTX *ssl, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+{
+	int r = check_key_file(key, why);
+
+	if (r != 0)
+		return r;
+	if (SSL_CTX_load_verify_file(ssl, ca) != 1) {
+		snprintf(why, TLS_WHY, "can't use %s as the CA's certificate: %s", ca, crypto_reason());
+		return E_CRYPTO;
+	}
+	if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1) {
+		snprintf(why, TLS_WHY, "can't use the certificate %s: %s", cert, crypto_reason());
+		return E_CRYPTO;
+	}
+	if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1) {
+		snprintf(why, TLS_WHY, "can't use the private key %s with the certificate %s: %s", key, cert, crypto_reason());
+		return E_CRYPTO;
+	}
+	return 0;
+}
+
+static int restrict_to_13(SSL_CTX *ssl)
+{
+	SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+	       SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_max_early_data(ssl, 0) == 1 &&
+	       SSL_CTX_set_ciphersuites(ssl, CIPHERSUITES) == 1 && SSL_CTX_set1_groups_list(ssl, GROUPS) == 1;
+}
+
+int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+{
+	struct tls_context *c = calloc(1, sizeof(*c));
+	int r = E_NOMEM;
+
+	why[0] = '\0';
+	*ctx = NULL;
+	ERR_clear_error();
+	if (!c)
+		return r;
+	c->role = role;
+	c->ssl = SSL_CTX_new(role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
+	if (!c->ssl || !restrict_to_13(c->ssl)) {
+		snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", crypto_reason());
+		r = E_CRYPTO;
+		goto out;
+	}
+	r = load(c->ssl, ca, cert, key, why);
+	if (r != 0)
+		goto out;
+	*ctx = c;
+	c = NULL;
+out:
+	tls_context_free(&c);
+	return r;
+}
+
+void tls_context_free(struct tls_context **ctx)
+{
+	if (!*ctx)
+		return;
+	SSL_CTX_free((*ctx)->ssl);
+	free(*ctx);
+	*ctx = NULL;
+}
+
+/* The server's certificate must carry @peer as an IP address or as a DNS name. */
+static int expect_name(SSL *ssl, const char *peer)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	if (X509_VERIFY_PARAM_set1_ip_asc(param, peer) == 1)
+		return 1;
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	return SSL_set1_host(ssl, peer) == 1 && SSL_set_tlsext_host_name(ssl, peer) == 1;
+}
+
+struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->role = ctx->role;
+	t->ssl = SSL_new(ctx->ssl);
+	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || (ctx->role == TLS_CLIENT && (!peer || !expect_name(t->ssl, peer)))) {
+		tls_free(&t);
+		return NULL;
+	}
+	if (ctx->role == TLS_CLIENT)
+		SSL_set_connect_state(t->ssl);
+	else
+		SSL_set_accept_state(t->ssl);
+	return t;
+}
+
+void tls_free(struct tls **t)
+{
+	if (!*t)
+		return;
+	ERR_clear_error();
+	if ((*t)->ssl && (*t)->done && !(*t)->dead)
+		SSL_shutdown((*t)->ssl);
+	SSL_free((*t)->ssl);
+	free(*t);
+	*t = NULL;
+}
+
+/* Alerts in the words of an administrator; what is not here is told in OpenSSL's. */
+static const char *alert_text(int reason)
+{
+	switch (reason) {
+	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+		return "the peer does not know the CA of our certificate";
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+		return "the peer says that our certificate has expired";
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+		return "the peer says that our certificate is revoked";
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+		return "the peer refused our certificate";
+	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+		return "no client certificate was shown";
+	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+	case SSL_R_UNSUPPORTED_PROTOCOL:
+	case SSL_R_WRONG_SSL_VERSION:
+		return "the other side does not speak TLS 1.3";
+	default:
+		return NULL;
+	}
+}
+
+static const char *verify_text(long verdict)
+{
+	switch (verdict) {
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+		return "its certificate is from an unknown CA";
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return "its certificate has expired";
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return "its certificate is not valid yet (is this clock right?)";
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		return "its certificate is for another name";
+	default:
+		return X509_verify_cert_error_string(verdict);
+	}
+}
+
+static int fail(struct tls *t, int code, const char *text)
+{
+	t->dead = true;
+	snprintf(t->why, sizeof(t->why), "%s", text);
+	return code;
+}
+
+/* Turn the result of an SSL call that did not succeed into a code and a sentence. */
+static int outcome(struct tls *t, int result)
+{
+	int saved = errno, kind = SSL_get_error(t->ssl, result);
+	long verdict = SSL_get_verify_result(t->ssl);
+	unsigned long e;
+	const char *text;
+	char line[TLS_WHY];
+
+	switch (kind) {
+	case SSL_ERROR_WANT_READ:
+		return E_AGAIN_IN;
+	case SSL_ERROR_WANT_WRITE:
+		return E_AGAIN_OUT;
+	case SSL_ERROR_ZERO_RETURN:
+		return fail(t, E_EOF, "the peer closed the connection");
+	case SSL_ERROR_SYSCALL:
+		return saved ? fail(t, E_IO, strerror(saved)) : fail(t, E_EOF, "the peer broke off the connection");
+	default:
+		break;
+	}
+	e = ERR_peek_last_error();
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+		snprintf(line, sizeof(line), "the %s was refused: %s", t->role == TLS_CLIENT ? "server" : "client", verify_text(verdict));
+		return fail(t, E_DENIED, line);
+	}
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return fail(t, E_EOF, "the peer broke off the connection");
+	text = ERR_GET_LIB(e) == ERR_LIB_SSL ? alert_text(ERR_GET_REASON(e)) : NULL;
+	if (text)
+		return fail(t, E_DENIED, text);
+	snprintf(line, sizeof(line), "TLS protocol error: %s", crypto_reason());
+	return fail(t, E_CRYPTO, line);
+}
+
+int tls_handshake(struct tls *t)
+{
+	int result;
+
+	if (t->dead)
+		return E_STATE;
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_do_handshake(t->ssl);
+	t->done = result == 1;
+	return t->done ? 0 : outcome(t, result);
+}
+
+int tls_read(struct tls *t, void *p, size_t n, size_t *got)
+{
+	int result;
+
+	*got = 0;
+	if (t->dead)
+		return E_STATE;
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_read_ex(t->ssl, p, n, got);
+	return result == 1 ? 0 : outcome(t, result);
+}
+
+int tls_write(struct tls *t, const void *p, size_t n, size_t *put)
+{
+	int result;
+
+	*put = 0;
+	if (t->dead)
+		return E_STATE;
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_write_ex(t->ssl, p, n, put);
+	return result == 1 ? 0 : outcome(t, result);
+}
+
+const char *tls_why(const struct tls *t)
+{
+	return t->why[0] ? t->why : "no error";
+}
+
+int tls_peer_name(const struct tls *t, char name[TLS_NAME])
+{
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+	X509_NAME *subject = cert ? X509_get_subject_name(cert) : NULL;
+	const ASN1_STRING *text;
+	int at, n;
+
+	at = subject ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1) : -1;
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return E_FORMAT;
+	text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+	n = ASN1_STRING_length(text);
+	if (n < 1 || n >= TLS_NAME)
+		return E_FORMAT;
+	for (int i = 0; i < n; i++)
+		if (ASN1_STRING_get0_data(text)[i] <= ' ' || ASN1_STRING_get0_data(text)[i] > '~')
+			return E_FORMAT;
+	memcpy(name, ASN1_STRING_get0_data(text), (size_t)n);
+	name[n] = '\0';
+	return 0;
+}
+
+int tls_peer_fingerprint(const struct tls *t, uint8_t hash[32])
+{
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+	unsigned int n = 0;
+
+	if (!cert)
+		return E_NOTFOUND;
+	return X509_digest(cert, EVP_sha256(), hash, &n) == 1 && n == 32 ? 0 : E_CRYPTO;
+}

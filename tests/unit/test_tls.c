@@ -1,0 +1,274 @@
+/* Both sides show certificates from the one CA; every other meeting ends with its reason. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/privsep.h"
+#include "common/tls.h"
+#include "tests/unit/unit.h"
+
+static char dir[] = "/tmp/test-tls-XXXXXX";
+static char why[TLS_WHY];
+
+/* Two authorities, and for each what the tests need, made by openssl's own command. */
+static const char make_pki[] =
+	"set -e; cd %s; exec >log 2>&1\n"
+	"for ca in one two; do\n"
+	"  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ca-$ca -keyout $ca.key -out $ca.crt -days 9\n"
+	"  for n in server client; do\n"
+	"    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$n-$ca -keyout $n-$ca.key -out $n.csr\n"
+	"    printf 'subjectAltName=DNS:kmc.example,IP:127.0.0.1\\n' >ext\n"
+	"    openssl x509 -req -in $n.csr -CA $ca.crt -CAkey $ca.key -CAcreateserial -days 9 -extfile ext -out $n-$ca.crt\n"
+	"  done\n"
+	"done\n"
+	"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=late -keyout late.key -out late.csr\n"
+	"mkdir db; touch db/index; echo 01 >db/serial\n"
+	"printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=db/index\\nserial=db/serial\\nnew_certs_dir=db\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=x\\n[x]\\nsubjectAltName=IP:127.0.0.1\\n[p]\\ncommonName=supplied\\n' >ca.cnf\n"
+	"openssl ca -batch -config ca.cnf -cert one.crt -keyfile one.key -in late.csr -out late.crt -startdate 20200101000000Z -enddate 20200102000000Z\n"
+	"chmod 600 *.key\n";
+
+static struct tls_context *context(enum tls_role role, const char *ca, const char *name)
+{
+	char a[99], c[99], k[99];
+	struct tls_context *ctx;
+
+	snprintf(a, sizeof(a), "%s/%s.crt", dir, ca);
+	snprintf(c, sizeof(c), "%s/%s.crt", dir, name);
+	snprintf(k, sizeof(k), "%s/%s.key", dir, name);
+	if (tls_context_new(&ctx, role, a, c, k, why) != 0)
+		fail_msg("%s", why);
+	return ctx;
+}
+
+struct meeting {
+	struct tls_context *client_ctx, *server_ctx;
+	struct tls *client, *server;
+	int fd[2];
+};
+
+static void meet(struct meeting *m, const char *client_ca, const char *client, const char *server, const char *peer)
+{
+	assert_int_equal(privsep_pair(m->fd), 0);
+	m->client_ctx = context(TLS_CLIENT, client_ca, client);
+	m->server_ctx = context(TLS_SERVER, "one", server);
+	m->client = tls_new(m->client_ctx, m->fd[0], peer);
+	m->server = tls_new(m->server_ctx, m->fd[1], NULL);
+	assert_non_null(m->client);
+	assert_non_null(m->server);
+}
+
+static void part(struct meeting *m)
+{
+	tls_free(&m->client);
+	tls_free(&m->server);
+	tls_context_free(&m->client_ctx);
+	tls_context_free(&m->server_ctx);
+	close(m->fd[0]);
+	close(m->fd[1]);
+}
+
+static bool is_wait(int r)
+{
+	return r == E_AGAIN_IN || r == E_AGAIN_OUT;
+}
+
+/* Run both handshakes as far as they go. */
+static void shake(struct meeting *m, int *client, int *server)
+{
+	*client = *server = E_AGAIN_IN;
+	for (int i = 0; i < 20; i++) {
+		if (is_wait(*client))
+			*client = tls_handshake(m->client);
+		if (is_wait(*server))
+			*server = tls_handshake(m->server);
+	}
+}
+
+static void good_certificates_meet(void **state)
+{
+	char name[TLS_NAME], text[16];
+	struct meeting m;
+	uint8_t hash[32];
+	size_t n;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-one", "server-one", "127.0.0.1");
+	shake(&m, &c, &s);
+	assert_int_equal(c, 0);
+	assert_int_equal(s, 0);
+	assert_int_equal(tls_peer_name(m.server, name), 0);
+	assert_string_equal(name, "client-one");
+	assert_int_equal(tls_peer_fingerprint(m.server, hash), 0);
+	assert_int_equal(tls_write(m.client, "hello", 5, &n), 0);
+	assert_int_equal(tls_read(m.server, text, sizeof(text), &n), 0);
+	assert_int_equal(n, 5);
+	assert_memory_equal(text, "hello", 5);
+	assert_int_equal(tls_read(m.server, text, sizeof(text), &n), E_AGAIN_IN);
+	tls_free(&m.client);
+	assert_int_equal(tls_read(m.server, text, sizeof(text), &n), E_EOF);
+	part(&m);
+}
+
+static void a_name_may_stand_for_the_address(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-one", "server-one", "kmc.example");
+	shake(&m, &c, &s);
+	assert_int_equal(c, 0);
+	part(&m);
+}
+
+static void another_name_is_refused(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-one", "server-one", "127.0.0.2");
+	shake(&m, &c, &s);
+	assert_int_equal(c, E_DENIED);
+	assert_string_equal(tls_why(m.client), "the server was refused: its certificate is for another name");
+	part(&m);
+}
+
+static void a_server_of_an_unknown_ca_is_refused(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet(&m, "two", "client-one", "server-one", "127.0.0.1");
+	shake(&m, &c, &s);
+	assert_int_equal(c, E_DENIED);
+	assert_string_equal(tls_why(m.client), "the server was refused: its certificate is from an unknown CA");
+	assert_int_equal(s, E_DENIED);
+	assert_string_equal(tls_why(m.server), "the peer does not know the CA of our certificate");
+	part(&m);
+}
+
+static void a_client_of_an_unknown_ca_is_refused_and_told(void **state)
+{
+	struct meeting m;
+	char text[8];
+	size_t n;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-two", "server-one", "127.0.0.1");
+	shake(&m, &c, &s);
+	assert_int_equal(s, E_DENIED);
+	assert_string_equal(tls_why(m.server), "the client was refused: its certificate is from an unknown CA");
+	assert_int_equal(c, 0);
+	assert_int_equal(tls_read(m.client, text, sizeof(text), &n), E_DENIED);
+	assert_string_equal(tls_why(m.client), "the peer does not know the CA of our certificate");
+	part(&m);
+}
+
+static void an_expired_client_is_refused_and_told(void **state)
+{
+	struct meeting m;
+	char text[8];
+	size_t n;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "late", "server-one", "127.0.0.1");
+	shake(&m, &c, &s);
+	assert_int_equal(s, E_DENIED);
+	assert_string_equal(tls_why(m.server), "the client was refused: its certificate has expired");
+	assert_int_equal(tls_read(m.client, text, sizeof(text), &n), E_DENIED);
+	assert_string_equal(tls_why(m.client), "the peer says that our certificate has expired");
+	part(&m);
+}
+
+static void an_expired_server_is_refused(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-one", "late", "127.0.0.1");
+	shake(&m, &c, &s);
+	assert_int_equal(c, E_DENIED);
+	assert_string_equal(tls_why(m.client), "the server was refused: its certificate has expired");
+	part(&m);
+}
+
+static void rubbish_is_a_protocol_error(void **state)
+{
+	struct meeting m;
+
+	(void)state;
+	meet(&m, "one", "client-one", "server-one", "127.0.0.1");
+	assert_int_equal(write(m.fd[0], "GET / HTTP/1.1\r\n\r\n", 18), 18);
+	assert_int_equal(tls_handshake(m.server), E_CRYPTO);
+	assert_int_equal(tls_handshake(m.server), E_STATE);
+	part(&m);
+}
+
+static void a_key_that_others_may_read_is_refused(void **state)
+{
+	struct tls_context *ctx;
+	char a[99], c[99], k[99];
+
+	(void)state;
+	snprintf(a, sizeof(a), "%s/one.crt", dir);
+	snprintf(c, sizeof(c), "%s/client-one.crt", dir);
+	snprintf(k, sizeof(k), "%s/client-one.key", dir);
+	chmod(k, 0644);
+	assert_int_equal(tls_context_new(&ctx, TLS_CLIENT, a, c, k, why), E_CRYPTO);
+	assert_non_null(strstr(why, "chmod 600"));
+	chmod(k, 0600);
+	assert_int_equal(tls_context_new(&ctx, TLS_CLIENT, k, c, k, why), E_CRYPTO);
+	assert_non_null(strstr(why, "CA"));
+	assert_int_equal(tls_context_new(&ctx, TLS_CLIENT, a, a, k, why), E_CRYPTO);
+	assert_non_null(strstr(why, "client-one.key"));
+	unlink(k);
+	assert_int_equal(tls_context_new(&ctx, TLS_CLIENT, a, c, k, why), E_NOTFOUND);
+	assert_null(ctx);
+}
+
+static int setup(void **state)
+{
+	char script[sizeof(make_pki) + sizeof(dir)];
+
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(script, sizeof(script), make_pki, dir);
+	return system(script);
+}
+
+static int teardown(void **state)
+{
+	char command[99];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_certificates_meet),
+		cmocka_unit_test(a_name_may_stand_for_the_address),
+		cmocka_unit_test(another_name_is_refused),
+		cmocka_unit_test(a_server_of_an_unknown_ca_is_refused),
+		cmocka_unit_test(a_client_of_an_unknown_ca_is_refused_and_told),
+		cmocka_unit_test(an_expired_client_is_refused_and_told),
+		cmocka_unit_test(an_expired_server_is_refused),
+		cmocka_unit_test(rubbish_is_a_protocol_error),
+		cmocka_unit_test(a_key_that_others_may_read_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
