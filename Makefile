@@ -69,6 +69,7 @@ $(OUT)/fuzz/fuzz_$(1): $(OUT)/obj/tests/fuzz/fuzz_$(1).o $$(patsubst %.c,$(OUT)/
 endef
 
 include common/common.mk
+include xenstore-schema/schema.mk
 -include kmc/kmc.mk
 -include vtpm-stubdom/stubdom.mk
 -include dom0-relay/relay.mk

@@ -1,0 +1,82 @@
+/* Paths from nodes.def. */
+#include "xenstore-schema/nodes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DOMID_MAX 0x7fef
+#define DEVID_MAX 0xffff
+
+static const struct {
+	const char *name, *path, *writer, *reader, *permissions, *meaning;
+} nodes[] = {
+#define NODE(n, p, w, r, perm, m) {#n, p, w, r, perm, m},
+#include "xenstore-schema/nodes.def"
+#undef NODE
+};
+_Static_assert(sizeof(nodes) / sizeof(nodes[0]) == XS_NODES, "one row for each node");
+
+static unsigned int id_of(const char *word, struct xs_ids ids)
+{
+	if (word[1] == 'g')
+		return ids.guest;
+	return word[1] == 's' ? ids.stub : ids.dev;
+}
+
+char *xs_path(char out[XS_PATH_MAX], enum xs_node node, struct xs_ids ids)
+{
+	const char *p = nodes[node].path;
+	size_t n = 0;
+
+	while (*p && n + 12 < XS_PATH_MAX) {
+		if (*p == '{') {
+			n += (size_t)snprintf(out + n, XS_PATH_MAX - n, "%u", id_of(p, ids));
+			p = strchr(p, '}') + 1;
+		} else {
+			out[n++] = *p++;
+		}
+	}
+	out[n] = '\0';
+	return out;
+}
+
+/* A decimal number up to @max without sign or leading zero, ended by '/' or the end. */
+static bool get_number(const char **p, unsigned int max, unsigned int *v)
+{
+	const char *s = *p;
+	unsigned int n = 0;
+
+	if (*s < '0' || *s > '9' || (s[0] == '0' && s[1] >= '0' && s[1] <= '9'))
+		return false;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		n = n * 10 + (unsigned int)(*s - '0');
+		if (n > max)
+			return false;
+	}
+	if (*s && *s != '/')
+		return false;
+	*p = s;
+	*v = n;
+	return true;
+}
+
+bool xs_match_control(const char *path, struct xs_ids *ids)
+{
+	size_t n = strlen(nodes[XS_CONTROL_ROOT].path);
+	struct xs_ids found = {0};
+
+	if (strncmp(path, nodes[XS_CONTROL_ROOT].path, n) != 0 || path[n] != '/')
+		return false;
+	path += n + 1;
+	if (!get_number(&path, DOMID_MAX, &found.guest) || *path++ != '/' || !get_number(&path, DEVID_MAX, &found.dev))
+		return false;
+	*ids = found;
+	return true;
+}
+
+void xs_node_row(enum xs_node node, char *out, unsigned int cap)
+{
+	snprintf(out, cap, "| %s | `%s` | %s | %s | %s | %s |", nodes[node].name, nodes[node].path, nodes[node].writer, nodes[node].reader,
+		 nodes[node].permissions, nodes[node].meaning);
+}
