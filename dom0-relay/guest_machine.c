@@ -1,0 +1,214 @@
+/* The guest state machine: no I/O, no clock. */
+#include "dom0-relay/guest_machine.h"
+
+/*
+ * libxl waits 10 s for 2 and 10 s for 6 (LIBXL_INIT_TIMEOUT, LIBXL_DESTROY_TIMEOUT): what is not there well before
+ * that is a failure that we explain, instead of one that libxl does not.
+ */
+enum { OPEN_MS = 9000, CLOSE_MS = 5000, CLEAN_MS = 3500 };
+
+unsigned int guest_start(struct guest_machine *g)
+{
+	*g = (struct guest_machine){.state = GUEST_PREPARING};
+	return GACT_IDENTIFY;
+}
+
+static bool is_clean(const struct guest_machine *g)
+{
+	return !g->stub_exists && !g->lease_held && !g->open_pending;
+}
+
+/* Nothing of ours is left, or nobody can wait any longer: libxl may go on. */
+static unsigned int finish(struct guest_machine *g)
+{
+	g->state = GUEST_GONE;
+	return GACT_ANSWER;
+}
+
+/* Let go of stub domain and lease; FAILED rests there until libxl closes, CLEANING goes on to GONE. */
+static unsigned int clean(struct guest_machine *g, enum guest_state state)
+{
+	unsigned int actions = 0;
+
+	g->state = state;
+	g->has_seed = g->has_stub = false;
+	if (g->stub_exists)
+		actions |= GACT_DESTROY;
+	if (g->lease_held)
+		actions |= GACT_RELEASE;
+	if (state == GUEST_CLEANING && is_clean(g))
+		actions |= finish(g);
+	return actions;
+}
+
+static unsigned int preparing(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_IDENTIFIED:
+		if (g->stub_exists || g->open_pending || g->lease_held)
+			return 0;
+		g->stub_exists = g->open_pending = true;
+		return GACT_BUILD | GACT_OPEN;
+	case GEV_STUB:
+		g->has_stub = true;
+		break;
+	case GEV_SEED:
+		g->has_seed = true;
+		break;
+	case GEV_BUILD_FAILED:
+	case GEV_OPEN_FAILED:
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+	case GEV_DEADLINE:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+	if (!g->has_stub || !g->has_seed)
+		return 0;
+	g->state = GUEST_HANDOFF;
+	return GACT_HANDOFF;
+}
+
+static unsigned int handing_off(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_READY:
+		g->state = GUEST_SERVING;
+		return GACT_SERVE;
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+	case GEV_DEADLINE:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int serving(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		g->state = GUEST_CLOSING;
+		return GACT_CLOSE_STUB;
+	default:
+		return 0;
+	}
+}
+
+static unsigned int closing(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_CLOSED:
+	case GEV_BROKEN:
+	case GEV_STUB_DESTROYED:
+	case GEV_DEADLINE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int cleaning(struct guest_machine *g, enum guest_event event)
+{
+	if (event == GEV_DEADLINE)
+		return finish(g);
+	if (event == GEV_SEED) /* an answer that came too late: the lease has to go back */
+		return GACT_RELEASE;
+	return is_clean(g) ? finish(g) : 0;
+}
+
+static unsigned int failed(struct guest_machine *g, enum guest_event event)
+{
+	if (event == GEV_SEED)
+		return GACT_RELEASE;
+	if (event != GEV_CLOSE)
+		return 0;
+	g->state = GUEST_CLEANING;
+	return is_clean(g) ? finish(g) : 0;
+}
+
+/* What an event says about the world, whatever the state. */
+static void learn(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_BUILD_FAILED:
+	case GEV_STUB_DESTROYED:
+		g->stub_exists = g->has_stub = false;
+		break;
+	case GEV_SEED:
+		g->open_pending = false;
+		g->lease_held = true;
+		break;
+	case GEV_OPEN_FAILED:
+		g->open_pending = false;
+		break;
+	case GEV_RELEASED:
+		g->lease_held = false;
+		break;
+	default:
+		break;
+	}
+}
+
+/* An answer that nobody asked for. */
+static bool is_unasked(const struct guest_machine *g, enum guest_event event)
+{
+	return (event == GEV_SEED && !g->open_pending) || (event == GEV_STUB && !g->stub_exists);
+}
+
+unsigned int guest_step(struct guest_machine *g, enum guest_event event)
+{
+	if (g->state == GUEST_GONE || is_unasked(g, event))
+		return 0;
+	learn(g, event);
+	switch (g->state) {
+	case GUEST_PREPARING:
+		return preparing(g, event);
+	case GUEST_HANDOFF:
+		return handing_off(g, event);
+	case GUEST_SERVING:
+		return serving(g, event);
+	case GUEST_CLOSING:
+		return closing(g, event);
+	case GUEST_CLEANING:
+		return cleaning(g, event);
+	case GUEST_FAILED:
+		return failed(g, event);
+	default:
+		return 0;
+	}
+}
+
+unsigned int guest_deadline_ms(enum guest_state state)
+{
+	switch (state) {
+	case GUEST_PREPARING:
+	case GUEST_HANDOFF:
+		return OPEN_MS;
+	case GUEST_CLOSING:
+		return CLOSE_MS;
+	case GUEST_CLEANING:
+		return CLEAN_MS;
+	default:
+		return 0;
+	}
+}
+
+const char *guest_state_text(enum guest_state state)
+{
+	static const char *const texts[] = {
+		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off", [GUEST_SERVING] = "serving", [GUEST_CLOSING] = "closing",
+		[GUEST_CLEANING] = "cleaning",	 [GUEST_FAILED] = "failed",    [GUEST_GONE] = "gone",
+	};
+	_Static_assert(sizeof(texts) / sizeof(texts[0]) == GUEST_STATES, "a text for each state");
+
+	return texts[state];
+}

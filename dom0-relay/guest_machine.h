@@ -1,0 +1,77 @@
+/*
+ * What happens to one vTPM device on this host, as a pure function of state and event.
+ *
+ *   PREPARING --seed and stub domain--> HANDOFF --ready--> SERVING --close--> CLOSING --closed--> CLEANING --> GONE
+ *       |                                  |                  |                                      ^
+ *       +------------- failure ------------+------------------+--> FAILED --close--------------------+
+ *
+ * "Close" is libxl taking the device away: state 5 in the control directory, or the directory gone. A device whose
+ * vTPM can't be had rests in FAILED until then: libxl's own deadline ends the guest's creation. Nobody hears 6 before
+ * the stub domain is gone and the lease given back, or a deadline has passed.
+ */
+#ifndef DOM0_RELAY_GUEST_MACHINE_H
+#define DOM0_RELAY_GUEST_MACHINE_H
+
+#include <stdbool.h>
+
+enum guest_state {
+	GUEST_PREPARING, /* identity, then stub domain and seed side by side; deadline: libxl's patience */
+	GUEST_HANDOFF,	 /* the stub domain has the seed and derives; same deadline */
+	GUEST_SERVING,	 /* the guest runs; no deadline */
+	GUEST_CLOSING,	 /* the stub domain brings its TPM to rest; deadline: libxl's patience */
+	GUEST_CLEANING,	 /* stub domain and lease go; same deadline */
+	GUEST_FAILED,	 /* no vTPM; libxl has not taken the device away yet; no deadline */
+	GUEST_GONE,	 /* forget it */
+	GUEST_STATES
+};
+
+enum guest_event {
+	GEV_IDENTIFIED,	    /* the hypervisor told who the guest is */
+	GEV_STUB,	    /* the stub domain said HELLO */
+	GEV_BUILD_FAILED,   /* there is no stub domain */
+	GEV_SEED,	    /* the KMC opened: we hold seed and lease */
+	GEV_OPEN_FAILED,    /* the KMC refused or could not be asked: we hold no lease */
+	GEV_READY,	    /* the stub domain has taken the seed */
+	GEV_BROKEN,	    /* anything else that makes serving impossible, the stub domain's death included */
+	GEV_CLOSE,	    /* libxl takes the device away */
+	GEV_CLOSED,	    /* the stub domain's TPM is at rest */
+	GEV_STUB_DESTROYED, /* and its domain gone */
+	GEV_RELEASED,	    /* the lease is given back */
+	GEV_DEADLINE,
+	GUEST_EVENTS
+};
+
+/* What the caller must do, in the order of the bits. */
+enum guest_action {
+	GACT_IDENTIFY = 1 << 0,	  /* ask the hypervisor */
+	GACT_BUILD = 1 << 1,	  /* have a stub domain made */
+	GACT_OPEN = 1 << 2,	  /* open at the KMC */
+	GACT_HANDOFF = 1 << 3,	  /* send the seed to the stub domain */
+	GACT_SERVE = 1 << 4,	  /* re-home the device, tell the stub domain, write state 2 */
+	GACT_CLOSE_STUB = 1 << 5, /* ask the stub domain for an orderly end */
+	GACT_DESTROY = 1 << 6,	  /* destroy the stub domain */
+	GACT_RELEASE = 1 << 7,	  /* give the lease back */
+	GACT_ANSWER = 1 << 8,	  /* write state 6 if the control directory is still there */
+};
+
+/* Zero-initialised, then guest_start(). */
+struct guest_machine {
+	enum guest_state state;
+	bool has_seed, has_stub;
+	bool stub_exists;   /* a domain is there or on its way */
+	bool open_pending;  /* the KMC was asked and has not answered */
+	bool lease_held;    /* the KMC counts us as holder, as far as we know */
+};
+
+/** guest_start() - a new device. Return: actions. */
+unsigned int guest_start(struct guest_machine *g);
+
+/** guest_step() - take one event; an event that means nothing in this state changes nothing. Return: actions. */
+unsigned int guest_step(struct guest_machine *g, enum guest_event event);
+
+/** guest_deadline_ms() - how long a device may stay in @state, or 0 for as long as it likes. */
+unsigned int guest_deadline_ms(enum guest_state state);
+
+const char *guest_state_text(enum guest_state state);
+
+#endif

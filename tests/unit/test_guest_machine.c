@@ -1,0 +1,181 @@
+/* The guest state machine, walked through every state that any sequence of events can reach. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "dom0-relay/guest_machine.h"
+#include "tests/unit/unit.h"
+
+static unsigned int run(struct guest_machine *g, const enum guest_event *events, size_t n)
+{
+	unsigned int all = guest_start(g);
+
+	for (size_t i = 0; i < n; i++)
+		all |= guest_step(g, events[i]);
+	return all;
+}
+#define RUN(g, ...) run(g, (const enum guest_event[]){__VA_ARGS__}, sizeof((enum guest_event[]){__VA_ARGS__}) / sizeof(enum guest_event))
+
+static void a_guest_lives_from_request_to_gone(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	assert_int_equal(guest_start(&g), GACT_IDENTIFY);
+	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), GACT_BUILD | GACT_OPEN);
+	assert_int_equal(guest_step(&g, GEV_STUB), 0);
+	assert_int_equal(guest_step(&g, GEV_SEED), GACT_HANDOFF);
+	assert_int_equal(guest_step(&g, GEV_READY), GACT_SERVE);
+	assert_int_equal(g.state, GUEST_SERVING);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_CLOSE_STUB);
+	assert_int_equal(guest_step(&g, GEV_CLOSED), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), 0);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), GACT_ANSWER);
+	assert_int_equal(g.state, GUEST_GONE);
+}
+
+static void a_refused_guest_waits_for_libxl(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, GEV_IDENTIFIED, GEV_STUB);
+	assert_int_equal(guest_step(&g, GEV_OPEN_FAILED), GACT_DESTROY);
+	assert_int_equal(g.state, GUEST_FAILED);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_ANSWER);
+}
+
+static void a_lease_that_comes_too_late_goes_back(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, GEV_IDENTIFIED, GEV_DEADLINE);
+	assert_int_equal(g.state, GUEST_FAILED);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), 0);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_SEED), GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+}
+
+static void a_dead_stub_domain_does_not_close_the_device(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED, GEV_READY);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(g.state, GUEST_FAILED);
+}
+
+static void an_unidentified_guest_gets_nothing(void **state)
+{
+	struct guest_machine g;
+	unsigned int all = RUN(&g, GEV_BROKEN, GEV_STUB, GEV_SEED, GEV_READY);
+
+	(void)state;
+	assert_false(all & (GACT_BUILD | GACT_OPEN | GACT_HANDOFF | GACT_SERVE));
+}
+
+/* The machine as a number, for the walk below. */
+static unsigned int pack(const struct guest_machine *g)
+{
+	return (unsigned int)g->state | (unsigned int)g->has_seed << 3 | (unsigned int)g->has_stub << 4 | (unsigned int)g->stub_exists << 5 |
+	       (unsigned int)g->open_pending << 6 | (unsigned int)g->lease_held << 7;
+}
+
+struct walk {
+	bool seen[256];
+	struct guest_machine queue[256];
+	unsigned int n;
+};
+
+static void reach(struct walk *w, const struct guest_machine *g)
+{
+	if (w->seen[pack(g)])
+		return;
+	w->seen[pack(g)] = true;
+	w->queue[w->n++] = *g;
+}
+
+static void check_step(const struct guest_machine *before, const struct guest_machine *after, enum guest_event e, unsigned int actions)
+{
+	bool was_over = before->state == GUEST_GONE;
+
+	assert_true(!was_over || (actions == 0 && after->state == GUEST_GONE));
+	assert_true(!(actions & GACT_HANDOFF) || (before->state == GUEST_PREPARING && (after->has_seed && after->has_stub)));
+	assert_true(!(actions & GACT_SERVE) || (before->state == GUEST_HANDOFF && e == GEV_READY));
+	assert_true(!(actions & GACT_BUILD) || (!before->stub_exists && after->stub_exists));
+	assert_true(!(actions & GACT_OPEN) || (!before->open_pending && !before->lease_held));
+	/* 6 is only said at the end, and, but for the deadline, when nothing of ours is left */
+	assert_true(!(actions & GACT_ANSWER) || after->state == GUEST_GONE);
+	assert_true(!(actions & GACT_ANSWER) || e == GEV_DEADLINE || (!after->stub_exists && !after->lease_held && !after->open_pending));
+	/* a machine that ends without deadline has nothing left to give back */
+	assert_true(after->state != GUEST_GONE || was_over || (actions & GACT_ANSWER));
+	/* whoever leaves the serving side lets go of the stub domain at once */
+	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || (actions & GACT_DESTROY));
+	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->lease_held) || (actions & GACT_RELEASE));
+}
+
+static void no_sequence_of_events_breaks_a_rule(void **state)
+{
+	static struct walk w;
+	struct guest_machine g;
+
+	(void)state;
+	guest_start(&g);
+	reach(&w, &g);
+	for (unsigned int i = 0; i < w.n; i++)
+		for (int e = 0; e < GUEST_EVENTS; e++) {
+			unsigned int actions;
+
+			g = w.queue[i];
+			actions = guest_step(&g, (enum guest_event)e);
+			check_step(&w.queue[i], &g, (enum guest_event)e, actions);
+			reach(&w, &g);
+		}
+	assert_true(w.n > 20);
+}
+
+static void every_state_ends_when_libxl_closes(void **state)
+{
+	static struct walk w;
+	struct guest_machine g;
+
+	(void)state;
+	guest_start(&g);
+	reach(&w, &g);
+	for (unsigned int i = 0; i < w.n; i++)
+		for (int e = 0; e < GUEST_EVENTS; e++) {
+			g = w.queue[i];
+			guest_step(&g, (enum guest_event)e);
+			reach(&w, &g);
+		}
+	for (unsigned int i = 0; i < w.n; i++) {
+		g = w.queue[i];
+		guest_step(&g, GEV_CLOSE);
+		for (int n = 0; n < 2 && g.state != GUEST_GONE; n++) {
+			assert_true(guest_deadline_ms(g.state) > 0);
+			guest_step(&g, GEV_DEADLINE);
+		}
+		assert_int_equal(g.state, GUEST_GONE);
+	}
+	/* libxl's 10 s hold for the whole way down */
+	assert_true(guest_deadline_ms(GUEST_CLOSING) + guest_deadline_ms(GUEST_CLEANING) < 10000);
+	assert_true(guest_deadline_ms(GUEST_PREPARING) < 10000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_lives_from_request_to_gone),
+		cmocka_unit_test(a_refused_guest_waits_for_libxl),
+		cmocka_unit_test(a_lease_that_comes_too_late_goes_back),
+		cmocka_unit_test(a_dead_stub_domain_does_not_close_the_device),
+		cmocka_unit_test(an_unidentified_guest_gets_nothing),
+		cmocka_unit_test(no_sequence_of_events_breaks_a_rule),
+		cmocka_unit_test(every_state_ends_when_libxl_closes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
