@@ -15,7 +15,7 @@ unsigned int guest_start(struct guest_machine *g)
 
 static bool is_clean(const struct guest_machine *g)
 {
-	return !g->stub_exists && !g->lease_held && !g->open_pending;
+	return !g->stub_exists && !g->lease_held;
 }
 
 /* Nothing of ours is left, or nobody can wait any longer: libxl may go on. */
@@ -32,6 +32,9 @@ static unsigned int clean(struct guest_machine *g, enum guest_state state)
 
 	g->state = state;
 	g->has_seed = g->has_stub = false;
+	if (g->open_pending)
+		actions |= GACT_ABANDON;
+	g->open_pending = false;
 	if (g->stub_exists)
 		actions |= GACT_DESTROY;
 	if (g->lease_held)
@@ -120,15 +123,11 @@ static unsigned int cleaning(struct guest_machine *g, enum guest_event event)
 {
 	if (event == GEV_DEADLINE)
 		return finish(g);
-	if (event == GEV_SEED) /* an answer that came too late: the lease has to go back */
-		return GACT_RELEASE;
 	return is_clean(g) ? finish(g) : 0;
 }
 
 static unsigned int failed(struct guest_machine *g, enum guest_event event)
 {
-	if (event == GEV_SEED)
-		return GACT_RELEASE;
 	if (event != GEV_CLOSE)
 		return 0;
 	g->state = GUEST_CLEANING;
@@ -158,7 +157,7 @@ static void learn(struct guest_machine *g, enum guest_event event)
 	}
 }
 
-/* An answer that nobody asked for. */
+/* An answer that nobody waits for (any more). */
 static bool is_unasked(const struct guest_machine *g, enum guest_event event)
 {
 	return (event == GEV_SEED && !g->open_pending) || (event == GEV_STUB && !g->stub_exists);

@@ -49,9 +49,10 @@ enum guest_action {
 	GACT_HANDOFF = 1 << 3,	  /* send the seed to the stub domain */
 	GACT_SERVE = 1 << 4,	  /* re-home the device, tell the stub domain, write state 2 */
 	GACT_CLOSE_STUB = 1 << 5, /* ask the stub domain for an orderly end */
-	GACT_DESTROY = 1 << 6,	  /* destroy the stub domain */
-	GACT_RELEASE = 1 << 7,	  /* give the lease back */
-	GACT_ANSWER = 1 << 8,	  /* write state 6 if the control directory is still there */
+	GACT_ABANDON = 1 << 6,	  /* forget the open: should it still succeed, its lease goes back */
+	GACT_DESTROY = 1 << 7,	  /* destroy the stub domain */
+	GACT_RELEASE = 1 << 8,	  /* give the lease back */
+	GACT_ANSWER = 1 << 9,	  /* write state 6 if the control directory is still there */
 };
 
 /* Zero-initialised, then guest_start(). */

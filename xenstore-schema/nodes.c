@@ -15,23 +15,23 @@ static const struct {
 #include "xenstore-schema/nodes.def"
 #undef NODE
 };
-_Static_assert(sizeof(nodes) / sizeof(nodes[0]) == XS_NODES, "one row for each node");
+_Static_assert(sizeof(nodes) / sizeof(nodes[0]) == NODE_COUNT, "one row for each node");
 
-static unsigned int id_of(const char *word, struct xs_ids ids)
+static unsigned int id_of(const char *word, struct node_ids ids)
 {
 	if (word[1] == 'g')
 		return ids.guest;
 	return word[1] == 's' ? ids.stub : ids.dev;
 }
 
-char *xs_path(char out[XS_PATH_MAX], enum xs_node node, struct xs_ids ids)
+char *node_path(char out[NODE_PATH_MAX], enum node node, struct node_ids ids)
 {
 	const char *p = nodes[node].path;
 	size_t n = 0;
 
-	while (*p && n + 12 < XS_PATH_MAX) {
+	while (*p && n + 12 < NODE_PATH_MAX) {
 		if (*p == '{') {
-			n += (size_t)snprintf(out + n, XS_PATH_MAX - n, "%u", id_of(p, ids));
+			n += (size_t)snprintf(out + n, NODE_PATH_MAX - n, "%u", id_of(p, ids));
 			p = strchr(p, '}') + 1;
 		} else {
 			out[n++] = *p++;
@@ -61,12 +61,12 @@ static bool get_number(const char **p, unsigned int max, unsigned int *v)
 	return true;
 }
 
-bool xs_match_control(const char *path, struct xs_ids *ids)
+bool node_match_control(const char *path, struct node_ids *ids)
 {
-	size_t n = strlen(nodes[XS_CONTROL_ROOT].path);
-	struct xs_ids found = {0};
+	size_t n = strlen(nodes[NODE_CONTROL_ROOT].path);
+	struct node_ids found = {0};
 
-	if (strncmp(path, nodes[XS_CONTROL_ROOT].path, n) != 0 || path[n] != '/')
+	if (strncmp(path, nodes[NODE_CONTROL_ROOT].path, n) != 0 || path[n] != '/')
 		return false;
 	path += n + 1;
 	if (!get_number(&path, DOMID_MAX, &found.guest) || *path++ != '/' || !get_number(&path, DEVID_MAX, &found.dev))
@@ -75,7 +75,7 @@ bool xs_match_control(const char *path, struct xs_ids *ids)
 	return true;
 }
 
-void xs_node_row(enum xs_node node, char *out, unsigned int cap)
+void node_row(enum node node, char *out, unsigned int cap)
 {
 	snprintf(out, cap, "| %s | `%s` | %s | %s | %s | %s |", nodes[node].name, nodes[node].path, nodes[node].writer, nodes[node].reader,
 		 nodes[node].permissions, nodes[node].meaning);

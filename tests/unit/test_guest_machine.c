@@ -45,17 +45,17 @@ static void a_refused_guest_waits_for_libxl(void **state)
 	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_ANSWER);
 }
 
-static void a_lease_that_comes_too_late_goes_back(void **state)
+static void an_open_that_takes_too_long_is_abandoned(void **state)
 {
 	struct guest_machine g;
 
 	(void)state;
-	RUN(&g, GEV_IDENTIFIED, GEV_DEADLINE);
+	RUN(&g, GEV_IDENTIFIED);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY);
 	assert_int_equal(g.state, GUEST_FAILED);
+	assert_int_equal(guest_step(&g, GEV_SEED), 0);
 	assert_int_equal(guest_step(&g, GEV_CLOSE), 0);
-	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
-	assert_int_equal(guest_step(&g, GEV_SEED), GACT_RELEASE);
-	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), GACT_ANSWER);
 }
 
 static void a_dead_stub_domain_does_not_close_the_device(void **state)
@@ -112,6 +112,8 @@ static void check_step(const struct guest_machine *before, const struct guest_ma
 	assert_true(!(actions & GACT_ANSWER) || e == GEV_DEADLINE || (!after->stub_exists && !after->lease_held && !after->open_pending));
 	/* a machine that ends without deadline has nothing left to give back */
 	assert_true(after->state != GUEST_GONE || was_over || (actions & GACT_ANSWER));
+	/* nobody rests or ends with an open under way */
+	assert_true(!after->open_pending || after->state == GUEST_PREPARING);
 	/* whoever leaves the serving side lets go of the stub domain at once */
 	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || (actions & GACT_DESTROY));
 	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->lease_held) || (actions & GACT_RELEASE));
@@ -170,7 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_lives_from_request_to_gone),
 		cmocka_unit_test(a_refused_guest_waits_for_libxl),
-		cmocka_unit_test(a_lease_that_comes_too_late_goes_back),
+		cmocka_unit_test(an_open_that_takes_too_long_is_abandoned),
 		cmocka_unit_test(a_dead_stub_domain_does_not_close_the_device),
 		cmocka_unit_test(an_unidentified_guest_gets_nothing),
 		cmocka_unit_test(no_sequence_of_events_breaks_a_rule),

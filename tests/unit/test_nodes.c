@@ -8,37 +8,37 @@
 
 static void paths_name_their_domains(void **state)
 {
-	struct xs_ids ids = {.guest = 7, .stub = 12, .dev = 3};
-	char path[XS_PATH_MAX];
+	struct node_ids ids = {.guest = 7, .stub = 12, .dev = 3};
+	char path[NODE_PATH_MAX];
 
 	(void)state;
-	assert_string_equal(xs_path(path, XS_CONTROL_STATE, ids), "/local/domain/0/backend/vtpm/7/3/state");
-	assert_string_equal(xs_path(path, XS_BACKEND, ids), "/local/domain/12/backend/vtpm/7/3");
-	assert_string_equal(xs_path(path, XS_LIBXL_UUID, ids), "/libxl/7/device/vtpm/3/uuid");
+	assert_string_equal(node_path(path, NODE_CONTROL_STATE, ids), "/local/domain/0/backend/vtpm/7/3/state");
+	assert_string_equal(node_path(path, NODE_BACKEND, ids), "/local/domain/12/backend/vtpm/7/3");
+	assert_string_equal(node_path(path, NODE_LIBXL_UUID, ids), "/libxl/7/device/vtpm/3/uuid");
 }
 
 static void the_longest_path_fits(void **state)
 {
-	struct xs_ids ids = {.guest = 32751, .stub = 32751, .dev = 65535};
-	char path[XS_PATH_MAX];
+	struct node_ids ids = {.guest = 32751, .stub = 32751, .dev = 65535};
+	char path[NODE_PATH_MAX];
 
 	(void)state;
-	for (int n = 0; n < XS_NODES; n++) {
-		xs_path(path, (enum xs_node)n, ids);
-		assert_true(strlen(path) < XS_PATH_MAX - 12);
+	for (int n = 0; n < NODE_COUNT; n++) {
+		node_path(path, (enum node)n, ids);
+		assert_true(strlen(path) < NODE_PATH_MAX - 12);
 		assert_null(strchr(path, '{'));
 	}
 }
 
 static void control_paths_are_recognised(void **state)
 {
-	struct xs_ids ids;
+	struct node_ids ids;
 
 	(void)state;
-	assert_true(xs_match_control("/local/domain/0/backend/vtpm/7/0", &ids));
+	assert_true(node_match_control("/local/domain/0/backend/vtpm/7/0", &ids));
 	assert_int_equal(ids.guest, 7);
 	assert_int_equal(ids.dev, 0);
-	assert_true(xs_match_control("/local/domain/0/backend/vtpm/32751/65535/state", &ids));
+	assert_true(node_match_control("/local/domain/0/backend/vtpm/32751/65535/state", &ids));
 	assert_int_equal(ids.guest, 32751);
 	assert_int_equal(ids.dev, 65535);
 }
@@ -52,11 +52,11 @@ static void other_paths_are_not(void **state)
 		"/local/domain/0/backend/vtpm/7/65536", "/local/domain/0/backend/vtpm/99999999999999999999/0",
 		"/local/domain/0/backend/vtpmx/7/0", "/local/domain/1/backend/vtpm/7/0", "local/domain/0/backend/vtpm/7/0",
 	};
-	struct xs_ids ids;
+	struct node_ids ids;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (xs_match_control(paths[i], &ids))
+		if (node_match_control(paths[i], &ids))
 			fail_msg("'%s' was taken", paths[i]);
 }
 
@@ -72,8 +72,8 @@ static void schema_md_prints_the_list(void **state)
 	n = fread(text, 1, sizeof(text) - 1, f);
 	fclose(f);
 	text[n] = '\0';
-	for (int i = 0; i < XS_NODES; i++) {
-		xs_node_row((enum xs_node)i, row, sizeof(row));
+	for (int i = 0; i < NODE_COUNT; i++) {
+		node_row((enum node)i, row, sizeof(row));
 		if (!strstr(text, row))
 			fail_msg("SCHEMA.md lacks: %s", row);
 	}
@@ -81,7 +81,7 @@ static void schema_md_prints_the_list(void **state)
 		rows++;
 		at++;
 	}
-	assert_int_equal(rows, XS_NODES + 1); /* and the heading */
+	assert_int_equal(rows, NODE_COUNT + 1); /* and the heading */
 }
 
 int main(void)

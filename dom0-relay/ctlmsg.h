@@ -1,0 +1,46 @@
+/*
+ * What vtpmctl and vtpm-relayd say over the control socket: one request, entries, an end.
+ *
+ *   vtpmctl: LIST        vtpm-relayd: STATUS, ENTRY ..., END
+ */
+#ifndef DOM0_RELAY_CTLMSG_H
+#define DOM0_RELAY_CTLMSG_H
+
+#include <stdint.h>
+
+#include "common/msg.h"
+#include "common/uuid.h"
+
+#define CTL_VERSION 1
+#define CTL_BODY_MAX 1024
+#define CTL_REASON_MAX 400
+
+enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END };
+
+struct ctl_status {
+	struct view kmc; /* "connected", or why not */
+	uint64_t kmc_up;
+};
+
+struct ctl_entry {
+	uint64_t guest, dev; /* domain and device of the guest */
+	struct uuid uuid;    /* the vTPM's */
+	uint64_t stub;	     /* domain of the stub domain, 0 for none */
+	struct view state;
+	uint64_t since;	     /* of that state, seconds since 1970 */
+	struct view reason;  /* why it failed; absent if it did not */
+	uint64_t connected;  /* the guest's driver is, 1 or 0 */
+};
+
+struct ctl_empty {
+	uint8_t unused;
+};
+
+const struct msg_schema *ctl_schema(uint64_t type);
+
+struct buf;
+
+/** ctl_write() - append one message to @out: 0, E_RANGE or E_ARG. */
+int ctl_write(struct buf *out, enum ctl_type type, const void *fields);
+
+#endif

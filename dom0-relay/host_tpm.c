@@ -1,0 +1,158 @@
+/* Public-key operations in the host TPM, through tpm2-tss' Esys. */
+#include "dom0-relay/host_tpm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tctildr.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+
+struct host_tpm {
+	TSS2_TCTI_CONTEXT *tcti;
+	ESYS_CONTEXT *esys;
+};
+
+static int complain(char why[HOST_TPM_WHY], const char *what, TSS2_RC rc)
+{
+	snprintf(why, HOST_TPM_WHY, "host TPM: %s: %s", what, Tss2_RC_Decode(rc));
+	return E_TPM;
+}
+
+int host_tpm_open(struct host_tpm **tpm, const char *tcti, char why[HOST_TPM_WHY])
+{
+	struct host_tpm *t = calloc(1, sizeof(*t));
+	TPMS_CAPABILITY_DATA *data = NULL;
+	TSS2_RC rc;
+	int r = 0;
+
+	*tpm = NULL;
+	if (!t)
+		return E_NOMEM;
+	rc = Tss2_TctiLdr_Initialize(tcti, &t->tcti);
+	if (rc != TSS2_RC_SUCCESS)
+		r = complain(why, tcti, rc);
+	if (r == 0 && (rc = Esys_Initialize(&t->esys, t->tcti, NULL)) != TSS2_RC_SUCCESS)
+		r = complain(why, "can't start a session with it", rc);
+	if (r == 0 && (rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
+					       TPM2_PT_FAMILY_INDICATOR, 1, NULL, &data)) != TSS2_RC_SUCCESS)
+		r = complain(why, "it does not answer TPM2_GetCapability", rc);
+	Esys_Free(data);
+	if (r != 0)
+		host_tpm_close(&t);
+	*tpm = t;
+	return r;
+}
+
+void host_tpm_close(struct host_tpm **tpm)
+{
+	if (!*tpm)
+		return;
+	Esys_Finalize(&(*tpm)->esys);
+	Tss2_TctiLdr_Finalize(&(*tpm)->tcti);
+	free(*tpm);
+	*tpm = NULL;
+}
+
+static int load(struct host_tpm *tpm, const struct host_tpm_key *key, ESYS_TR *handle, char why[HOST_TPM_WHY])
+{
+	TPM2B_PUBLIC public = {
+		.publicArea = {
+			.type = TPM2_ALG_RSA,
+			.nameAlg = TPM2_ALG_SHA256,
+			.objectAttributes = TPMA_OBJECT_DECRYPT | TPMA_OBJECT_USERWITHAUTH,
+			.parameters.rsaDetail = {
+				.symmetric.algorithm = TPM2_ALG_NULL,
+				.scheme.scheme = TPM2_ALG_NULL,
+				.keyBits = (UINT16)(key->modulus.n * 8),
+				.exponent = key->exponent == 65537 ? 0 : key->exponent,
+			},
+		},
+	};
+	TSS2_RC rc;
+
+	if (key->modulus.n > sizeof(public.publicArea.unique.rsa.buffer))
+		return E_RANGE;
+	public.publicArea.unique.rsa.size = (UINT16)key->modulus.n;
+	memcpy(public.publicArea.unique.rsa.buffer, key->modulus.p, key->modulus.n);
+	rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &public, ESYS_TR_RH_NULL, handle);
+	return rc == TSS2_RC_SUCCESS ? 0 : complain(why, "can't load the KMC's public key", rc);
+}
+
+/* One TPM2_RSA_Encrypt; *out is to be wiped and freed by Esys_Free(). */
+static int encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *in, const TPMT_RSA_DECRYPT *scheme,
+		   const TPM2B_DATA *label, TPM2B_PUBLIC_KEY_RSA **out, char why[HOST_TPM_WHY])
+{
+	TPM2B_PUBLIC_KEY_RSA message = {.size = (UINT16)in->size};
+	ESYS_TR handle = ESYS_TR_NONE;
+	TSS2_RC rc;
+	int r;
+
+	if (in->size > sizeof(message.buffer))
+		return E_RANGE;
+	r = load(tpm, key, &handle, why);
+	if (r != 0)
+		return r;
+	memcpy(message.buffer, in->data, in->size);
+	rc = Esys_RSA_Encrypt(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &message, scheme, label, out);
+	wipe(&message, sizeof(message));
+	Esys_FlushContext(tpm->esys, handle);
+	if (rc != TSS2_RC_SUCCESS)
+		return complain(why, "TPM2_RSA_Encrypt", rc);
+	return 0;
+}
+
+static void wipe_free(TPM2B_PUBLIC_KEY_RSA *p)
+{
+	if (p)
+		wipe(p, sizeof(*p));
+	Esys_Free(p);
+}
+
+int host_tpm_encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *plain, const char *label, uint8_t *out,
+		     char why[HOST_TPM_WHY])
+{
+	const TPMT_RSA_DECRYPT oaep = {.scheme = TPM2_ALG_OAEP, .details.oaep.hashAlg = TPM2_ALG_SHA256};
+	TPM2B_DATA l = {.size = (UINT16)(strlen(label) + 1)};
+	TPM2B_PUBLIC_KEY_RSA *cipher = NULL;
+	int r;
+
+	if (l.size > sizeof(l.buffer))
+		return E_RANGE;
+	memcpy(l.buffer, label, l.size);
+	r = encrypt(tpm, key, plain, &oaep, &l, &cipher, why);
+	if (r == 0 && cipher->size != key->modulus.n) {
+		snprintf(why, HOST_TPM_WHY, "host TPM: TPM2_RSA_Encrypt gave %u bytes for a modulus of %zu", cipher->size, key->modulus.n);
+		r = E_TPM;
+	}
+	if (r == 0)
+		memcpy(out, cipher->buffer, cipher->size);
+	wipe_free(cipher);
+	return r;
+}
+
+int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *inner, struct secret **block,
+		     char why[HOST_TPM_WHY])
+{
+	const TPMT_RSA_DECRYPT none = {.scheme = TPM2_ALG_NULL};
+	const TPM2B_DATA no_label = {0};
+	TPM2B_PUBLIC_KEY_RSA *m = NULL;
+	int r;
+
+	*block = NULL;
+	if (inner->size != key->modulus.n)
+		return E_RANGE;
+	r = encrypt(tpm, key, inner, &none, &no_label, &m, why);
+	if (r == 0 && m->size != key->modulus.n)
+		r = E_RANGE;
+	if (r == 0) {
+		*block = secret_dup(m->buffer, m->size);
+		r = *block ? 0 : E_NOMEM;
+	}
+	wipe_free(m);
+	return r;
+}

@@ -1,0 +1,235 @@
+/*
+ * The host-tpm process: the host's side of the envelope (DESIGN: steps 2 and 6 of a seed's way).
+ *
+ * Theory of operation: WRAP makes a response key and a nonce, encrypts them with the UUID in the TPM and keeps them
+ * under the ticket; BELIEVE opens the KMC's reply with them and gives the seed to the relay. A ticket serves once.
+ * A TPM that is missing or went away is tried again at the next WRAP; until then every WRAP fails with the reason.
+ */
+#include "dom0-relay/host_tpm_process.h"
+
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/envelope.h"
+#include "common/error.h"
+#include "common/kmcmsg.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "common/process.h"
+#include "common/secret.h"
+#include "dom0-relay/host_tpm.h"
+#include "dom0-relay/relayconf.h"
+#include "dom0-relay/relaymsg.h"
+
+#define TICKETS_MAX 256
+
+/* An open between WRAP and BELIEVE. */
+struct ticket {
+	uint64_t id; /* 0: free */
+	struct uuid uuid;
+	uint8_t nonce[ENVELOPE_NONCE_SIZE];
+	uint8_t key_id[KMC_KEY_ID_SIZE];
+	uint8_t modulus[KMC_RSA_MAX], cipher[KMC_RSA_MAX];
+	size_t size; /* of modulus and cipher, bytes */
+	uint32_t exponent;
+	struct secret *key;
+};
+
+struct host_tpm_process {
+	const struct relayconf *conf;
+	struct host_tpm *tpm;
+	struct link *relay;
+	struct ticket tickets[TICKETS_MAX];
+	char why[HOST_TPM_WHY];
+};
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(openat), "a TPM that was away is opened again; TCTI modules"},
+	{SCMP_SYS(ioctl), "isatty() in stdio; TPM character device"},
+	{SCMP_SYS(pread64), "the dynamic loader, for a TCTI module"},
+	{SCMP_SYS(socket), "a TPM behind a socket"},
+	{SCMP_SYS(connect), "the same"},
+	{SCMP_SYS(setsockopt), "the same"},
+	{SCMP_SYS(select), "waiting for the TPM"},
+	{SCMP_SYS(pselect6), "the same"},
+};
+
+static struct ticket *find(struct host_tpm_process *p, uint64_t id)
+{
+	for (size_t i = 0; i < TICKETS_MAX; i++)
+		if (p->tickets[i].id == id)
+			return &p->tickets[i];
+	return NULL;
+}
+
+static void drop(struct ticket *t)
+{
+	if (!t)
+		return;
+	secret_free(&t->key);
+	wipe(t, sizeof(*t));
+}
+
+static void fail(struct host_tpm_process *p, uint64_t id, const char *reason)
+{
+	const struct relay_failed f = {.reason = view_text(reason)};
+
+	link_send(p->relay, TPM_FAILED, id, &f);
+}
+
+static int open_tpm(struct host_tpm_process *p)
+{
+	return p->tpm ? 0 : host_tpm_open(&p->tpm, p->conf->tpm, p->why);
+}
+
+static struct host_tpm_key key_of(const struct ticket *t)
+{
+	return (struct host_tpm_key){.modulus = view_of(t->modulus, t->size), .exponent = t->exponent};
+}
+
+static int wrap_ticket(struct host_tpm_process *p, struct ticket *t)
+{
+	const struct host_tpm_key key = key_of(t);
+	struct secret *plain = NULL;
+	int r = E_NOMEM;
+
+	t->key = secret_random(ENVELOPE_KEY_SIZE);
+	if (!t->key || getrandom(t->nonce, sizeof(t->nonce), 0) != sizeof(t->nonce))
+		goto out;
+	plain = envelope_plain_pack(&t->uuid, t->key, t->nonce);
+	if (!plain)
+		goto out;
+	r = host_tpm_encrypt(p->tpm, &key, plain, ENVELOPE_LABEL, t->cipher, p->why);
+out:
+	secret_free(&plain);
+	return r;
+}
+
+static void on_wrap(struct host_tpm_process *p, uint64_t id, const struct tpm_wrap *w)
+{
+	struct ticket *t = find(p, 0);
+	struct tpm_wrapped done;
+	int r;
+
+	if (id == 0 || find(p, id))
+		fatal("the relay process used ticket %llu twice", (unsigned long long)id);
+	if (!t) {
+		fail(p, id, "too many requests are under way");
+		return;
+	}
+	snprintf(p->why, sizeof(p->why), "host TPM: out of memory");
+	if (open_tpm(p) != 0) {
+		fail(p, id, p->why);
+		return;
+	}
+	*t = (struct ticket){.id = id, .uuid = w->uuid, .size = w->modulus.n, .exponent = (uint32_t)w->exponent};
+	memcpy(t->key_id, w->key_id.p, sizeof(t->key_id));
+	memcpy(t->modulus, w->modulus.p, w->modulus.n);
+	r = wrap_ticket(p, t);
+	if (r != 0) {
+		drop(t);
+		host_tpm_close(&p->tpm); /* opened anew next time: it may have been reset or replaced */
+		log_warn("%s", p->why);
+		fail(p, id, p->why);
+		return;
+	}
+	done.cipher = view_of(t->cipher, t->size);
+	link_send(p->relay, TPM_WRAPPED, id, &done);
+}
+
+/* Both layers off, padding and hash right: only then is there a seed. */
+static int believe(struct host_tpm_process *p, const struct ticket *t, const struct tpm_believe *b, struct secret **seed)
+{
+	const struct host_tpm_key key = key_of(t);
+	struct envelope_facts facts = {
+		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->size), .tenant = b->tenant,
+		.uuid = t->uuid, .generation = b->generation, .lease_epoch = b->lease_epoch, .owner_epoch = b->owner_epoch,
+		.endorsement_epoch = b->endorsement_epoch, .platform_epoch = b->platform_epoch, .state_version = b->state_version,
+	};
+	struct secret *inner = NULL, *block = NULL;
+	uint8_t hash[ENVELOPE_HASH_SIZE];
+	int r;
+
+	memcpy(facts.nonce, t->nonce, sizeof(facts.nonce));
+	if ((r = envelope_exchange(&facts, hash)) == 0 && (r = envelope_open(t->key, hash, b->reply, &inner)) == 0 &&
+	    (r = host_tpm_recover(p->tpm, &key, inner, &block, p->why)) == 0)
+		r = envelope_block_check(block, hash, seed);
+	secret_free(&inner);
+	secret_free(&block);
+	return r;
+}
+
+static void on_believe(struct host_tpm_process *p, uint64_t id, const struct tpm_believe *b)
+{
+	struct ticket *t = find(p, id);
+	struct secret *seed = NULL;
+	char text[HOST_TPM_WHY];
+	int r;
+
+	if (id == 0 || !t)
+		fatal("the relay process asked for ticket %llu, which there is not", (unsigned long long)id);
+	snprintf(p->why, sizeof(p->why), "host TPM: gone");
+	r = p->tpm ? believe(p, t, b, &seed) : E_TPM;
+	drop(t);
+	if (r == 0) {
+		const struct tpm_seed s = {.seed = view_of(seed->data, seed->size)};
+
+		link_send(p->relay, TPM_SEED, id, &s);
+	} else if (r == E_TPM) {
+		fail(p, id, p->why);
+	} else {
+		snprintf(text, sizeof(text), "the KMC's reply is not to be believed: %s", error_text(r));
+		fail(p, id, text);
+	}
+	secret_free(&seed);
+}
+
+static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct host_tpm_process *p = arg;
+
+	switch (type) {
+	case TPM_WRAP:
+		on_wrap(p, id, fields);
+		break;
+	case TPM_BELIEVE:
+		on_believe(p, id, fields);
+		break;
+	case TPM_FORGET:
+		if (id)
+			drop(find(p, id));
+		break;
+	default:
+		fatal("the relay process sent an answer where a request belongs");
+	}
+}
+
+static void on_end(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+void host_tpm_main(const struct relayconf *conf, int fd)
+{
+	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	static struct host_tpm_process p;
+	struct loop *loop = loop_new();
+
+	log_open("vtpm-relayd[host-tpm]", LOG_LV_INFO);
+	p.conf = conf;
+	if (open_tpm(&p) != 0)
+		log_error("%s; no guest gets its vTPM until it answers", p.why);
+	p.relay = loop ? link_new(loop, fd, "relay", &tpm_protocol, on_message, &p) : NULL;
+	if (!p.relay)
+		fatal("can't start: out of memory");
+	link_on_end(p.relay, on_end, NULL);
+	process_confine(&box);
+	if (loop_run(loop) != 0)
+		fatal("the event loop failed");
+	exit(0);
+}

@@ -1,0 +1,27 @@
+/* What the hypervisor says of a domain. Only hypervisor.c sees libxenctrl. */
+#ifndef DOM0_RELAY_HYPERVISOR_H
+#define DOM0_RELAY_HYPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/uuid.h"
+
+struct hypervisor;
+
+struct domain_facts {
+	bool exists; /* false: no such domain, or only a dying rest of it */
+	struct uuid handle;
+	uint32_t incarnation; /* 1 for a created domain, +1 for each restore or migration */
+	bool is_shutdown;
+	unsigned int shutdown_reason; /* SHUTDOWN_* of xen/sched.h: 0 poweroff, 1 reboot, 2 suspend, 3 crash */
+};
+
+/** hypervisor_open() - a handle on the running Xen, or NULL with errno set. */
+struct hypervisor *hypervisor_open(void);
+void hypervisor_close(struct hypervisor **h);
+
+/** hypervisor_inspect() - facts of @domid: 0 or E_XEN; a domain that is not there is no error. */
+int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts *facts);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * The relay's one connection to the KMC: TCP, TLS 1.3, frames, and a new try when it breaks.
+ *
+ *   AWAY --connect--> CONNECTING --TLS--> GREETING --WELCOME--> UP
+ *     ^                   |                  |                  |
+ *     +----- back-off ----+------------------+------------------+
+ */
+#ifndef DOM0_RELAY_KMCLINK_H
+#define DOM0_RELAY_KMCLINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+
+struct kmclink;
+struct loop;
+struct relayconf;
+
+/* What the owner is told. Views are valid during the call only. */
+struct kmclink_ops {
+	void (*up)(void *arg, const struct kmc_welcome *welcome);
+	void (*down)(void *arg, const char *why);
+	void (*answer)(void *arg, enum kmc_type type, uint64_t id, const void *fields);
+};
+
+#define KMCLINK_WHY 320 /* bytes of kmclink_why() */
+
+/**
+ * kmclink_new() - begin to connect
+ * @conf: must outlive the link; its TLS files are read now
+ * @why: on error, one line
+ *
+ * Return: 0 (*k is the caller's) or an error of tls_context_new().
+ */
+int kmclink_new(struct kmclink **k, struct loop *loop, const struct relayconf *conf, const struct kmclink_ops *ops, void *arg,
+		char why[KMCLINK_WHY]);
+void kmclink_free(struct kmclink **k);
+
+bool kmclink_is_up(const struct kmclink *k);
+
+/** kmclink_why() - why the link is down, in one line; "" while it is up. */
+const char *kmclink_why(const struct kmclink *k);
+
+/** kmclink_send() - queue one request: 0, E_STATE (not up) or E_RANGE (too much is queued). */
+int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields);
+
+/** kmclink_hurry() - somebody waits: try at once instead of after the back-off. */
+void kmclink_hurry(struct kmclink *k);
+
+#endif

@@ -1,0 +1,344 @@
+/* Opening vTPMs at the KMC. */
+#include "dom0-relay/opening.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/privsep.h"
+#include "dom0-relay/kmclink.h"
+#include "dom0-relay/relaymsg.h"
+
+#define OPENINGS_MAX 256
+#define KEY_MARGIN_S 30 /* a protection key that expires sooner is replaced before use */
+#define KEY_TRIES 2	/* a key can expire on the way once, not for ever */
+
+enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_ASKING, STEP_BELIEVING };
+
+struct opening {
+	enum step step;
+	uint64_t ticket;    /* of the guest */
+	uint64_t tpm_ticket; /* of this try at the host-tpm process */
+	struct uuid uuid;
+	bool abandoned, may_hold; /* may_hold: the KMC was asked once, so it may count us as holder */
+	unsigned int key_tries;
+	char tenant[KMC_NAME_MAX + 1];
+	struct kmc_opened facts; /* without its views */
+	struct buf state;
+};
+
+/* The KMC's public key for this host. */
+struct protection {
+	bool valid, asked;
+	uint8_t key_id[KMC_KEY_ID_SIZE], modulus[KMC_RSA_MAX];
+	size_t size;
+	uint64_t exponent, expires;
+};
+
+struct openings {
+	struct kmclink *kmc;
+	struct link *tpm;
+	const struct opening_ops *ops;
+	void *arg;
+	uint64_t last_tpm_ticket;
+	struct protection key;
+	struct opening table[OPENINGS_MAX];
+};
+
+struct openings *openings_new(struct kmclink *kmc, struct link *tpm, const struct opening_ops *ops, void *arg)
+{
+	struct openings *o = calloc(1, sizeof(*o));
+
+	if (o) {
+		o->kmc = kmc;
+		o->tpm = tpm;
+		o->ops = ops;
+		o->arg = arg;
+	}
+	return o;
+}
+
+static void end(struct opening *p)
+{
+	buf_free(&p->state);
+	memset(p, 0, sizeof(*p));
+}
+
+void openings_free(struct openings **o)
+{
+	if (!*o)
+		return;
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		end(&(*o)->table[i]);
+	free(*o);
+	*o = NULL;
+}
+
+static struct opening *find(struct openings *o, uint64_t ticket)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		if (o->table[i].step != STEP_FREE && o->table[i].ticket == ticket)
+			return &o->table[i];
+	return NULL;
+}
+
+static struct opening *find_tpm(struct openings *o, uint64_t tpm_ticket)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		if (o->table[i].step != STEP_FREE && o->table[i].tpm_ticket == tpm_ticket)
+			return &o->table[i];
+	return NULL;
+}
+
+static void refuse(struct openings *o, struct opening *p, const char *why)
+{
+	uint64_t ticket = p->ticket;
+	bool abandoned = p->abandoned;
+
+	end(p);
+	if (!abandoned)
+		o->ops->refused(o->arg, ticket, why);
+}
+
+static bool key_is_usable(const struct protection *k)
+{
+	return k->valid && k->expires > (uint64_t)time(NULL) + KEY_MARGIN_S;
+}
+
+static void ask_key(struct openings *o)
+{
+	if (!o->key.asked && kmclink_send(o->kmc, KMC_PROTECT, KMC_ID(KMC_ID_PROTECT, 0), NULL) == 0)
+		o->key.asked = true;
+}
+
+/* Take a waiting opening one step on, if it can be. */
+static void advance(struct openings *o, struct opening *p)
+{
+	struct tpm_wrap wrap = {.uuid = p->uuid, .key_id = view_of(o->key.key_id, sizeof(o->key.key_id)),
+				.modulus = view_of(o->key.modulus, o->key.size), .exponent = o->key.exponent};
+
+	if (p->step != STEP_WAITING)
+		return;
+	if (!kmclink_is_up(o->kmc)) {
+		kmclink_hurry(o->kmc);
+		return;
+	}
+	if (!key_is_usable(&o->key)) {
+		ask_key(o);
+		return;
+	}
+	p->step = STEP_WRAPPING;
+	p->tpm_ticket = ++o->last_tpm_ticket;
+	link_send(o->tpm, TPM_WRAP, p->tpm_ticket, &wrap);
+}
+
+int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++) {
+		struct opening *p = &o->table[i];
+
+		if (p->step != STEP_FREE)
+			continue;
+		*p = (struct opening){.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid};
+		advance(o, p);
+		return 0;
+	}
+	return E_NOMEM;
+}
+
+void openings_abandon(struct openings *o, uint64_t ticket)
+{
+	struct opening *p = find(o, ticket);
+
+	if (!p)
+		return;
+	if (p->may_hold)
+		p->abandoned = true;
+	else
+		end(p); /* an answer of the host-tpm process finds nobody: it is forgotten there */
+}
+
+void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY])
+{
+	const struct opening *p = NULL;
+
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		if (o->table[i].step != STEP_FREE && o->table[i].ticket == ticket)
+			p = &o->table[i];
+	if (!p)
+		snprintf(why, OPENING_WHY, "not being opened");
+	else if (p->step == STEP_WRAPPING || p->step == STEP_BELIEVING)
+		snprintf(why, OPENING_WHY, "the host TPM has not answered");
+	else if (!kmclink_is_up(o->kmc))
+		snprintf(why, OPENING_WHY, "%s", kmclink_why(o->kmc));
+	else
+		snprintf(why, OPENING_WHY, "the KMC has not answered");
+}
+
+void openings_up(struct openings *o)
+{
+	o->key.asked = false;
+	if (!key_is_usable(&o->key))
+		ask_key(o);
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		advance(o, &o->table[i]);
+}
+
+void openings_down(struct openings *o)
+{
+	o->key.asked = false;
+	for (size_t i = 0; i < OPENINGS_MAX; i++) {
+		struct opening *p = &o->table[i];
+
+		if (p->step != STEP_ASKING)
+			continue;
+		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+		p->step = STEP_WAITING;
+	}
+}
+
+static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_wrapped *w)
+{
+	const struct kmc_open open = {.key_id = view_of(o->key.key_id, sizeof(o->key.key_id)), .cipher = w->cipher};
+
+	if (kmclink_send(o->kmc, KMC_OPEN, KMC_ID(KMC_ID_OPEN, p->ticket), &open) != 0) {
+		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+		p->step = STEP_WAITING;
+		return;
+	}
+	p->step = STEP_ASKING;
+	p->may_hold = true;
+}
+
+static void on_seed(struct openings *o, struct opening *p, const struct tpm_seed *s)
+{
+	const struct kmc_opened *f = &p->facts;
+	const struct opening_result result = {
+		.uuid = p->uuid, .seed = s->seed, .tenant = view_text(p->tenant), .state = view_of(buf_left(&p->state) ? buf_ptr(&p->state) : NULL, buf_left(&p->state)),
+		.generation = f->generation, .lease_epoch = f->lease_epoch, .owner_epoch = f->owner_epoch,
+		.endorsement_epoch = f->endorsement_epoch, .platform_epoch = f->platform_epoch, .state_version = f->state_version,
+	};
+
+	if (p->abandoned)
+		o->ops->orphaned(o->arg, &p->uuid, f->lease_epoch);
+	else
+		o->ops->opened(o->arg, p->ticket, &result);
+	end(p);
+}
+
+void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void *fields)
+{
+	const struct relay_failed *failed = fields;
+	struct opening *p = find_tpm(o, ticket);
+	char why[OPENING_WHY];
+
+	if (!p) { /* abandoned meanwhile */
+		if (type == TPM_WRAPPED)
+			link_send(o->tpm, TPM_FORGET, ticket, NULL);
+		return;
+	}
+	if (type == TPM_WRAPPED && p->step == STEP_WRAPPING) {
+		on_wrapped(o, p, fields);
+	} else if (type == TPM_SEED && p->step == STEP_BELIEVING) {
+		on_seed(o, p, fields);
+	} else if (type == TPM_FAILED) {
+		if (p->step == STEP_BELIEVING) /* the KMC did open: the lease has to go back */
+			o->ops->orphaned(o->arg, &p->uuid, p->facts.lease_epoch);
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+		refuse(o, p, why);
+	} else {
+		fatal("the host-tpm process sent message %u out of turn", (unsigned int)type);
+	}
+}
+
+static void on_protected(struct openings *o, const struct kmc_protected *m)
+{
+	struct protection *k = &o->key;
+
+	k->asked = false;
+	k->valid = true;
+	k->size = m->modulus.n;
+	k->exponent = m->exponent;
+	k->expires = m->expires;
+	memcpy(k->key_id, m->key_id.p, sizeof(k->key_id));
+	memcpy(k->modulus, m->modulus.p, m->modulus.n);
+	if (!key_is_usable(k)) {
+		log_error("the KMC's protection key expires at once: compare the clocks of this host and the KMC");
+		return;
+	}
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		advance(o, &o->table[i]);
+}
+
+/* The host TPM takes the layers off; what the KMC said in clear is bound into them. */
+static void on_opened(struct openings *o, struct opening *p, const struct kmc_opened *m)
+{
+	const struct tpm_believe believe = {
+		.tenant = m->tenant, .reply = m->reply, .generation = m->generation, .lease_epoch = m->lease_epoch,
+		.owner_epoch = m->owner_epoch, .endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch,
+		.state_version = m->state_version,
+	};
+
+	if (m->state.p && (buf_init(&p->state, m->state.n) != 0 || buf_put(&p->state, m->state.p, m->state.n) != 0)) {
+		o->ops->orphaned(o->arg, &p->uuid, m->lease_epoch);
+		refuse(o, p, "no memory for the vTPM's state");
+		return;
+	}
+	view_copy_text(m->tenant, p->tenant, sizeof(p->tenant));
+	p->facts = *m;
+	p->step = STEP_BELIEVING;
+	link_send(o->tpm, TPM_BELIEVE, p->tpm_ticket, &believe);
+}
+
+static void on_refused(struct openings *o, struct opening *p, const struct kmc_refused *m)
+{
+	char why[OPENING_WHY];
+
+	link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+	if (m->code == KMC_REFUSED_KEY && ++p->key_tries < KEY_TRIES) {
+		o->key.valid = false;
+		p->step = STEP_WAITING;
+		advance(o, p);
+		return;
+	}
+	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
+	refuse(o, p, why);
+}
+
+static void on_no_key(struct openings *o, const struct kmc_refused *m)
+{
+	char why[OPENING_WHY];
+
+	o->key.asked = false;
+	snprintf(why, sizeof(why), "the KMC gave no protection key (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n,
+		 (const char *)m->reason.p);
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		if (o->table[i].step == STEP_WAITING)
+			refuse(o, &o->table[i], why);
+}
+
+void openings_kmc(struct openings *o, enum kmc_type type, uint64_t id, const void *fields)
+{
+	struct opening *p = find(o, KMC_ID_TICKET(id));
+
+	if (KMC_ID_KIND(id) == KMC_ID_PROTECT) {
+		if (type == KMC_PROTECTED)
+			on_protected(o, fields);
+		else if (type == KMC_REFUSED)
+			on_no_key(o, fields);
+		return;
+	}
+	if (!p || p->step != STEP_ASKING) {
+		log_warn("the KMC answered an open that was not asked");
+		return;
+	}
+	if (type == KMC_OPENED)
+		on_opened(o, p, fields);
+	else if (type == KMC_REFUSED)
+		on_refused(o, p, fields);
+}

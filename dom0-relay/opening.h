@@ -1,0 +1,68 @@
+/*
+ * Opening vTPMs at the KMC: the host's side of a seed's way, for any number of guests at once.
+ *
+ *   WAITING --link up, protection key--> WRAPPING --host TPM--> ASKING --KMC--> BELIEVING --host TPM--> told
+ *
+ * A connection that breaks sends an opening back to WAITING. One that is abandoned after it was asked goes on, so
+ * that the lease it may have got is known and given back.
+ */
+#ifndef DOM0_RELAY_OPENING_H
+#define DOM0_RELAY_OPENING_H
+
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+#include "common/uuid.h"
+
+struct kmclink;
+struct link;
+struct openings;
+
+/* What an open gives. The views are valid during the call only. */
+struct opening_result {
+	struct uuid uuid;
+	struct view seed; /* empty if the opening was abandoned */
+	struct view tenant, state;
+	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+};
+
+struct opening_ops {
+	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
+	void (*refused)(void *arg, uint64_t ticket, const char *why);
+	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
+};
+
+#define OPENING_WHY 320 /* bytes of a reason */
+
+/**
+ * openings_new() - none yet
+ * @kmc, @tpm: stay the caller's; answers are handed in through openings_kmc() and openings_tpm()
+ */
+struct openings *openings_new(struct kmclink *kmc, struct link *tpm, const struct opening_ops *ops, void *arg);
+void openings_free(struct openings **o);
+
+/** openings_start() - open @uuid: one of the ops is called with @ticket, later. Return: 0 or E_NOMEM (too many). */
+int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid);
+
+/** openings_abandon() - nobody waits for @ticket any more. */
+void openings_abandon(struct openings *o, uint64_t ticket);
+
+/** openings_why() - what @ticket is waiting for, in one line, into @why. */
+void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]);
+
+void openings_up(struct openings *o);	/* the KMC can be asked */
+void openings_down(struct openings *o); /* it can't any more */
+
+/** openings_kmc() - an answer of the KMC: @id as given to kmclink_send(), with OPENING_PROTECT for the protection key. */
+void openings_kmc(struct openings *o, enum kmc_type type, uint64_t ticket, const void *fields);
+
+/** openings_tpm() - an answer of the host-tpm process. */
+void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void *fields);
+
+/* Ids on the KMC link say what they are about: KMC_ID(kind, ticket). */
+enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT };
+#define KMC_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
+#define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&3))
+#define KMC_ID_TICKET(id) ((id) >> 2)
+
+#endif

@@ -1,0 +1,77 @@
+/* The options of relay.conf and their defaults. */
+#include "dom0-relay/relayconf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+
+#define OPTION(s, k, t, member, ...) {.section = (s), .key = (k), .kind = (t), .offset = offsetof(struct relayconf, member), __VA_ARGS__}
+
+static const struct config_option options[] = {
+	OPTION("kmc", "address", CONFIG_TEXT, kmc_address, .fallback = "localhost:7443"),
+	OPTION("kmc", "name", CONFIG_TEXT, kmc_name),
+	OPTION("tls", "ca", CONFIG_PATH, tls_ca, .fallback = "/etc/xen-vtpm/ca.crt"),
+	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate, .fallback = "/etc/xen-vtpm/host.crt"),
+	OPTION("tls", "key", CONFIG_PATH, tls_key, .fallback = "/etc/xen-vtpm/host.key"),
+	OPTION("host", "tpm", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
+	OPTION("host", "user", CONFIG_TEXT, user, .fallback = "xen-vtpm"),
+	OPTION("host", "control", CONFIG_PATH, control, .fallback = "/run/xen-vtpm/control.sock"),
+	OPTION("stub", "kernel", CONFIG_PATH, stub_kernel, .fallback = "/usr/lib/xen-vtpm/vmlinuz"),
+	OPTION("stub", "initramfs", CONFIG_PATH, stub_initramfs, .fallback = "/usr/lib/xen-vtpm/initramfs.img"),
+	OPTION("stub", "type", CONFIG_CHOICE, stub_type, .fallback = "pvh", .words = "pvh pv"),
+	OPTION("stub", "memory", CONFIG_UINT, stub_memory_mib, .fallback = "32", .min = 16, .max = 1024),
+};
+#define N_OPTIONS (sizeof(options) / sizeof(options[0]))
+
+int relayconf_split_address(const char *address, char *host, unsigned int host_cap, char port[6])
+{
+	bool bracket = address[0] == '[';
+	const char *end = bracket ? strchr(address, ']') : strrchr(address, ':');
+	const char *colon = end && bracket ? end + 1 : end;
+	size_t n;
+	char *rest;
+	unsigned long number;
+
+	if (!end || *colon != ':')
+		return E_FORMAT;
+	address += bracket;
+	n = (size_t)(end - address);
+	if (n == 0 || n >= host_cap || (!bracket && memchr(address, ':', n)))
+		return E_FORMAT;
+	number = strtoul(colon + 1, &rest, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *rest || number < 1 || number > 65535)
+		return E_FORMAT;
+	memcpy(host, address, n);
+	host[n] = '\0';
+	snprintf(port, 6, "%lu", number);
+	return 0;
+}
+
+int relayconf_read(const char *path, struct relayconf *c, char why[CONFIG_WHY])
+{
+	char host[256], port[6];
+	int r = config_read(path, options, N_OPTIONS, c, sizeof(*c), why);
+
+	if (r != 0)
+		return r;
+	r = relayconf_split_address(c->kmc_address, host, sizeof(host), port);
+	if (r != 0) {
+		snprintf(why, CONFIG_WHY, "%s: address: '%.64s' is not host:port", path ? path : "the defaults", c->kmc_address);
+		r = E_CONFIG;
+	} else if (!c->kmc_name) {
+		c->kmc_name = strdup(host);
+		r = c->kmc_name ? 0 : E_NOMEM;
+	}
+	if (r != 0)
+		relayconf_free(c);
+	return r;
+}
+
+void relayconf_free(struct relayconf *c)
+{
+	config_free(options, N_OPTIONS, c);
+}

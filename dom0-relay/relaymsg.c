@@ -1,0 +1,89 @@
+/* The message tables between the relay's processes. */
+#include "dom0-relay/relaymsg.h"
+
+#include "common/kmcmsg.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define REASON_MAX 240
+
+static const struct msg_field failed[] = {
+	MSG_FIELD_TEXT(3, struct relay_failed, reason, 1, REASON_MAX),
+};
+
+static const struct msg_field inspect[] = {
+	MSG_FIELD_UINT(3, struct builder_inspect, domid, 0x7fef),
+};
+
+static const struct msg_field domain[] = {
+	MSG_FIELD_UINT(3, struct builder_domain, domid, 0x7fef),
+	MSG_FIELD_UINT(4, struct builder_domain, exists, 1),
+	MSG_FIELD_UUID(5, struct builder_domain, handle),
+	MSG_FIELD_UINT(6, struct builder_domain, incarnation, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct builder_domain, shutdown, 256),
+};
+
+static const struct msg_field build[] = {
+	MSG_FIELD_TEXT(3, struct builder_build, name, 1, 64),
+};
+
+static const struct msg_field built[] = {
+	MSG_FIELD_UINT(3, struct builder_built, domid, 0x7fef),
+};
+
+static const struct msg_field destroy[] = {
+	MSG_FIELD_UINT(3, struct builder_destroy, domid, 0x7fef),
+};
+
+#define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
+#define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct relay_empty)}
+
+static const struct msg_schema builder_schemas[] = {
+	SCHEMA(BUILDER_INSPECT, "inspect", builder_inspect, inspect),
+	SCHEMA(BUILDER_DOMAIN, "domain", builder_domain, domain),
+	SCHEMA(BUILDER_BUILD, "build", builder_build, build),
+	SCHEMA(BUILDER_BUILT, "built", builder_built, built),
+	SCHEMA(BUILDER_DESTROY, "destroy", builder_destroy, destroy),
+	EMPTY(BUILDER_DESTROYED, "destroyed"),
+	SCHEMA(BUILDER_FAILED, "failed", relay_failed, failed),
+};
+
+const struct privsep_protocol builder_protocol = {
+	.name = "builder", .body_max = 512, .schemas = builder_schemas, .n_schemas = COUNT(builder_schemas)};
+
+static const struct msg_field wrap[] = {
+	MSG_FIELD_UUID(3, struct tpm_wrap, uuid),
+	MSG_FIELD_BYTES(4, struct tpm_wrap, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(5, struct tpm_wrap, modulus, 256, KMC_RSA_MAX),
+	MSG_FIELD_UINT(6, struct tpm_wrap, exponent, UINT32_MAX),
+};
+
+static const struct msg_field wrapped[] = {
+	MSG_FIELD_BYTES(3, struct tpm_wrapped, cipher, 256, KMC_RSA_MAX),
+};
+
+static const struct msg_field believe[] = {
+	MSG_FIELD_TEXT(3, struct tpm_believe, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct tpm_believe, reply, 256, KMC_RSA_MAX + 64),
+	MSG_FIELD_UINT(5, struct tpm_believe, generation, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct tpm_believe, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct tpm_believe, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct tpm_believe, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(9, struct tpm_believe, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(10, struct tpm_believe, state_version, UINT64_MAX),
+};
+
+static const struct msg_field seed[] = {
+	MSG_FIELD_BYTES(3, struct tpm_seed, seed, 32, 32),
+};
+
+static const struct msg_schema tpm_schemas[] = {
+	SCHEMA(TPM_WRAP, "wrap", tpm_wrap, wrap),
+	SCHEMA(TPM_WRAPPED, "wrapped", tpm_wrapped, wrapped),
+	SCHEMA(TPM_BELIEVE, "believe", tpm_believe, believe),
+	SCHEMA(TPM_SEED, "seed", tpm_seed, seed),
+	EMPTY(TPM_FORGET, "forget"),
+	SCHEMA(TPM_FAILED, "failed", relay_failed, failed),
+};
+
+const struct privsep_protocol tpm_protocol = {
+	.name = "host-tpm", .body_max = 2048, .schemas = tpm_schemas, .n_schemas = COUNT(tpm_schemas)};

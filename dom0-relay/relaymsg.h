@@ -1,0 +1,88 @@
+/*
+ * What the processes of vtpm-relayd say to each other. Ids are the relay's tickets: every request gets one answer
+ * with its id.
+ *
+ *   relay -> builder     INSPECT, BUILD, DESTROY       builder -> relay     DOMAIN, BUILT, DESTROYED, FAILED
+ *   relay -> host-tpm    WRAP, BELIEVE, FORGET         host-tpm -> relay    WRAPPED, SEED, FAILED
+ */
+#ifndef DOM0_RELAY_RELAYMSG_H
+#define DOM0_RELAY_RELAYMSG_H
+
+#include <stdint.h>
+
+#include "common/msg.h"
+#include "common/privsep.h"
+#include "common/uuid.h"
+
+enum builder_type {
+	BUILDER_INSPECT = 1,
+	BUILDER_DOMAIN,
+	BUILDER_BUILD,
+	BUILDER_BUILT,
+	BUILDER_DESTROY,
+	BUILDER_DESTROYED,
+	BUILDER_FAILED,
+};
+
+struct builder_inspect {
+	uint64_t domid;
+};
+
+/* What the hypervisor says of a domain. */
+struct builder_domain {
+	uint64_t domid;
+	uint64_t exists;      /* 0: there is no such domain, or it is dying; the rest is void */
+	struct uuid handle;   /* the domain's own UUID */
+	uint64_t incarnation; /* 1 for a created domain, more after each restore or migration */
+	uint64_t shutdown;    /* 0, or 1 + the shutdown reason */
+};
+
+struct builder_build {
+	struct view name; /* of the stub domain */
+};
+
+struct builder_built {
+	uint64_t domid;
+};
+
+struct builder_destroy {
+	uint64_t domid; /* must be a stub domain that this builder made */
+};
+
+struct relay_failed {
+	struct view reason;
+};
+
+enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED };
+
+/* Step 2 of an open: make response key and nonce, encrypt them and the UUID in the host TPM. */
+struct tpm_wrap {
+	struct uuid uuid;
+	struct view key_id;
+	struct view modulus; /* of the KMC's protection key */
+	uint64_t exponent;
+};
+
+struct tpm_wrapped {
+	struct view cipher;
+};
+
+/* Step 6: open the KMC's reply to the WRAP with the same id; it is forgotten afterwards. */
+struct tpm_believe {
+	struct view tenant;
+	struct view reply;
+	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+};
+
+struct tpm_seed {
+	struct view seed;
+};
+
+struct relay_empty {
+	uint8_t unused;
+};
+
+extern const struct privsep_protocol builder_protocol;
+extern const struct privsep_protocol tpm_protocol;
+
+#endif

@@ -1,0 +1,30 @@
+/* Making and ending stub domains. Only stub_domain.c sees libxl. */
+#ifndef DOM0_RELAY_STUB_DOMAIN_H
+#define DOM0_RELAY_STUB_DOMAIN_H
+
+#include <stdint.h>
+
+struct relayconf;
+struct toolstack;
+
+#define STUB_WHY 200 /* bytes for an error's text */
+
+/** toolstack_open() - start libxl; NULL if it can't. */
+struct toolstack *toolstack_open(void);
+void toolstack_close(struct toolstack **t);
+
+/**
+ * stub_create() - build and start one stub domain
+ * @name: for `xl list`
+ *
+ * Kernel and initramfs as in @conf, one vCPU, no device but the console. A domain that was only half made is
+ * destroyed again.
+ *
+ * Return: 0 with *domid, E_NOTFOUND (an image is missing), E_NOMEM (the host's free memory) or E_XEN, with @why.
+ */
+int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, uint32_t *domid, char why[STUB_WHY]);
+
+/** stub_destroy() - end it and wait until it is gone: 0, E_NOTFOUND or E_XEN. */
+int stub_destroy(struct toolstack *t, uint32_t domid);
+
+#endif

@@ -1,0 +1,196 @@
+/* vtpmctl: what an administrator asks vtpm-relayd. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "dom0-relay/ctlmsg.h"
+#include "dom0-relay/relayconf.h"
+
+/* Exit codes, as in the manual page. */
+enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
+
+#define ANSWER_MS 5000
+
+struct listing {
+	bool json;
+	json_t *rows;
+	bool ended, has_heading;
+};
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: vtpmctl [-c FILE] list [--json]\n");
+	return EXIT_USAGE;
+}
+
+static int connect_relay(const char *path)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		fprintf(stderr, "vtpmctl: the control socket's path %s is too long\n", path);
+		return -1;
+	}
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void print_entry(struct listing *l, const struct ctl_entry *e)
+{
+	char uuid[UUID_TEXT], stub[12] = "-";
+
+	uuid_format(&e->uuid, uuid);
+	if (l->json) {
+		json_t *row = json_pack("{s:I, s:I, s:s, s:s%, s:I, s:b}", "guest", (json_int_t)e->guest, "device", (json_int_t)e->dev, "uuid",
+					uuid, "state", (const char *)e->state.p, e->state.n, "since", (json_int_t)e->since, "connected",
+					(int)e->connected);
+
+		json_object_set_new(row, "stub_domain", e->stub ? json_integer((json_int_t)e->stub) : json_null());
+		json_object_set_new(row, "reason", e->reason.p ? json_stringn((const char *)e->reason.p, e->reason.n) : json_null());
+		json_array_append_new(l->rows, row);
+		return;
+	}
+	if (!l->has_heading)
+		printf("%5s %3s  %-36s  %4s  %-9s  %-6s  %s\n", "GUEST", "DEV", "VTPM", "STUB", "STATE", "DRIVER", "REASON");
+	l->has_heading = true;
+	if (e->stub)
+		snprintf(stub, sizeof(stub), "%" PRIu64, e->stub);
+	printf("%5" PRIu64 " %3" PRIu64 "  %-36s  %4s  %-9.*s  %-6s  %.*s\n", e->guest, e->dev, uuid, stub, (int)e->state.n,
+	       (const char *)e->state.p, e->connected ? "yes" : "no", (int)e->reason.n, e->reason.p ? (const char *)e->reason.p : "");
+}
+
+static void print_status(struct listing *l, const struct ctl_status *s)
+{
+	if (!l->json && !s->kmc_up)
+		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
+}
+
+static int take(struct listing *l, const struct msg *m)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct msg_schema *schema = ctl_schema(m->head.type);
+	int r;
+
+	if (m->head.version != CTL_VERSION || !schema)
+		return E_VERSION;
+	r = msg_fields(m, schema, fields);
+	if (r != 0)
+		return r;
+	if (m->head.type == CTL_ENTRY)
+		print_entry(l, (const void *)fields);
+	else if (m->head.type == CTL_STATUS)
+		print_status(l, (const void *)fields);
+	else if (m->head.type == CTL_END)
+		l->ended = true;
+	return 0;
+}
+
+static int receive(int fd, struct buf *in)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	ssize_t n;
+
+	if (poll(&p, 1, ANSWER_MS) == 0)
+		return E_TIMEOUT;
+	buf_compact(in);
+	n = recv(fd, buf_end(in), buf_space(in), 0);
+	if (n <= 0)
+		return n == 0 ? E_EOF : E_IO;
+	in->len += (size_t)n;
+	return 0;
+}
+
+static int ask(int fd, struct listing *l)
+{
+	uint8_t request[64];
+	struct buf out, in = {0};
+	struct msg m;
+	int r;
+
+	buf_over(&out, request, sizeof(request));
+	if ((r = ctl_write(&out, CTL_LIST, NULL)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
+		return r;
+	if (send(fd, buf_ptr(&out), buf_left(&out), MSG_NOSIGNAL) != (ssize_t)buf_left(&out))
+		r = E_IO;
+	while (r == 0 && !l->ended) {
+		r = msg_next(&in, CTL_BODY_MAX, &m);
+		if (r == E_AGAIN_IN)
+			r = receive(fd, &in);
+		else if (r == 0)
+			r = take(l, &m);
+	}
+	buf_free(&in);
+	return r;
+}
+
+static int list(const char *socket_path, bool json)
+{
+	struct listing l = {.json = json, .rows = json_array()};
+	int fd = connect_relay(socket_path), r;
+
+	if (fd < 0)
+		return EXIT_NO_RELAY;
+	r = ask(fd, &l);
+	close(fd);
+	if (r != 0) {
+		fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path,
+			error_text(r));
+		return EXIT_ERROR;
+	}
+	if (json) {
+		json_dumpf(l.rows, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+		putchar('\n');
+	}
+	json_decref(l.rows);
+	return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'}, {"config", required_argument, NULL, 'c'}, {0}};
+	const char *path = NULL;
+	struct relayconf conf;
+	char why[CONFIG_WHY];
+	bool json = false;
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "c:j", long_options, NULL)) != -1) {
+		if (c == 'c')
+			path = optarg;
+		else if (c == 'j')
+			json = true;
+		else
+			return usage();
+	}
+	if (argc - optind != 1 || strcmp(argv[optind], "list") != 0)
+		return usage();
+	if (!path && access(RELAY_CONF, R_OK) == 0)
+		path = RELAY_CONF;
+	r = relayconf_read(path, &conf, why);
+	if (r != 0) {
+		fprintf(stderr, "vtpmctl: %s\n", why);
+		return EXIT_ERROR;
+	}
+	r = list(conf.control, json);
+	relayconf_free(&conf);
+	return r;
+}

@@ -1,0 +1,254 @@
+/* Xenstore through libxenstore; every path comes from xenstore-schema/. */
+#include "dom0-relay/xenstore.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xenstore.h>
+
+#include "common/error.h"
+#include "common/loop.h"
+
+struct xenstore {
+	struct xs_handle *xs;
+	struct source *source;
+	xenstore_fn *fn;
+	void *arg;
+};
+
+static void on_watch(void *arg, unsigned int what)
+{
+	struct xenstore *x = arg;
+	char **event;
+
+	(void)what;
+	while ((event = xs_check_watch(x->xs)) != NULL) {
+		x->fn(x->arg, event[XS_WATCH_PATH], event[XS_WATCH_TOKEN]);
+		free(event);
+	}
+}
+
+struct xenstore *xenstore_open(struct loop *loop, xenstore_fn *fn, void *arg)
+{
+	struct xenstore *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->fn = fn;
+	x->arg = arg;
+	x->xs = xs_open(0);
+	if (!x->xs || !(x->source = source_fd(loop, xs_fileno(x->xs), LOOP_READ, on_watch, x)))
+		xenstore_close(&x);
+	return x;
+}
+
+void xenstore_close(struct xenstore **x)
+{
+	if (!*x)
+		return;
+	source_free(&(*x)->source);
+	if ((*x)->xs)
+		xs_close((*x)->xs);
+	free(*x);
+	*x = NULL;
+}
+
+int xenstore_watch(struct xenstore *x, const char *path, const char *token)
+{
+	return xs_watch(x->xs, path, token) ? 0 : E_XEN;
+}
+
+void xenstore_unwatch(struct xenstore *x, const char *path, const char *token)
+{
+	xs_unwatch(x->xs, path, token);
+}
+
+bool xenstore_has(struct xenstore *x, const char *path)
+{
+	unsigned int n;
+	char *value = xs_read(x->xs, XBT_NULL, path, &n);
+
+	free(value);
+	return value != NULL;
+}
+
+static int read_number(struct xenstore *x, xs_transaction_t t, const char *path)
+{
+	unsigned int n;
+	char *value = xs_read(x->xs, t, path, &n), *end;
+	long v;
+
+	if (!value)
+		return -1;
+	v = strtol(value, &end, 10);
+	if (end == value || *end || v < 0 || v > 0xffff)
+		v = -1;
+	free(value);
+	return (int)v;
+}
+
+int xenstore_read_state(struct xenstore *x, const char *path)
+{
+	return read_number(x, XBT_NULL, path);
+}
+
+int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid)
+{
+	unsigned int n;
+	char *value = xs_read(x->xs, XBT_NULL, path, &n);
+	int r;
+
+	if (!value)
+		return E_NOTFOUND;
+	r = uuid_parse(value, uuid);
+	free(value);
+	return r;
+}
+
+/* A node of @owner that @reader may read. */
+static bool allow(struct xenstore *x, xs_transaction_t t, const char *path, unsigned int owner, unsigned int reader)
+{
+	struct xs_permissions perms[2] = {{.id = owner, .perms = XS_PERM_NONE}, {.id = reader, .perms = XS_PERM_READ}};
+
+	return xs_set_permissions(x->xs, t, path, perms, 2);
+}
+
+static bool put(struct xenstore *x, xs_transaction_t t, enum node node, struct node_ids ids, const char *value)
+{
+	char path[NODE_PATH_MAX];
+
+	node_path(path, node, ids);
+	return xs_write(x->xs, t, path, value, (unsigned int)strlen(value)) && allow(x, t, path, ids.stub, ids.guest);
+}
+
+static bool put_number(struct xenstore *x, xs_transaction_t t, enum node node, struct node_ids ids, unsigned int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	return put(x, t, node, ids, text);
+}
+
+static bool make_backend(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
+{
+	static const enum node directories[] = {NODE_STUB_BACKEND_ROOT, NODE_STUB_BACKEND_TYPE, NODE_STUB_BACKEND_GUEST, NODE_BACKEND};
+	char path[NODE_PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		node_path(path, directories[i], ids);
+		if (!xs_mkdir(x->xs, t, path) || !allow(x, t, path, ids.stub, ids.guest))
+			return false;
+	}
+	return put(x, t, NODE_BACKEND_FRONTEND, ids, node_path(path, NODE_FRONTEND, ids)) &&
+	       put_number(x, t, NODE_BACKEND_FRONTEND_ID, ids, ids.guest) && put_number(x, t, NODE_BACKEND_ONLINE, ids, 1) &&
+	       put_number(x, t, NODE_BACKEND_HANDLE, ids, ids.dev) && put_number(x, t, NODE_BACKEND_STATE, ids, 1);
+}
+
+/* xenstored tells a watcher only of nodes that it may read: rights go with the change that they are for. */
+static bool open_frontend(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX], child[NODE_PATH_MAX + 64];
+	unsigned int n = 0;
+	bool ok;
+	char **names = xs_directory(x->xs, t, node_path(path, NODE_FRONTEND, ids), &n);
+
+	ok = names && allow(x, t, path, ids.guest, ids.stub);
+	for (unsigned int i = 0; ok && i < n; i++) {
+		if (snprintf(child, sizeof(child), "%s/%s", path, names[i]) >= (int)sizeof(child))
+			continue; /* a guest's own invention: libxl's names are short */
+		ok = allow(x, t, child, ids.guest, ids.stub);
+	}
+	free(names);
+	return ok;
+}
+
+static bool point_frontend(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX], value[NODE_PATH_MAX];
+
+	node_path(value, NODE_BACKEND, ids);
+	if (!xs_write(x->xs, t, node_path(path, NODE_FRONTEND_BACKEND, ids), value, (unsigned int)strlen(value)))
+		return false;
+	snprintf(value, sizeof(value), "%u", ids.stub);
+	return xs_write(x->xs, t, node_path(path, NODE_FRONTEND_BACKEND_ID, ids), value, (unsigned int)strlen(value));
+}
+
+static int rehome_once(struct xenstore *x, xs_transaction_t t, struct node_ids ids, bool release)
+{
+	char path[NODE_PATH_MAX];
+	int state = read_number(x, t, node_path(path, NODE_CONTROL_STATE, ids));
+
+	if (state < 0 || state > 4)
+		return E_NOTFOUND;
+	if (!make_backend(x, t, ids) || !point_frontend(x, t, ids) || !open_frontend(x, t, ids))
+		return E_XEN;
+	return !release || xs_write(x->xs, t, path, "2", 1) ? 0 : E_XEN;
+}
+
+int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release)
+{
+	for (int tries = 0; tries < 50; tries++) { /* EAGAIN: somebody else wrote meanwhile */
+		xs_transaction_t t = xs_transaction_start(x->xs);
+		int r = t == XBT_NULL ? E_XEN : rehome_once(x, t, ids, release);
+
+		if (t == XBT_NULL)
+			return r;
+		if (xs_transaction_end(x->xs, t, r != 0) || r != 0)
+			return r;
+		if (errno != EAGAIN)
+			return E_XEN;
+	}
+	return E_XEN;
+}
+
+int xenstore_answer(struct xenstore *x, struct node_ids ids, int state)
+{
+	char path[NODE_PATH_MAX], text[12];
+	int n = snprintf(text, sizeof(text), "%d", state);
+
+	node_path(path, NODE_CONTROL_STATE, ids);
+	for (int tries = 0; tries < 50; tries++) {
+		xs_transaction_t t = xs_transaction_start(x->xs);
+		bool there = t != XBT_NULL && read_number(x, t, path) >= 0;
+		bool ok = there && xs_write(x->xs, t, path, text, (unsigned int)n);
+
+		if (t == XBT_NULL)
+			return E_XEN;
+		if (xs_transaction_end(x->xs, t, !ok))
+			return ok || !there ? 0 : E_XEN;
+		if (errno != EAGAIN)
+			return E_XEN;
+	}
+	return E_XEN;
+}
+
+int xenstore_backend_of(struct xenstore *x, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+
+	return read_number(x, XBT_NULL, node_path(path, NODE_FRONTEND_BACKEND_ID, ids));
+}
+
+void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids), void *arg)
+{
+	char root[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
+	struct node_ids ids = {0};
+	unsigned int n = 0, m = 0;
+	char **guests = xs_directory(x->xs, XBT_NULL, node_path(root, NODE_CONTROL_ROOT, ids), &n);
+
+	for (unsigned int i = 0; guests && i < n; i++) {
+		char **devices;
+
+		snprintf(path, sizeof(path), "%s/%s", root, guests[i]);
+		devices = xs_directory(x->xs, XBT_NULL, path, &m);
+		for (unsigned int j = 0; devices && j < m; j++) {
+			snprintf(path, sizeof(path), "%s/%s/%s", root, guests[i], devices[j]);
+			if (node_match_control(path, &ids))
+				fn(arg, ids);
+		}
+		free(devices);
+	}
+	free(guests);
+}

@@ -1,0 +1,64 @@
+/* Xenstore as the relay needs it. Only xenstore.c sees libxenstore. */
+#ifndef DOM0_RELAY_XENSTORE_H
+#define DOM0_RELAY_XENSTORE_H
+
+#include <stdbool.h>
+
+#include "common/uuid.h"
+#include "xenstore-schema/nodes.h"
+
+struct loop;
+struct xenstore;
+
+/**
+ * xenstore_fn - a watch fired, or fires for the first time
+ * @path: that changed; @token: as given to xenstore_watch()
+ */
+typedef void xenstore_fn(void *arg, const char *path, const char *token);
+
+/** xenstore_open() - connect; @fn is called from @loop. NULL with errno set on failure. */
+struct xenstore *xenstore_open(struct loop *loop, xenstore_fn *fn, void *arg);
+void xenstore_close(struct xenstore **x);
+
+/** xenstore_watch() - be told of changes at and below @path: 0 or E_XEN. */
+int xenstore_watch(struct xenstore *x, const char *path, const char *token);
+void xenstore_unwatch(struct xenstore *x, const char *path, const char *token);
+
+/** xenstore_has() - is there such a node? */
+bool xenstore_has(struct xenstore *x, const char *path);
+
+/** xenstore_read_state() - the decimal number in a state node, or -1 when there is none. */
+int xenstore_read_state(struct xenstore *x, const char *path);
+
+/** xenstore_read_uuid() - 0, E_NOTFOUND or E_FORMAT. */
+int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid);
+
+/**
+ * xenstore_rehome() - give the device to the stub domain, in one transaction
+ *
+ * Makes the backend directory below the stub domain, points the guest's frontend at it, gives the stub domain read
+ * access to the frontend, and, with @release, writes state 2 in the control directory, so that libxl lets the guest
+ * run. Nothing happens if the control directory is gone.
+ *
+ * Return: 0, E_NOTFOUND (libxl has given up) or E_XEN.
+ */
+int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release);
+
+/** xenstore_answer() - write @state in the control directory if it is still there: 0 or E_XEN. */
+int xenstore_answer(struct xenstore *x, struct node_ids ids, int state);
+
+/**
+ * xenstore_backend_of() - the domain that the guest's frontend was pointed to
+ *
+ * The guest can write this node: believe it only together with what the hypervisor and the builder know.
+ *
+ * Return: a domain id, or -1.
+ */
+int xenstore_backend_of(struct xenstore *x, struct node_ids ids);
+
+/**
+ * xenstore_each_control() - call @fn for every control device that is there
+ */
+void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids), void *arg);
+
+#endif
