@@ -56,7 +56,7 @@ static int connect_relay(const char *path)
 
 static void print_entry(struct listing *l, const struct ctl_entry *e)
 {
-	char uuid[UUID_TEXT], stub[12] = "-";
+	char uuid[UUID_TEXT], stub[21] = "-";
 
 	uuid_format(&e->uuid, uuid);
 	if (l->json) {
