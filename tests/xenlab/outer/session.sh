@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# One run of the lab from boot to clean-up: hosts up, setup, scenarios one after another, hosts down.
+
+kept="" used="" set_up="" number=0
+
+# session_begin: directories of this run.
+session_begin() {
+	LAB_RUN=$LAB_CACHE/runs/$(date +%Y%m%d-%H%M%S)-$$
+	LAB_LOG=$LAB_RUN/log
+	LAB_SOCKETS=$(mktemp -d /tmp/xenlab.XXXXXX)
+	mkdir -p "$LAB_LOG"
+	export LAB_RUN LAB_LOG LAB_DIR LAB_CACHE LAB_SOCKETS LAB_HOSTS LAB_PAYLOAD
+}
+
+# session_end: stop all of it; remove the run's directory unless something failed or --keep was given.
+session_end() {
+	local name
+	trap - EXIT
+	for name in "${names[@]}"; do
+		host_off "$name"
+	done
+	kmc_end
+	rm -rf "$LAB_SOCKETS"
+	if [ "$failed" -gt 0 ] || [ -n "$keep" ]; then
+		kept=$LAB_LOG
+		[ -n "$keep" ] || rm -f "$LAB_RUN"/?/disk.qcow2 "$LAB_RUN/payload.tar"
+	else
+		rm -rf "$LAB_RUN"
+	fi
+}
+
+# session_boot: new hosts and a new KMC machine, nothing set up. Status 1: a host did not come up, and the report says so.
+session_boot() {
+	local name
+	set_up=''
+	rm -rf "$LAB_RUN"/{a,b,kmc,kmc-tpm,daemons}
+	kmc_create || { report_event "@fail the KMC's TPM does not start: see $LAB_LOG/swtpm-kmc.log"; return 1; }
+	make_payload || { report_event "@fail cannot write the payload"; return 1; }
+	for name in "${names[@]}"; do
+		host_create "$name"
+	done
+	for name in "${names[@]}"; do
+		host_on "$name" || { report_event "@fail host $name does not start: $(tail -n 3 "$LAB_LOG/qemu-$name.log")"; return 1; }
+	done
+	exec {orders}<>"$LAB_RUN/a/ctl.in" {events}<>"$LAB_RUN/a/ctl.out"
+	for name in "${names[@]}"; do
+		host_wait "$name" 180 && continue
+		tail -n 20 "$LAB_LOG/console-$name.log"
+		report_event "@fail host $name did not boot within 180 s"
+		return 1
+	done
+}
+
+# make_payload: the disk that each host unpacks over its root: the lab's scripts, the scenarios, the installed project.
+make_payload() {
+	local stage=$LAB_RUN/stage file number=0
+	rm -rf "$stage"
+	mkdir -p "$stage/lab/scenarios"
+	cp -r "$LAB_DIR/dom0/." "$LAB_DIR/lib" "$stage/lab/"
+	for file in "${scenarios[@]}"; do
+		number=$((number + 1))
+		mkdir "$stage/lab/scenarios/$number"
+		cp "$file" "$stage/lab/scenarios/$number/"
+	done
+	{
+		grep -E '^KMC_PORT=' "$LAB_RUN/kmc-env"
+		echo "KMC_ADDRESS=10.0.2.2 LAB_LOG='$LAB_LOG' LAB_HOSTS=$LAB_HOSTS LAB_DAEMONS=/run/lab/daemons LAB_DAEMON_LOGS=/var/log/lab LAB_TERM='${TERM:-linux}' LAB_TRACE='${LAB_TRACE:-}'"
+	} >"$stage/lab/env"
+	tar -C "$stage" --owner=0 --group=0 -cf "$LAB_RUN/payload.tar" lab || return
+	if [ -d "$LAB_PAYLOAD" ]; then
+		(cd "$LAB_PAYLOAD" && find . -mindepth 1 -maxdepth 1 -print0 |
+			tar --null --owner=0 --group=0 -rf "$LAB_RUN/payload.tar" -T -) || return
+	fi
+	rm -rf "$stage"
+}
+
+# order SECONDS WORDS...: give host A's dom0 an order and report events until it is done. Status 1: the host died.
+order() {
+	local deadline=$((SECONDS + $1 + 30)) line='' part
+	shift
+	echo "$*" >&"$orders"
+	while :; do
+		if IFS= read -r -t 1 part <&"$events"; then
+			line+=$part
+			[[ $line == '@done '* ]] && return
+			report_event "$line"
+			line=''
+			continue
+		fi
+		line+=$part
+		host_alive a || { report_event "@fail host a went down: see $LAB_LOG/console-a.log"; return 1; }
+		[ "$SECONDS" -lt "$deadline" ] || { report_event "@fail host a no longer answers: see $LAB_LOG/console-a.log"; return 1; }
+	done
+}
+
+# run_setup: once after each boot, before the first scenario that needs the services.
+run_setup() {
+	local before=$failed
+	if [ -z "$set_up" ]; then
+		step_text="the lab's services start" step_began=$SECONDS
+		order 180 setup 180
+		set_up=yes
+		[ "$failed" -eq "$before" ] || set_up=no
+	elif [ "$set_up" = no ]; then
+		report_event "@fail the lab's services did not start"
+	fi
+	[ "$set_up" = yes ]
+}
+
+run_scenario() {
+	local file=$1 seconds name
+	name=$(basename "$file")
+	number=$((${number:-0} + 1))
+	report_scenario "$name"
+	if header "$file" fresh >/dev/null && [ -n "$used" ]; then
+		exec {orders}>&- {events}>&-
+		for host in "${names[@]}"; do
+			host_off "$host"
+		done
+		kmc_end
+		session_boot || return
+	fi
+	if ! host_alive a; then
+		report_event "@fail host a is down"
+		return
+	fi
+	used=1
+	header "$file" bare >/dev/null || run_setup || return
+	seconds=$(header "$file" timeout) || seconds=600
+	step_text=''
+	order "$seconds" scenario "$number/$name" "$seconds"
+}
+
+run_shell() {
+	echo "Connecting to dom0 of host a (leave with Ctrl-\\) ..."
+	socat -,rawer,escape=0x1c "UNIX-CONNECT:$LAB_SOCKETS/a.shell"
+	echo
+}
