@@ -1,0 +1,58 @@
+/*
+ * A stream of bytes between the relay and a stub domain: libxenvchan in production, a Unix socket in tests.
+ *
+ * Non-blocking. Readiness shows on channel_fd(); when it does, call channel_wait() once before reading or writing.
+ */
+#ifndef COMMON_CHANNEL_H
+#define COMMON_CHANNEL_H
+
+#include <stddef.h>
+
+struct channel;
+
+/* One transport; a transport's file makes channels of it with channel_new(). */
+struct channel_ops {
+	int (*fd)(void *transport);
+	int (*wait)(void *transport);
+	int (*read)(void *transport, void *p, size_t n, size_t *got);
+	int (*write)(void *transport, const void *p, size_t n, size_t *put);
+	void (*close)(void *transport);
+};
+
+/** channel_new() - wrap @transport, owned by the channel from now on, closed even if NULL (no memory) is returned. */
+struct channel *channel_new(const struct channel_ops *ops, void *transport);
+
+/** channel_fd() - poll it for reading only: it tells of room to write, too. */
+int channel_fd(const struct channel *c);
+
+/** channel_wait() - take note of the event that made the descriptor readable: 0 or E_EOF. */
+int channel_wait(struct channel *c);
+
+/** channel_read() - up to @n bytes, at least 1: 0, E_AGAIN_IN, E_EOF or E_IO. */
+int channel_read(struct channel *c, void *p, size_t n, size_t *got);
+
+/** channel_write() - up to @n bytes, at least 1: 0, E_AGAIN_OUT, E_EOF or E_IO. */
+int channel_write(struct channel *c, const void *p, size_t n, size_t *put);
+
+/** channel_close() - close and release *@c; it may be NULL. */
+void channel_close(struct channel **c);
+
+/* --- libxenvchan (channel_vchan.c) --- */
+
+/**
+ * channel_vchan_server() - offer a channel to dom0
+ * @path: absolute xenstore directory below this domain's own data/
+ *
+ * Return: the channel, before anybody has connected, or NULL with errno set.
+ */
+struct channel *channel_vchan_server(const char *path);
+
+/** channel_vchan_client() - connect to what domain @domid offers at @path, which must be there. NULL with errno set. */
+struct channel *channel_vchan_client(unsigned int domid, const char *path);
+
+/* --- Unix sockets (channel_unix.c) --- */
+
+/** channel_unix() - over the connected stream socket @fd, owned by the channel from now on. NULL: no memory. */
+struct channel *channel_unix(int fd);
+
+#endif

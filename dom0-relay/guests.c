@@ -1,0 +1,85 @@
+/* The table of vTPM devices. */
+#include "dom0-relay/guests.h"
+
+#include <string.h>
+
+#include "common/loop.h"
+#include "common/secret.h"
+#include "dom0-relay/stublink.h"
+
+struct guest *guests_add(struct guests *t, struct node_ids ids)
+{
+	struct guest *g = guests_by_ticket(t, 0);
+
+	if (!g)
+		return NULL;
+	memset(g, 0, sizeof(*g));
+	g->ticket = ++t->last_ticket;
+	g->ids = ids;
+	g->since = time(NULL);
+	return g;
+}
+
+void guest_lease_clear(struct guest_lease *l)
+{
+	secret_free(&l->seed);
+	buf_free(&l->state);
+}
+
+void guests_drop(struct guest *g)
+{
+	guest_lease_clear(&g->lease);
+	stublink_free(&g->stub);
+	source_free(&g->deadline);
+	memset(g, 0, sizeof(*g));
+}
+
+struct guest *guests_find(struct guests *t, struct node_ids ids)
+{
+	for (size_t i = 0; i < GUESTS_MAX; i++)
+		if (t->table[i].ticket && t->table[i].ids.guest == ids.guest && t->table[i].ids.dev == ids.dev)
+			return &t->table[i];
+	return NULL;
+}
+
+struct guest *guests_by_ticket(struct guests *t, uint64_t ticket)
+{
+	for (size_t i = 0; i < GUESTS_MAX; i++)
+		if (t->table[i].ticket == ticket)
+			return &t->table[i];
+	return NULL;
+}
+
+struct guest *guests_by_stub(struct guests *t, unsigned int stub)
+{
+	for (size_t i = 0; stub && i < GUESTS_MAX; i++)
+		if (t->table[i].ticket && t->table[i].ids.stub == stub)
+			return &t->table[i];
+	return NULL;
+}
+
+struct guest *guests_holder(struct guests *t, const struct guest *self, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < GUESTS_MAX; i++) {
+		struct guest *g = &t->table[i];
+
+		if (g->ticket && g != self && g->machine.state != GUEST_FAILED && uuid_equal(&g->uuid, uuid))
+			return g;
+	}
+	return NULL;
+}
+
+void guests_remember(struct guests *t, const struct guest *g)
+{
+	struct refusal *r = &t->refusals[t->next_refusal++ % REFUSALS_MAX];
+
+	*r = (struct refusal){.ids = g->ids, .uuid = g->uuid, .when = time(NULL)};
+	memcpy(r->reason, g->reason, sizeof(r->reason));
+}
+
+void guests_forgive(struct guests *t, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < REFUSALS_MAX; i++)
+		if (t->refusals[i].when && uuid_equal(&t->refusals[i].uuid, uuid))
+			t->refusals[i].when = 0;
+}

@@ -1,0 +1,86 @@
+/* The relay's table of vTPM devices, and the last refusals for `vtpmctl list`. */
+#ifndef DOM0_RELAY_GUESTS_H
+#define DOM0_RELAY_GUESTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/uuid.h"
+#include "dom0-relay/guest_machine.h"
+#include "xenstore-schema/nodes.h"
+
+struct relay;
+struct secret;
+struct source;
+struct stublink;
+
+#define GUESTS_MAX 256
+#define REFUSALS_MAX 16 /* remembered */
+#define GUEST_REASON 400 /* bytes of a reason with its NUL */
+
+/* What an open gave; the seed goes as soon as the stub domain has it. */
+struct guest_lease {
+	char tenant[65];
+	uint64_t generation, epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	struct secret *seed;
+	struct buf state; /* sealed */
+};
+
+struct guest {
+	uint64_t ticket; /* 0: free; never used twice */
+	struct relay *relay;
+	struct node_ids ids; /* stub: 0 until it is built */
+	struct guest_machine machine;
+	struct uuid uuid, handle; /* the vTPM's; the domain's own */
+	uint32_t incarnation;
+	struct guest_lease lease;
+	struct stublink *stub;
+	struct source *deadline;
+	bool build_pending; /* the builder has not answered yet */
+	bool destroy_wanted; /* and what it builds is no longer wanted */
+	bool connected;	     /* the guest's driver is */
+	time_t since;	     /* of machine.state */
+	char reason[GUEST_REASON];
+};
+
+/* A device that never came to serve, or whose service broke. */
+struct refusal {
+	struct node_ids ids;
+	struct uuid uuid;
+	time_t when; /* 0: free */
+	char reason[GUEST_REASON];
+};
+
+struct guests {
+	uint64_t last_ticket;
+	struct guest table[GUESTS_MAX];
+	struct refusal refusals[REFUSALS_MAX]; /* a ring */
+	unsigned int next_refusal;
+};
+
+/** guests_add() - a fresh entry with a new ticket, or NULL when the table is full. */
+struct guest *guests_add(struct guests *t, struct node_ids ids);
+
+/** guests_drop() - release what the entry holds and free it. */
+void guests_drop(struct guest *g);
+
+struct guest *guests_find(struct guests *t, struct node_ids ids); /* by guest and dev */
+struct guest *guests_by_ticket(struct guests *t, uint64_t ticket);
+struct guest *guests_by_stub(struct guests *t, unsigned int stub);
+
+/** guests_holder() - another entry than @self that has the vTPM @uuid, or NULL. */
+struct guest *guests_holder(struct guests *t, const struct guest *self, const struct uuid *uuid);
+
+/** guests_remember() - keep @g's reason for vtpmctl. */
+void guests_remember(struct guests *t, const struct guest *g);
+
+/** guests_forgive() - the vTPM serves: its earlier refusals are history. */
+void guests_forgive(struct guests *t, const struct uuid *uuid);
+
+/** guest_lease_clear() - wipe seed and state. */
+void guest_lease_clear(struct guest_lease *l);
+
+#endif

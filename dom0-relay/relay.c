@@ -1,0 +1,367 @@
+/* Doing what the guest state machine says. */
+#include "dom0-relay/relay.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/channel.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "common/secret.h"
+#include "dom0-relay/keeping.h"
+#include "dom0-relay/opening.h"
+#include "dom0-relay/relaymsg.h"
+#include "dom0-relay/stublink.h"
+#include "dom0-relay/xenstore.h"
+
+/* "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest. */
+static const char *name_of(const struct guest *g)
+{
+	static char text[96];
+	char uuid[UUID_TEXT];
+
+	snprintf(text, sizeof(text), "domain %u device %u vTPM %s", g->ids.guest, g->ids.dev, uuid_format(&g->uuid, uuid));
+	return text;
+}
+
+static void identify(struct guest *g)
+{
+	const struct builder_inspect q = {.domid = g->ids.guest};
+
+	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
+}
+
+static void build(struct guest *g)
+{
+	char name[40];
+	struct builder_build q;
+
+	snprintf(name, sizeof(name), "vtpm-%u-%u", g->ids.guest, g->ids.dev);
+	q.name = view_text(name);
+	g->build_pending = true;
+	link_send(g->relay->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
+}
+
+static void open_vtpm(struct guest *g)
+{
+	if (openings_start(g->relay->openings, g->ticket, &g->uuid) != 0)
+		relay_fail(g, GEV_OPEN_FAILED, "too many guests are starting at once; try again");
+}
+
+static void destroy(struct guest *g)
+{
+	const struct builder_destroy q = {.domid = g->ids.stub};
+
+	stublink_free(&g->stub);
+	if (g->build_pending)
+		g->destroy_wanted = true;
+	else
+		link_send(g->relay->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, g->ticket), &q);
+}
+
+static void hand_off(struct guest *g)
+{
+	const struct guest_lease *l = &g->lease;
+	const struct handoff_handoff h = {
+		.uuid = g->uuid,
+		.tenant = view_text(l->tenant),
+		.seed = view_of(l->seed->data, l->seed->size),
+		.generation = l->generation,
+		.owner_epoch = l->owner_epoch,
+		.endorsement_epoch = l->endorsement_epoch,
+		.platform_epoch = l->platform_epoch,
+		.lease_epoch = l->epoch,
+		.guest_domid = g->ids.guest,
+		.devid = g->ids.dev,
+		.incarnation = g->incarnation,
+		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
+	};
+
+	if (stublink_send(g->stub, HANDOFF_HANDOFF, &h) != 0)
+		relay_fail(g, GEV_BROKEN, "the stub domain does not read the hand-off");
+}
+
+/* The stub domain has what it needs: our copy goes before the guest runs. */
+static void serve(struct guest *g)
+{
+	int r;
+
+	guest_lease_clear(&g->lease);
+	r = xenstore_rehome(g->relay->xs, g->ids, true);
+	if (r == E_NOTFOUND) {
+		relay_fail(g, GEV_CLOSE, "ready, but libxl had given up waiting");
+		return;
+	}
+	if (r != 0 || stublink_send(g->stub, HANDOFF_SERVE, NULL) != 0) {
+		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to the stub domain");
+		return;
+	}
+	guests_forgive(&g->relay->guests, &g->uuid);
+	log_info("%s: served by stub domain %u, lease %" PRIu64, name_of(g), g->ids.stub, g->lease.epoch);
+}
+
+static void close_stub(struct guest *g)
+{
+	if (stublink_send(g->stub, HANDOFF_CLOSE, NULL) != 0)
+		relay_event(g, GEV_BROKEN);
+}
+
+static void release(struct guest *g)
+{
+	guest_lease_clear(&g->lease);
+	if (keeping_release(g->relay->keeping, g->ticket, &g->uuid, g->lease.epoch) != 0)
+		log_error("%s: its lease could not be given back, for want of memory; 'kmcctl vtpm takeover' frees it", name_of(g));
+}
+
+static void answer(struct guest *g)
+{
+	if (xenstore_answer(g->relay->xs, g->ids, 6) != 0)
+		log_error("%s: can't tell libxl that the device is closed: xenstore refused", name_of(g));
+	log_info("%s: closed", name_of(g));
+}
+
+static const struct {
+	enum guest_action action;
+	void (*perform)(struct guest *g);
+} acts[] = {
+	{GACT_IDENTIFY, identify}, {GACT_BUILD, build},	    {GACT_OPEN, open_vtpm}, {GACT_HANDOFF, hand_off}, {GACT_SERVE, serve},
+	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer},
+};
+
+static void perform(struct guest *g, unsigned int actions)
+{
+	if (actions & GACT_ABANDON)
+		openings_abandon(g->relay->openings, g->ticket);
+	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+		if (actions & acts[i].action)
+			acts[i].perform(g);
+}
+
+static void on_deadline(void *arg, unsigned int what)
+{
+	struct guest *g = arg;
+	char why[OPENING_WHY] = "";
+
+	(void)what;
+	if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed)
+		openings_why(g->relay->openings, g->ticket, why);
+	else if (g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF)
+		snprintf(why, sizeof(why), "the stub domain was not ready in time");
+	else
+		log_warn("%s: still %s after %u ms, going on", name_of(g), guest_state_text(g->machine.state),
+			 guest_deadline_ms(g->machine.state));
+	if (why[0])
+		relay_fail(g, GEV_DEADLINE, "%s", why);
+	else
+		relay_event(g, GEV_DEADLINE);
+}
+
+/* The deadline and the time go with the state; PREPARING and HANDOFF share one deadline. */
+static void enter(struct guest *g, enum guest_state before)
+{
+	unsigned int ms = guest_deadline_ms(g->machine.state);
+
+	if (g->machine.state == before)
+		return;
+	g->since = time(NULL);
+	if (g->machine.state == GUEST_HANDOFF)
+		return;
+	if (ms)
+		source_set_ms(g->deadline, ms);
+	else
+		source_clear(g->deadline);
+}
+
+void relay_event(struct guest *g, enum guest_event event)
+{
+	struct relay *r = g->relay;
+	enum guest_state before = g->machine.state;
+	unsigned int actions;
+
+	r->depth++;
+	actions = guest_step(&g->machine, event);
+	enter(g, before);
+	perform(g, actions);
+	r->depth--;
+	if (r->depth == 0)
+		for (size_t i = 0; i < GUESTS_MAX; i++)
+			if (r->guests.table[i].ticket && r->guests.table[i].machine.state == GUEST_GONE)
+				guests_drop(&r->guests.table[i]);
+}
+
+void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!g->reason[0]) { /* the first reason is the cause */
+		va_start(ap, fmt);
+		vsnprintf(g->reason, sizeof(g->reason), fmt, ap);
+		va_end(ap);
+		log_error("%s: no vTPM: %s", name_of(g), g->reason);
+		guests_remember(&g->relay->guests, g);
+	}
+	relay_event(g, event);
+}
+
+void relay_request(struct relay *r, struct node_ids ids)
+{
+	struct guest *g;
+	char path[NODE_PATH_MAX];
+
+	ids.stub = 0;
+	if (guests_find(&r->guests, ids))
+		return;
+	g = guests_add(&r->guests, ids);
+	if (!g) {
+		log_error("domain %u device %u: no vTPM: this host serves %d already, its limit", ids.guest, ids.dev, GUESTS_MAX);
+		return;
+	}
+	g->relay = r;
+	g->deadline = source_timer(r->loop, on_deadline, g);
+	if (!g->deadline) {
+		log_error("domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
+		guests_drop(g);
+		return;
+	}
+	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
+		memset(&g->uuid, 0, sizeof(g->uuid));
+	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
+	log_info("%s: requested", name_of(g));
+	perform(g, guest_start(&g->machine));
+}
+
+void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation)
+{
+	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
+
+	g->handle = *handle;
+	g->incarnation = incarnation;
+	if (uuid_is_nil(&g->uuid))
+		relay_fail(g, GEV_BROKEN, "its vtpm line has no usable uuid= in xenstore");
+	else if (other)
+		relay_fail(g, GEV_BROKEN, "in use: domain %u of this host has this vTPM", other->ids.guest);
+	else
+		relay_event(g, GEV_IDENTIFIED);
+}
+
+void relay_built(struct relay *r, uint64_t ticket, unsigned int stub)
+{
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	const struct builder_destroy unwanted = {.domid = stub};
+	char path[NODE_PATH_MAX];
+
+	if (!ticket || !g) { /* its guest was forgotten meanwhile */
+		link_send(r->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, 0), &unwanted);
+		return;
+	}
+	g->build_pending = false;
+	g->ids.stub = stub;
+	if (g->destroy_wanted) {
+		destroy(g);
+		return;
+	}
+	if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
+}
+
+void relay_destroyed(struct relay *r, uint64_t ticket)
+{
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	char path[NODE_PATH_MAX];
+
+	if (!ticket || !g)
+		return;
+	xenstore_unwatch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub");
+	g->ids.stub = 0;
+	relay_event(g, GEV_STUB_DESTROYED);
+}
+
+void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	struct guest_lease *l;
+
+	if (!g)
+		return; /* can't be: an entry that goes abandons its opening first */
+	l = &g->lease;
+	*l = (struct guest_lease){.generation = o->generation, .epoch = o->lease_epoch, .owner_epoch = o->owner_epoch,
+				  .endorsement_epoch = o->endorsement_epoch, .platform_epoch = o->platform_epoch,
+				  .state_version = o->state_version};
+	if (view_copy_text(o->tenant, l->tenant, sizeof(l->tenant)) != 0 || !(l->seed = secret_dup(o->seed.p, o->seed.n)) ||
+	    (o->state.n && (buf_init(&l->state, o->state.n) != 0 || buf_put(&l->state, o->state.p, o->state.n) != 0))) {
+		relay_event(g, GEV_SEED); /* the lease is ours and has to go back */
+		relay_fail(g, GEV_BROKEN, "no memory for its seed");
+		return;
+	}
+	relay_event(g, GEV_SEED);
+}
+
+static void on_store(struct guest *g, const struct handoff_store *s)
+{
+	const struct kmc_store store = {
+		.uuid = g->uuid, .lease_epoch = g->lease.epoch, .version = s->version, .owner_epoch = s->owner_epoch,
+		.endorsement_epoch = s->endorsement_epoch, .platform_epoch = s->platform_epoch, .state = s->state,
+	};
+	const struct handoff_stored no = {.version = s->version, .result = (uint64_t)-E_NOMEM};
+
+	if (keeping_store(g->relay->keeping, g->ticket, &store) != 0)
+		stublink_send(g->stub, HANDOFF_STORED, &no);
+}
+
+static void on_stub_message(void *arg, enum handoff_type type, const void *fields)
+{
+	struct guest *g = arg;
+	const struct handoff_failed *failed = fields;
+
+	switch (type) {
+	case HANDOFF_HELLO:
+		relay_event(g, GEV_STUB);
+		break;
+	case HANDOFF_READY:
+		relay_event(g, GEV_READY);
+		break;
+	case HANDOFF_FRONTEND:
+		g->connected = ((const struct handoff_frontend *)fields)->connected;
+		break;
+	case HANDOFF_STORE:
+		on_store(g, fields);
+		break;
+	case HANDOFF_CLOSED:
+		relay_event(g, GEV_CLOSED);
+		break;
+	case HANDOFF_FAILED:
+		relay_fail(g, GEV_BROKEN, "the stub domain says: %.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+		break;
+	default:
+		break; /* STATUS_REPLY: nobody asked */
+	}
+}
+
+static void on_stub_broken(void *arg, const char *why)
+{
+	struct guest *g = arg;
+
+	if (g->machine.state == GUEST_CLOSING || g->machine.state == GUEST_CLEANING)
+		relay_event(g, GEV_BROKEN); /* it may end before its last word is read */
+	else
+		relay_fail(g, GEV_BROKEN, "stub domain %u: %s", g->ids.stub, why);
+}
+
+void relay_meet_stub(struct guest *g)
+{
+	static const struct stublink_ops ops = {.message = on_stub_message, .broken = on_stub_broken};
+	char path[NODE_PATH_MAX];
+	struct channel *channel;
+
+	if (g->stub || g->machine.state != GUEST_PREPARING || !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
+		return;
+	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));
+	g->stub = channel ? stublink_new(g->relay->loop, channel, &ops, g) : NULL;
+	if (!g->stub)
+		relay_fail(g, GEV_BROKEN, "can't connect to stub domain %u", g->ids.stub);
+}

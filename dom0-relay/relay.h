@@ -1,0 +1,59 @@
+/*
+ * The relay process: xenstore's watches, the KMC's answers, the builder's, the host TPM's and the stub domains'
+ * become events of guest_machine.h, and its actions become messages.
+ */
+#ifndef DOM0_RELAY_RELAY_H
+#define DOM0_RELAY_RELAY_H
+
+#include "dom0-relay/guests.h"
+
+struct control;
+struct keeping;
+struct kmclink;
+struct link;
+struct loop;
+struct openings;
+struct relayconf;
+struct xenstore;
+
+struct relay {
+	const struct relayconf *conf;
+	struct loop *loop;
+	struct xenstore *xs;
+	struct link *builder, *tpm;
+	struct kmclink *kmc;
+	struct openings *openings;
+	struct keeping *keeping;
+	struct control *control;
+	struct guests guests;
+	unsigned int depth; /* of relay_event(): entries are freed at the outermost */
+};
+
+/* Ids on the builder's link say what they are about. */
+enum build_id_kind { BUILD_ID_GUEST, BUILD_ID_BUILD, BUILD_ID_DESTROY, BUILD_ID_STUB };
+#define BUILD_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
+
+/** relay_request() - libxl asks for a vTPM: state 1 in the control directory @ids. */
+void relay_request(struct relay *r, struct node_ids ids);
+
+/** relay_event() - drive @g's state machine and do what it says. */
+void relay_event(struct guest *g, enum guest_event event);
+
+/** relay_fail() - the same, with the reason for people: logged once, kept for vtpmctl. */
+void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* What the parts around tell; each finds its guest and makes an event of it. */
+void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation);
+void relay_built(struct relay *r, uint64_t ticket, unsigned int stub);
+void relay_destroyed(struct relay *r, uint64_t ticket);
+
+struct opening_result;
+void relay_opened(void *arg, uint64_t ticket, const struct opening_result *result);
+
+/** relay_meet_stub() - the stub domain's channel may be there: connect to it. */
+void relay_meet_stub(struct guest *g);
+
+/** relay_main() - run the relay process over the links to its helpers; never returns. */
+void relay_main(const struct relayconf *conf, int builder_fd, int tpm_fd, int control_fd) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,329 @@
+/* The relay process: what it listens to, and where each thing goes. */
+#include <inttypes.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "common/process.h"
+#include "dom0-relay/control.h"
+#include "dom0-relay/ctlmsg.h"
+#include "dom0-relay/keeping.h"
+#include "dom0-relay/kmclink.h"
+#include "dom0-relay/opening.h"
+#include "dom0-relay/relay.h"
+#include "dom0-relay/relayconf.h"
+#include "dom0-relay/relaymsg.h"
+#include "dom0-relay/stublink.h"
+#include "dom0-relay/xenstore.h"
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(openat), "vchan opens xenstore, grant and event channel devices for each stub domain; name resolution"},
+	{SCMP_SYS(ioctl), "grant mapping, event channels"},
+	{SCMP_SYS(socket), "a new connection to the KMC"},
+	{SCMP_SYS(connect), "the same"},
+	{SCMP_SYS(getsockopt), "the same: what connect() came to"},
+	{SCMP_SYS(setsockopt), "the same"},
+	{SCMP_SYS(getsockname), "name resolution"},
+	{SCMP_SYS(getpeername), "name resolution"},
+	{SCMP_SYS(bind), "name resolution"},
+	{SCMP_SYS(sendmmsg), "name resolution"},
+	{SCMP_SYS(uname), "name resolution"},
+	{SCMP_SYS(statx), "name resolution"},
+	{SCMP_SYS(readlink), "name resolution"},
+	{SCMP_SYS(accept4), "vtpmctl"},
+	{SCMP_SYS(clone), "libxenstore's reader thread"},
+	{SCMP_SYS(clone3), "the same"},
+	{SCMP_SYS(prlimit64), "the size of that thread's stack"},
+	{SCMP_SYS(prctl), "libxenstore's thread"},
+	{SCMP_SYS(pipe), "libxenstore's watches"},
+};
+
+/* --- xenstore --- */
+
+static void on_control(struct relay *r, struct node_ids ids)
+{
+	struct guest *g = guests_find(&r->guests, ids);
+	char path[NODE_PATH_MAX];
+	int state = xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
+
+	if (g && (state == 5 || state < 0))
+		relay_event(g, GEV_CLOSE);
+	else if (!g && state == 1)
+		relay_request(r, ids);
+	else if (!g && state == 5)
+		xenstore_answer(r->xs, ids, 6); /* nothing of ours is left behind it */
+}
+
+static void on_control_arg(void *arg, struct node_ids ids)
+{
+	on_control(arg, ids);
+}
+
+/* Domains ended somewhere: look after ours. */
+static void on_release(struct relay *r)
+{
+	for (size_t i = 0; i < GUESTS_MAX; i++) {
+		struct guest *g = &r->guests.table[i];
+		const struct builder_inspect stub = {.domid = g->ids.stub};
+
+		if (!g->ticket)
+			continue;
+		if (g->ids.stub && g->machine.state == GUEST_SERVING)
+			link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
+		on_control(r, g->ids); /* libxl may have removed the directory without asking */
+	}
+}
+
+static void on_watch(void *arg, const char *path, const char *token)
+{
+	struct relay *r = arg;
+	struct node_ids ids;
+
+	if (strcmp(token, "control") == 0) {
+		if (node_match_control(path, &ids))
+			on_control(r, ids);
+	} else if (strcmp(token, "release") == 0) {
+		on_release(r);
+	} else if (strcmp(token, "stub") == 0) {
+		for (size_t i = 0; i < GUESTS_MAX; i++)
+			if (r->guests.table[i].ticket && r->guests.table[i].ids.stub)
+				relay_meet_stub(&r->guests.table[i]);
+	}
+}
+
+/* --- builder and host TPM --- */
+
+static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct builder_domain *d)
+{
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (!g)
+		return;
+	if (kind == BUILD_ID_STUB) {
+		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && g->machine.state == GUEST_SERVING)
+			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
+		return;
+	}
+	if (d->exists)
+		relay_identified(g, &d->handle, (uint32_t)d->incarnation);
+	else
+		relay_fail(g, GEV_BROKEN, "the hypervisor knows no such domain");
+}
+
+static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct relay_failed *f)
+{
+	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
+	int n = (int)f->reason.n;
+	const char *text = (const char *)f->reason.p;
+
+	if (!g)
+		return;
+	if (kind == BUILD_ID_BUILD)
+		g->build_pending = false;
+	if (kind == BUILD_ID_BUILD && g->destroy_wanted)
+		relay_event(g, GEV_BUILD_FAILED);
+	else if (kind != BUILD_ID_STUB)
+		relay_fail(g, kind == BUILD_ID_BUILD ? GEV_BUILD_FAILED : GEV_BROKEN, "%.*s", n, text);
+}
+
+static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct relay *r = arg;
+	enum build_id_kind kind = (enum build_id_kind)(id & 3);
+	uint64_t ticket = id >> 2;
+
+	switch (type) {
+	case BUILDER_DOMAIN:
+		on_domain(r, kind, ticket, fields);
+		break;
+	case BUILDER_BUILT:
+		relay_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
+		break;
+	case BUILDER_DESTROYED:
+		relay_destroyed(r, ticket);
+		break;
+	case BUILDER_FAILED:
+		on_builder_failed(r, kind, ticket, fields);
+		break;
+	default:
+		fatal("the builder process sent a request where an answer belongs");
+	}
+}
+
+static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct relay *r = arg;
+
+	openings_tpm(r->openings, type, id, fields);
+}
+
+/* --- the KMC --- */
+
+static void on_refused(void *arg, uint64_t ticket, const char *why)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (g)
+		relay_fail(g, GEV_OPEN_FAILED, "%s", why);
+}
+
+static void on_orphan(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
+{
+	struct relay *r = arg;
+
+	if (keeping_release(r->keeping, ++r->guests.last_ticket, uuid, lease_epoch) != 0)
+		log_error("a lease could not be given back, for want of memory");
+}
+
+static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	const struct handoff_stored stored = {.version = version, .result = (uint64_t)-result};
+
+	if (g && g->stub)
+		stublink_send(g->stub, HANDOFF_STORED, &stored);
+}
+
+static void on_released(void *arg, uint64_t ticket)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (g)
+		relay_event(g, GEV_RELEASED);
+}
+
+static void on_up(void *arg, const struct kmc_welcome *welcome)
+{
+	struct relay *r = arg;
+
+	(void)welcome;
+	openings_up(r->openings);
+	keeping_up(r->keeping);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct relay *r = arg;
+
+	(void)why;
+	openings_down(r->openings);
+}
+
+static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fields)
+{
+	struct relay *r = arg;
+
+	if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE)
+		keeping_kmc(r->keeping, type, id, fields);
+	else
+		openings_kmc(r->openings, type, id, fields);
+}
+
+/* --- vtpmctl --- */
+
+static struct view text_or_none(const char *text)
+{
+	return text[0] ? view_text(text) : (struct view){0};
+}
+
+static void fill(void *arg, struct buf *out)
+{
+	struct relay *r = arg;
+	bool up = kmclink_is_up(r->kmc);
+	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up};
+
+	ctl_write(out, CTL_STATUS, &status);
+	for (size_t i = 0; i < GUESTS_MAX; i++) {
+		const struct guest *g = &r->guests.table[i];
+		const struct ctl_entry e = {.guest = g->ids.guest, .dev = g->ids.dev, .uuid = g->uuid, .stub = g->ids.stub,
+					    .state = view_text(guest_state_text(g->machine.state)), .since = (uint64_t)g->since,
+					    .reason = text_or_none(g->reason), .connected = g->connected};
+
+		if (g->ticket)
+			ctl_write(out, CTL_ENTRY, &e);
+	}
+	for (size_t i = 0; i < REFUSALS_MAX; i++) {
+		const struct refusal *f = &r->guests.refusals[i];
+		const struct ctl_entry e = {.guest = f->ids.guest, .dev = f->ids.dev, .uuid = f->uuid, .state = view_text("refused"),
+					    .since = (uint64_t)f->when, .reason = text_or_none(f->reason)};
+
+		if (f->when && !guests_find(&r->guests, f->ids))
+			ctl_write(out, CTL_ENTRY, &e);
+	}
+}
+
+/* --- start --- */
+
+static void on_signal(void *arg, unsigned int what)
+{
+	struct relay *r = arg;
+
+	(void)what;
+	log_info("asked to end; the stub domains go on");
+	loop_stop(r->loop);
+}
+
+static void connect_parts(struct relay *r, int builder_fd, int tpm_fd, int control_fd)
+{
+	static const struct opening_ops opening_ops = {.opened = relay_opened, .refused = on_refused, .orphaned = on_orphan};
+	static const struct keeping_ops keeping_ops = {.stored = on_stored, .released = on_released};
+	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
+	char why[KMCLINK_WHY];
+
+	r->loop = loop_new();
+	if (!r->loop)
+		fatal("can't start: out of memory");
+	r->xs = xenstore_open(r->loop, on_watch, r);
+	if (!r->xs)
+		fatal("can't open xenstore: is this dom0, booted under Xen, and is xenstored running?");
+	r->builder = link_new(r->loop, builder_fd, "builder", &builder_protocol, on_builder, r);
+	r->tpm = link_new(r->loop, tpm_fd, "host-tpm", &tpm_protocol, on_tpm, r);
+	r->control = control_new(r->loop, control_fd, fill, r);
+	if (kmclink_new(&r->kmc, r->loop, r->conf, &kmc_ops, r, why) != 0)
+		fatal("%s", why);
+	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
+	r->keeping = keeping_new(r->kmc, &keeping_ops, r);
+	if (!r->builder || !r->tpm || !r->control || !r->openings || !r->keeping)
+		fatal("can't start: out of memory");
+}
+
+static void watch(struct relay *r)
+{
+	const struct node_ids none = {0};
+	char path[NODE_PATH_MAX];
+
+	if (xenstore_watch(r->xs, node_path(path, NODE_CONTROL_ROOT, none), "control") != 0 ||
+	    xenstore_watch(r->xs, "@releaseDomain", "release") != 0)
+		fatal("xenstore refused a watch: does this run in dom0?");
+}
+
+void relay_main(const struct relayconf *conf, int builder_fd, int tpm_fd, int control_fd)
+{
+	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	static struct relay r;
+	struct source *term, *interrupt;
+
+	r.conf = conf;
+	connect_parts(&r, builder_fd, tpm_fd, control_fd);
+	watch(&r);
+	term = source_signal(r.loop, SIGTERM, on_signal, &r);
+	interrupt = source_signal(r.loop, SIGINT, on_signal, &r);
+	if (!term || !interrupt)
+		fatal("can't start: out of memory");
+	process_confine(&box);
+	xenstore_each_control(r.xs, on_control_arg, &r); /* who asked before we were there */
+	process_ready("serving vTPMs");
+	log_info("ready");
+	if (loop_run(r.loop) != 0)
+		fatal("the event loop failed");
+	exit(0);
+}
