@@ -50,30 +50,34 @@ lab_config() {
 
 # guest_start NAME [XL-CREATE-OPTION...]: create the guest (a default one if it has no config) and wait until it answers.
 guest_start() {
-	local name=$1
+	local name=$1 log position
 	shift
 	[ -e "$LAB_CONFIGS/$name.cfg" ] || guest_cfg "$name" >/dev/null
+	log=/var/log/xen/console/guest-$name.log
+	position=$(stat -c %s "$log" 2>/dev/null || echo 0)
 	xl create "$@" "$LAB_CONFIGS/$name.cfg" || return
+	lab_follow "$log" "$position" 20 grep -qm 1 LAB-READY || true
 	guest_wait "$name"
 }
 
-# guest_wait NAME [SECONDS]: wait until the guest answers commands.
+# guest_wait NAME [SECONDS]: wait until the guest answers commands, after a reboot or a restore for example.
 guest_wait() {
 	local end=$((SECONDS + ${2:-60}))
-	until GUEST_TIMEOUT=5 GUEST_PATIENCE=1 guest_run "$1" true 2>/dev/null; do
+	until GUEST_TIMEOUT=5 GUEST_PATIENCE=0 guest_run "$1" true 2>/dev/null; do
 		if [ "$SECONDS" -ge "$end" ]; then
 			echo "guest $1 does not answer after ${2:-60} s" >&2
 			return 1
 		fi
-		sleep 0.2
+		sleep 0.5
 	done
 }
 
+# guest_id NAME: print its domain id here; status 1 when it does not run here.
 guest_id() {
 	xl domid "$1" 2>/dev/null
 }
 
-# guest_gone NAME: true when no domain of that name is left.
+# guest_gone NAME: true when no domain of that name is left here.
 guest_gone() {
 	! guest_id "$1" >/dev/null
 }
@@ -91,48 +95,56 @@ guest_kill() {
 	xl destroy "$1"
 }
 
-# guest_migrate NAME: live-migrate it to the other host.
+# guest_migrate NAME: live-migrate it to the other host. guest_run finds it there.
 guest_migrate() {
 	lab_need_peer
 	xl migrate -s '' "$1" "socat -t600 - TCP:$LAB_PEER:9999"
 }
 
-# guest_console NAME: print what is kept of its console: the log that xenconsoled now writes.
+# guest_console NAME: print the path of the console log that xenconsoled now writes (it keeps a migrated guest's first name).
 guest_console() {
-	local fd path found=''
-	for fd in /proc/"$(cat /run/xen/xenconsoled.pid)"/fd/*; do
-		path=$(readlink "$fd")
-		case $path in
-		*/guest-"$1"--incoming.log) found=$path ;;
-		*/guest-"$1".log) found=${found:-$path} ;;
+	local line found=''
+	while read -r line; do
+		case $line in
+		*/guest-"$1"--incoming.log) found=$line ;;
+		*/guest-"$1".log) found=${found:-$line} ;;
 		esac
-	done
+	done < <(find "/proc/$(</run/xen/xenconsoled.pid)/fd" -lname '*/guest-*' -printf '%l\n')
 	[ -n "$found" ] && echo "$found"
 }
 
-# guest_run NAME COMMAND...: run a command in the guest, print its output and errors, return its status.
-# GUEST_TIMEOUT (default 60) seconds are allowed. 255: the guest did not answer.
+# guest_run NAME COMMAND...: run a command in the guest, print its output and errors, return its status. One argument is
+# a shell command line, several are a command with its arguments. GUEST_TIMEOUT (default 60) seconds are allowed.
+# 255: the guest did not answer. With two hosts, a guest that does not run here is looked for on the other one.
 guest_run() {
-	local name=$1 id tty log request call sum lock arg status=254 tries=3 seconds=${GUEST_TIMEOUT:-60}
+	local name=$1 id tty log request call sum lock status=254 tries=3 seconds=${GUEST_TIMEOUT:-60}
 	shift
-	id=$(guest_id "$name") || { echo "no guest $name here" >&2; return 255; }
-	tty=$(xenstore-read "/local/domain/$id/console/tty") || return 255
-	log=$(guest_console "$name") || { echo "no console log of guest $name" >&2; return 255; }
-
+	if ! id=$(guest_id "$name"); then
+		if [ "$LAB_HOSTS" -gt 1 ] && [ -z "${LAB_FORWARDED:-}" ]; then
+			RUN_TIMEOUT=$((seconds + 60)) peer_run env LAB_FORWARDED=1 GUEST_TIMEOUT="$seconds" guest_run "$name" "$@"
+			return
+		fi
+		echo "no guest $name here" >&2
+		return 255
+	fi
+	if [ ! -s "/run/lab/guest-$id" ]; then
+		tty=$(xenstore-read "/local/domain/$id/console/tty") || return 255
+		log=$(guest_console "$name") || { echo "no console log of guest $name" >&2; return 255; }
+		echo "$tty $log" >"/run/lab/guest-$id"
+	fi
+	exec {lock}<"/run/lab/guest-$id"
+	flock -w $((seconds + 60)) "$lock" || { echo "guest $name is busy" >&2; return 255; }
+	read -r tty log <"/run/lab/guest-$id"
+	[ $# -eq 1 ] || set -- "${*@Q}"
 	call=$LAB_HOST$$.$BASHPID.$RANDOM
-	request=$seconds
-	for arg in "$@"; do
-		request+=:$(printf %s "$arg" | base64 -w 0)
-	done
+	request=$seconds:$(printf %s "$1" | base64 -w 0)
 	sum=$(printf %s "$request" | md5sum)
-	exec {lock}>"/run/lab/guest-$id.lock"
-	flock -w $((seconds + 30)) "$lock" || { echo "guest $name is busy" >&2; return 255; }
 	while [ $status -eq 254 ] && [ $tries -gt 0 ]; do
-		lab_guest_exchange "$tty" "$log" "$call" "LAB $call ${sum%% *} $request" $((seconds + ${GUEST_PATIENCE:-10}))
+		lab_guest_exchange "$tty" "$log" "$call" "LAB $call ${sum%% *} $request" $((seconds + ${GUEST_PATIENCE:-15}))
 		status=$?
 		tries=$((tries - 1))
 	done
-	exec {lock}>&-
+	exec {lock}<&-
 	[ $status -ge 254 ] && echo "no answer from guest $name to: $*" >&2 && return 255
 	return $status
 }
@@ -140,28 +152,36 @@ guest_run() {
 # lab_guest_exchange TTY LOG CALL REQUEST SECONDS: send a request, find its answer in the console log (see guest/agent).
 # Status 254: the answer was damaged by kernel messages, ask again; 255: none came.
 lab_guest_exchange() {
-	local tty=$1 log=$2 call=$3 request=$4 seconds=$5 position line status sum out='' err='' part=none pid answer
+	local tty=$1 log=$2 call=$3 position file=/run/lab/answer-$3 lines status sum out err n IFS=''
 	position=$(stat -c %s "$log")
-	exec {answer}< <(exec timeout "$seconds" tail -s 0.05 -c "+$((position + 1))" -f "$log")
-	pid=$!
-	timeout 10 tee "$tty" >/dev/null <<<"$request"
-	while IFS= read -r line <&"$answer"; do
-		line=${line%$'\r'}
-		case $line in
-		*"LAB-OUT $call "*) read -r status sum <<<"${line##*LAB-OUT "$call" }" part=out out='' err='' ;;
-		"LAB-ERR $call") part=err ;;
-		"LAB-END $call") part=end && break ;;
-		*)
-			[ $part = out ] && out+=$line
-			[ $part = err ] && err+=$line
-			;;
-		esac
+	timeout 10 tee "$tty" >/dev/null <<<"$4" || return 255
+	lab_follow "$log" "$position" "$5" sed -n "/LAB-OUT $call /,/LAB-END $call/{s/\r\$//;p;/LAB-END/q 9}" >"$file"
+	n=$?
+	mapfile -t lines <"$file"
+	rm -f "$file"
+	[ ${#lines[@]} -gt 0 ] || return 255
+	[ $n -eq 9 ] || return 254
+	IFS=' ' read -r status sum <<<"${lines[0]##*LAB-OUT "$call" }"
+	n=1
+	while [ "$n" -lt ${#lines[@]} ] && [ "${lines[n]}" != "LAB-ERR $call" ]; do
+		n=$((n + 1))
 	done
-	kill $pid 2>/dev/null
-	exec {answer}<&-
-	[ $part = end ] || return 255
+	out="${lines[*]:1:n-1}" err="${lines[*]:n+1:${#lines[@]}-n-2}"
 	[ "$(printf '%s %s %s' "$status" "$out" "$err" | md5sum)" = "$sum  -" ] || return 254
-	base64 -d <<<"$out"
-	base64 -d <<<"$err" >&2
+	[ -z "$out" ] || base64 -d <<<"$out"
+	[ -z "$err" ] || base64 -d <<<"$err" >&2
 	return "$status"
+}
+
+# lab_follow FILE POSITION SECONDS FILTER...: give the filter what the file has and gets after POSITION, until the filter
+# ends (its status is returned) or time is up (it sees the end of the file then).
+lab_follow() {
+	local fd pid status
+	exec {fd}< <(exec timeout "$3" tail -s 0.05 -c "+$(($2 + 1))" -F "$1" 2>/dev/null)
+	pid=$!
+	"${@:4}" <&"$fd"
+	status=$?
+	kill $pid 2>/dev/null
+	exec {fd}<&-
+	return $status
 }

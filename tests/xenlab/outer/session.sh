@@ -57,6 +57,10 @@ make_payload() {
 	rm -rf "$stage"
 	mkdir -p "$stage/lab/scenarios"
 	cp -r "$LAB_DIR/dom0/." "$LAB_DIR/lib" "$stage/lab/"
+	# Each function of the library is a command as well, for `timeout`, `bash -c` and the shell in dom0.
+	sed -nE 's/^([a-z0-9_]+)\(\) \{$/\1/p' "$LAB_DIR"/lib/*.sh | while read -r file; do
+		ln -s lab-exec "$stage/lab/bin/$file"
+	done
 	for file in "${scenarios[@]}"; do
 		number=$((number + 1))
 		mkdir "$stage/lab/scenarios/$number"
