@@ -7,6 +7,9 @@
 static const struct msg_field hello[] = {
 	MSG_FIELD_BYTES(3, struct handoff_hello, program, 32, 32),
 	MSG_FIELD_TEXT(4, struct handoff_hello, engine, 1, 64),
+	MSG_FIELD_BYTES_OPT(5, struct handoff_hello, vtpm, UUID_SIZE, UUID_SIZE),
+	MSG_FIELD_UINT(6, struct handoff_hello, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct handoff_hello, connected, 1),
 };
 
 static const struct msg_field handoff[] = {

@@ -2,7 +2,7 @@
  * The hand-off: what the relay and a stub domain say to each other over their channel.
  *
  *   stub domain                      relay
- *       | ------------ HELLO ---------> |   who I am; I hold nothing yet
+ *       | ------------ HELLO ---------> |   who I am; what I hold: nothing yet, or a vTPM whose relay went away
  *       | <---------- HANDOFF --------- |   identity, base seed, epochs, sealed state
  *       | ------------ READY ---------> |   seed taken, TPM up; the relay wipes its copy
  *       | <----------- SERVE ---------- |   the backend directory is yours: begin
@@ -12,6 +12,9 @@
  *       | ----------- CLOSED ---------> |
  *
  * FAILED may come from the stub domain at any time: a code and one line for the administrator.
+ *
+ * A stub domain whose relay goes away serves on. It offers its channel anew, and its HELLO tells the next relay what
+ * it holds; a STORE that was not answered is sent again.
  */
 #ifndef COMMON_HANDOFF_H
 #define COMMON_HANDOFF_H
@@ -44,6 +47,8 @@ enum handoff_type {
 struct handoff_hello {
 	struct view program; /* SHA-256 of the program's file */
 	struct view engine;  /* such as "libtpms 0.9.2" */
+	struct view vtpm;    /* the UUID that it serves already, 16 bytes; absent: none, it waits for a hand-off */
+	uint64_t lease_epoch, connected; /* of that vTPM; 0 without one */
 };
 
 struct handoff_handoff {
