@@ -73,6 +73,8 @@ include xenstore-schema/schema.mk
 -include kmc/kmc.mk
 -include vtpm-stubdom/stubdom.mk
 -include dom0-relay/relay.mk
+include vtpm-stubdom/image/image.mk
+include packaging/packaging.mk
 -include tests/xenlab/lab.mk
 include tests/tests.mk
 

@@ -20,7 +20,7 @@ static const struct config_option options[] = {
 	OPTION("host", "tpm", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("host", "user", CONFIG_TEXT, user, .fallback = "xen-vtpm"),
 	OPTION("host", "control", CONFIG_PATH, control, .fallback = "/run/xen-vtpm/control.sock"),
-	OPTION("stub", "kernel", CONFIG_PATH, stub_kernel, .fallback = "/usr/lib/xen-vtpm/vmlinuz"),
+	OPTION("stub", "kernel", CONFIG_PATH, stub_kernel, .fallback = "/usr/lib/xen-vtpm/vmlinux"),
 	OPTION("stub", "initramfs", CONFIG_PATH, stub_initramfs, .fallback = "/usr/lib/xen-vtpm/initramfs.img"),
 	OPTION("stub", "type", CONFIG_CHOICE, stub_type, .fallback = "pvh", .words = "pvh pv"),
 	OPTION("stub", "memory", CONFIG_UINT, stub_memory_mib, .fallback = "32", .min = 16, .max = 1024),
