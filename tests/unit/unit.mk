@@ -1,0 +1,4 @@
+# tests/unit/: unit tests of the relay's parts; those of the other directories stand in their own .mk files.
+
+$(eval $(call unit,ctlmsg,dom0-relay/ctlmsg.c,$(COMMON_LIBS)))
+$(eval $(call unit,relaymsg,dom0-relay/relaymsg.c,$(COMMON_LIBS)))
