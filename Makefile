@@ -27,6 +27,9 @@ CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanit
 LDFLAGS += -fsanitize=address,undefined
 else ifeq ($(VARIANT),fuzz)
 CC := clang
+# clang 14 has no zero; a pattern also shows what reads too far
+HARDEN := $(subst var-init=zero,var-init=pattern,$(HARDEN))
+WARN := -Wall -Wextra
 CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
 else ifeq ($(VARIANT),coverage)

@@ -1,6 +1,7 @@
 # tests/: the three rings and how they are run.
 
 include tests/unit/unit.mk
+include tests/fuzz/fuzz.mk
 
 .PHONY: check check-unit check-lint check-layers
 check: deps ## install, build and run every test
