@@ -11,6 +11,7 @@
 
 #define FIELDS_MAX 256
 #define FRAME_MAX (HANDOFF_BODY_MAX + sizeof(uint32_t))
+#define READS_AT_ONCE 16 /* then the other stub domains have their turn */
 
 struct stublink {
 	struct channel *channel;
@@ -80,7 +81,7 @@ static void drain(struct stublink *l)
 	int r = flush(l);
 
 	l->freed = &freed;
-	while (r == 0) {
+	for (int reads = 0; r == 0 && reads < READS_AT_ONCE; reads++) {
 		size_t n;
 
 		buf_compact(&l->in);
@@ -93,7 +94,9 @@ static void drain(struct stublink *l)
 			return;
 	}
 	l->freed = NULL;
-	if (r == E_EOF)
+	if (r == 0) /* it talks on: vchan tells of new bytes only, so come back for those that wait */
+		source_set_ms(l->now, 0);
+	else if (r == E_EOF)
 		say_broken(l, "it closed the channel");
 	else if (r != E_AGAIN_IN)
 		say_broken(l, error_text(r));

@@ -23,7 +23,8 @@ static void a_guest_lives_from_request_to_gone(void **state)
 	assert_int_equal(guest_start(&g), GACT_IDENTIFY);
 	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), GACT_BUILD | GACT_OPEN);
 	assert_int_equal(guest_step(&g, GEV_STUB), 0);
-	assert_int_equal(guest_step(&g, GEV_SEED), GACT_HANDOFF);
+	assert_int_equal(guest_step(&g, GEV_SEED), 0);
+	assert_int_equal(guest_step(&g, GEV_KEPT), GACT_HANDOFF);
 	assert_int_equal(guest_step(&g, GEV_READY), GACT_SERVE);
 	assert_int_equal(g.state, GUEST_SERVING);
 	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_CLOSE_STUB);
@@ -63,7 +64,7 @@ static void a_dead_stub_domain_does_not_close_the_device(void **state)
 	struct guest_machine g;
 
 	(void)state;
-	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED, GEV_READY);
+	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
 	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
 	assert_int_equal(g.state, GUEST_FAILED);
 }
@@ -71,10 +72,44 @@ static void a_dead_stub_domain_does_not_close_the_device(void **state)
 static void an_unidentified_guest_gets_nothing(void **state)
 {
 	struct guest_machine g;
-	unsigned int all = RUN(&g, GEV_BROKEN, GEV_STUB, GEV_SEED, GEV_READY);
+	unsigned int all = RUN(&g, GEV_BROKEN, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
 
 	(void)state;
 	assert_false(all & (GACT_BUILD | GACT_OPEN | GACT_HANDOFF | GACT_SERVE));
+}
+
+static void a_lease_that_is_not_on_record_is_not_handed_off(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED);
+	assert_int_equal(g.state, GUEST_PREPARING);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
+}
+
+static void a_restarted_relay_adopts_what_served(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	assert_int_equal(guest_adopt(&g), GACT_ADOPT | GACT_IDENTIFY);
+	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), 0);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), 0);
+	assert_int_equal(guest_step(&g, GEV_STUB), 0);
+	assert_int_equal(g.state, GUEST_SERVING);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_CLOSE_STUB);
+}
+
+static void a_device_that_closes_before_it_is_adopted_is_cleaned_up(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_adopt(&g);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), 0);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), GACT_ANSWER);
 }
 
 /* The machine as a number, for the walk below. */
@@ -127,6 +162,8 @@ static void no_sequence_of_events_breaks_a_rule(void **state)
 	(void)state;
 	guest_start(&g);
 	reach(&w, &g);
+	guest_adopt(&g);
+	reach(&w, &g);
 	for (unsigned int i = 0; i < w.n; i++)
 		for (int e = 0; e < GUEST_EVENTS; e++) {
 			unsigned int actions;
@@ -146,6 +183,8 @@ static void every_state_ends_when_libxl_closes(void **state)
 
 	(void)state;
 	guest_start(&g);
+	reach(&w, &g);
+	guest_adopt(&g);
 	reach(&w, &g);
 	for (unsigned int i = 0; i < w.n; i++)
 		for (int e = 0; e < GUEST_EVENTS; e++) {
@@ -175,6 +214,9 @@ int main(void)
 		cmocka_unit_test(an_open_that_takes_too_long_is_abandoned),
 		cmocka_unit_test(a_dead_stub_domain_does_not_close_the_device),
 		cmocka_unit_test(an_unidentified_guest_gets_nothing),
+		cmocka_unit_test(a_lease_that_is_not_on_record_is_not_handed_off),
+		cmocka_unit_test(a_restarted_relay_adopts_what_served),
+		cmocka_unit_test(a_device_that_closes_before_it_is_adopted_is_cleaned_up),
 		cmocka_unit_test(no_sequence_of_events_breaks_a_rule),
 		cmocka_unit_test(every_state_ends_when_libxl_closes),
 	};

@@ -2,3 +2,4 @@
 
 $(eval $(call unit,ctlmsg,dom0-relay/ctlmsg.c,$(COMMON_LIBS)))
 $(eval $(call unit,relaymsg,dom0-relay/relaymsg.c,$(COMMON_LIBS)))
+$(eval $(call unit,stublink,dom0-relay/stublink.c,$(COMMON_LIBS)))
