@@ -2,15 +2,16 @@
  * The builder process.
  *
  * Theory of operation: requests are taken one after the other; libxl works synchronously, about a second for a
- * domain. The relay may look at any domain, but destroy only what this builder built: the relay's word alone never
- * ends a guest. The builder keeps root and no system call filter, because libxl forks and executes helpers; what
- * guards it is that its input is five message types from one process, strictly checked.
+ * domain. The relay may look at any domain, but destroy only what this builder, or one before it, built: the relay's
+ * word alone never ends a guest. The builder keeps root and no system call filter, because libxl forks and executes
+ * helpers; what guards it is that its input is a handful of message types from one process, strictly checked.
  */
 #include "dom0-relay/builder_process.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -21,6 +22,7 @@
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/stub_domain.h"
+#include "dom0-relay/stub_records.h"
 
 #define DOMIDS 0x7ff0
 
@@ -29,7 +31,11 @@ struct builder {
 	struct link *relay;
 	struct hypervisor *xen;
 	struct toolstack *toolstack;
-	bool ours[DOMIDS]; /* stub domains built here or adopted at start */
+	int records;
+	struct {
+		enum { NOT_OURS, OURS, FOUND } whose; /* found: an earlier builder's, which nobody has kept yet */
+		struct uuid handle;
+	} domains[DOMIDS];
 };
 
 static void fail(struct builder *b, uint64_t id, const char *reason)
@@ -57,37 +63,98 @@ static void on_inspect(struct builder *b, uint64_t id, const struct builder_insp
 	link_send(b->relay, BUILDER_DOMAIN, id, &answer);
 }
 
+/* A random UUID as RFC 4122 4.4 has it. */
+static int make_handle(struct uuid *handle)
+{
+	if (getrandom(handle->b, sizeof(handle->b), 0) != sizeof(handle->b))
+		return E_IO;
+	handle->b[6] = (uint8_t)((handle->b[6] & 0x0f) | 0x40);
+	handle->b[8] = (uint8_t)((handle->b[8] & 0x3f) | 0x80);
+	return 0;
+}
+
 static void on_build(struct builder *b, uint64_t id, const struct builder_build *q)
 {
-	char name[65], why[STUB_WHY];
+	char name[65] = "", why[STUB_WHY] = "can't note down the stub domain to be built";
 	struct builder_built answer;
+	struct uuid handle;
 	uint32_t domid;
+	int r = view_copy_text(q->name, name, sizeof(name));
 
-	if (view_copy_text(q->name, name, sizeof(name)) != 0 || stub_create(b->toolstack, b->conf, name, &domid, why) != 0) {
+	if (r == 0 && (r = make_handle(&handle)) == 0 && (r = stub_records_add(b->records, &handle)) == 0) {
+		r = stub_create(b->toolstack, b->conf, name, &handle, &domid, why);
+		if (r != 0)
+			stub_records_remove(b->records, &handle);
+	}
+	if (r != 0) {
 		log_error("%s: %s", name, why);
 		fail(b, id, why);
 		return;
 	}
-	b->ours[domid] = true;
+	b->domains[domid].whose = OURS;
+	b->domains[domid].handle = handle;
 	log_info("%s: built stub domain %u", name, domid);
 	answer.domid = domid;
 	link_send(b->relay, BUILDER_BUILT, id, &answer);
 }
 
+static int destroy(struct builder *b, uint32_t domid)
+{
+	int r = stub_destroy(b->toolstack, domid);
+
+	if (r != 0 && r != E_NOTFOUND) {
+		log_error("can't destroy stub domain %u: see libxl's message above", domid);
+		return r;
+	}
+	stub_records_remove(b->records, &b->domains[domid].handle);
+	b->domains[domid].whose = NOT_OURS;
+	return 0;
+}
+
 static void on_destroy(struct builder *b, uint64_t id, const struct builder_destroy *q)
 {
-	int r;
-
-	if (!b->ours[q->domid])
+	if (b->domains[q->domid].whose == NOT_OURS)
 		fatal("the relay process asked to destroy domain %llu, which is no stub domain", (unsigned long long)q->domid);
-	r = stub_destroy(b->toolstack, (uint32_t)q->domid);
-	if (r != 0 && r != E_NOTFOUND) {
-		log_error("can't destroy stub domain %llu: see libxl's message above", (unsigned long long)q->domid);
+	if (destroy(b, (uint32_t)q->domid) != 0)
 		fail(b, id, "can't destroy the stub domain");
+	else
+		link_send(b->relay, BUILDER_DESTROYED, id, NULL);
+}
+
+static void on_keep(struct builder *b, uint64_t id, const struct builder_keep *q)
+{
+	if (b->domains[q->domid].whose == NOT_OURS) {
+		fail(b, id, "its stub domain is gone");
 		return;
 	}
-	b->ours[q->domid] = false;
-	link_send(b->relay, BUILDER_DESTROYED, id, NULL);
+	b->domains[q->domid].whose = OURS;
+	link_send(b->relay, BUILDER_KEPT, id, NULL);
+}
+
+static void on_sweep(struct builder *b, uint64_t id)
+{
+	for (uint32_t domid = 0; domid < DOMIDS; domid++) {
+		if (b->domains[domid].whose != FOUND)
+			continue;
+		log_warn("stub domain %u serves nobody any more: destroying it", domid);
+		destroy(b, domid);
+	}
+	link_send(b->relay, BUILDER_SWEPT, id, NULL);
+}
+
+/* A record of an earlier builder: of a stub domain that is still there, or of one that is gone. */
+static void on_record(void *arg, const struct uuid *handle)
+{
+	struct builder *b = arg;
+	uint32_t domid;
+	int r = hypervisor_find(b->xen, handle, &domid);
+
+	if (r == 0 && domid > 0 && domid < DOMIDS) {
+		b->domains[domid].whose = FOUND;
+		b->domains[domid].handle = *handle;
+	} else if (r == E_NOTFOUND) {
+		stub_records_remove(b->records, handle);
+	}
 }
 
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
@@ -103,6 +170,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case BUILDER_DESTROY:
 		on_destroy(b, id, fields);
+		break;
+	case BUILDER_KEEP:
+		on_keep(b, id, fields);
+		break;
+	case BUILDER_SWEEP:
+		on_sweep(b, id);
 		break;
 	default:
 		fatal("the relay process sent an answer where a request belongs");
@@ -126,6 +199,9 @@ void builder_main(const struct relayconf *conf, int fd)
 	b.toolstack = toolstack_open();
 	if (!b.xen || !b.toolstack)
 		fatal("can't talk to Xen: is this dom0, booted under Xen, and are its services running?");
+	b.records = stub_records_open(conf->stub_records);
+	if (b.records < 0 || stub_records_each(b.records, on_record, &b) != 0)
+		fatal("can't use %s for the records of stub domains: %s", conf->stub_records, strerror(errno));
 	b.relay = loop ? link_new(loop, fd, "relay", &builder_protocol, on_message, &b) : NULL;
 	if (!b.relay)
 		fatal("can't start: out of memory");

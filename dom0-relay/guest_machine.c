@@ -5,12 +5,18 @@
  * libxl waits 10 s for 2 and 10 s for 6 (LIBXL_INIT_TIMEOUT, LIBXL_DESTROY_TIMEOUT): what is not there well before
  * that is a failure that we explain, instead of one that libxl does not.
  */
-enum { OPEN_MS = 9000, CLOSE_MS = 5000, CLEAN_MS = 3500 };
+enum { OPEN_MS = 9000, CLOSE_MS = 5000, CLEAN_MS = 3500, ADOPT_MS = 5000 };
 
 unsigned int guest_start(struct guest_machine *g)
 {
 	*g = (struct guest_machine){.state = GUEST_PREPARING};
 	return GACT_IDENTIFY;
+}
+
+unsigned int guest_adopt(struct guest_machine *g)
+{
+	*g = (struct guest_machine){.state = GUEST_ADOPTING, .stub_exists = true, .lease_held = true};
+	return GACT_ADOPT | GACT_IDENTIFY;
 }
 
 static bool is_clean(const struct guest_machine *g)
@@ -55,7 +61,7 @@ static unsigned int preparing(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB:
 		g->has_stub = true;
 		break;
-	case GEV_SEED:
+	case GEV_KEPT:
 		g->has_seed = true;
 		break;
 	case GEV_BUILD_FAILED:
@@ -84,6 +90,23 @@ static unsigned int handing_off(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
 	case GEV_DEADLINE:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int adopting(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_STUB:
+		g->state = GUEST_SERVING;
+		return 0;
+	case GEV_BUILD_FAILED:
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
 		return clean(g, GUEST_FAILED);
 	case GEV_CLOSE:
 		return clean(g, GUEST_CLEANING);
@@ -160,7 +183,7 @@ static void learn(struct guest_machine *g, enum guest_event event)
 /* An answer that nobody waits for (any more). */
 static bool is_unasked(const struct guest_machine *g, enum guest_event event)
 {
-	return (event == GEV_SEED && !g->open_pending) || (event == GEV_STUB && !g->stub_exists);
+	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && !g->lease_held) || (event == GEV_STUB && !g->stub_exists);
 }
 
 unsigned int guest_step(struct guest_machine *g, enum guest_event event)
@@ -173,6 +196,8 @@ unsigned int guest_step(struct guest_machine *g, enum guest_event event)
 		return preparing(g, event);
 	case GUEST_HANDOFF:
 		return handing_off(g, event);
+	case GUEST_ADOPTING:
+		return adopting(g, event);
 	case GUEST_SERVING:
 		return serving(g, event);
 	case GUEST_CLOSING:
@@ -192,6 +217,8 @@ unsigned int guest_deadline_ms(enum guest_state state)
 	case GUEST_PREPARING:
 	case GUEST_HANDOFF:
 		return OPEN_MS;
+	case GUEST_ADOPTING:
+		return ADOPT_MS;
 	case GUEST_CLOSING:
 		return CLOSE_MS;
 	case GUEST_CLEANING:
@@ -204,8 +231,8 @@ unsigned int guest_deadline_ms(enum guest_state state)
 const char *guest_state_text(enum guest_state state)
 {
 	static const char *const texts[] = {
-		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off", [GUEST_SERVING] = "serving", [GUEST_CLOSING] = "closing",
-		[GUEST_CLEANING] = "cleaning",	 [GUEST_FAILED] = "failed",    [GUEST_GONE] = "gone",
+		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off",	[GUEST_ADOPTING] = "adopting", [GUEST_SERVING] = "serving",
+		[GUEST_CLOSING] = "closing",	 [GUEST_CLEANING] = "cleaning", [GUEST_FAILED] = "failed",     [GUEST_GONE] = "gone",
 	};
 	_Static_assert(sizeof(texts) / sizeof(texts[0]) == GUEST_STATES, "a text for each state");
 

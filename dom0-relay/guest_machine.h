@@ -2,8 +2,11 @@
  * What happens to one vTPM device on this host, as a pure function of state and event.
  *
  *   PREPARING --seed and stub domain--> HANDOFF --ready--> SERVING --close--> CLOSING --closed--> CLEANING --> GONE
- *       |                                  |                  |                                      ^
+ *       |                                  |                ^ |                                      ^
+ *       |                 ADOPTING --hello-|----------------+ |                                      |
  *       +------------- failure ------------+------------------+--> FAILED --close--------------------+
+ *
+ * ADOPTING is where a relay that was restarted begins with what served before: the guest runs all the while.
  *
  * "Close" is libxl taking the device away: state 5 in the control directory, or the directory gone. A device whose
  * vTPM can't be had rests in FAILED until then: libxl's own deadline ends the guest's creation. Nobody hears 6 before
@@ -17,6 +20,7 @@
 enum guest_state {
 	GUEST_PREPARING, /* identity, then stub domain and seed side by side; deadline: libxl's patience */
 	GUEST_HANDOFF,	 /* the stub domain has the seed and derives; same deadline */
+	GUEST_ADOPTING,	 /* the guest runs since before our start, its stub domain has not called yet; deadline: of one try to reach it */
 	GUEST_SERVING,	 /* the guest runs; no deadline */
 	GUEST_CLOSING,	 /* the stub domain brings its TPM to rest; deadline: libxl's patience */
 	GUEST_CLEANING,	 /* stub domain and lease go; same deadline */
@@ -27,9 +31,10 @@ enum guest_state {
 
 enum guest_event {
 	GEV_IDENTIFIED,	    /* the hypervisor told who the guest is */
-	GEV_STUB,	    /* the stub domain said HELLO */
-	GEV_BUILD_FAILED,   /* there is no stub domain */
+	GEV_STUB,	    /* the stub domain said HELLO, and is what it should be */
+	GEV_BUILD_FAILED,   /* there is no stub domain (any more) */
 	GEV_SEED,	    /* the KMC opened: we hold seed and lease */
+	GEV_KEPT,	    /* and the lease is on record, should we be restarted */
 	GEV_OPEN_FAILED,    /* the KMC refused or could not be asked: we hold no lease */
 	GEV_READY,	    /* the stub domain has taken the seed */
 	GEV_BROKEN,	    /* anything else that makes serving impossible, the stub domain's death included */
@@ -53,12 +58,13 @@ enum guest_action {
 	GACT_DESTROY = 1 << 7,	  /* destroy the stub domain */
 	GACT_RELEASE = 1 << 8,	  /* give the lease back */
 	GACT_ANSWER = 1 << 9,	  /* write state 6 if the control directory is still there */
+	GACT_ADOPT = 1 << 10,	  /* tell the builder to keep the stub domain, and meet it */
 };
 
 /* Zero-initialised, then guest_start(). */
 struct guest_machine {
 	enum guest_state state;
-	bool has_seed, has_stub;
+	bool has_seed, has_stub; /* has_seed: and its lease is on record */
 	bool stub_exists;   /* a domain is there or on its way */
 	bool open_pending;  /* the KMC was asked and has not answered */
 	bool lease_held;    /* the KMC counts us as holder, as far as we know */
@@ -66,6 +72,9 @@ struct guest_machine {
 
 /** guest_start() - a new device. Return: actions. */
 unsigned int guest_start(struct guest_machine *g);
+
+/** guest_adopt() - a device that an earlier relay served. Return: actions. */
+unsigned int guest_adopt(struct guest_machine *g);
 
 /** guest_step() - take one event; an event that means nothing in this state changes nothing. Return: actions. */
 unsigned int guest_step(struct guest_machine *g, enum guest_event event);

@@ -41,6 +41,7 @@ struct guest {
 	struct source *deadline;
 	bool build_pending; /* the builder has not answered yet */
 	bool destroy_wanted; /* and what it builds is no longer wanted */
+	bool open_waits;     /* its open, for what an earlier run left to be stored */
 	bool connected;	     /* the guest's driver is */
 	time_t since;	     /* of machine.state */
 	char reason[GUEST_REASON];

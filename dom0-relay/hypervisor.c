@@ -53,3 +53,22 @@ int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts
 	facts->shutdown_reason = info.shutdown_reason;
 	return 0;
 }
+
+#define BATCH 64 /* domains asked for at once */
+
+int hypervisor_find(struct hypervisor *h, const struct uuid *handle, uint32_t *domid)
+{
+	xc_dominfo_t info[BATCH];
+	uint32_t first = 0;
+	int n;
+
+	while ((n = xc_domain_getinfo(h->xc, first, BATCH, info)) > 0) {
+		for (int i = 0; i < n; i++)
+			if (!info[i].dying && memcmp(info[i].handle, handle->b, sizeof(handle->b)) == 0) {
+				*domid = info[i].domid;
+				return 0;
+			}
+		first = info[n - 1].domid + 1;
+	}
+	return n < 0 ? E_XEN : E_NOTFOUND;
+}

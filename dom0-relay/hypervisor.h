@@ -24,4 +24,7 @@ void hypervisor_close(struct hypervisor **h);
 /** hypervisor_inspect() - facts of @domid: 0 or E_XEN; a domain that is not there is no error. */
 int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts *facts);
 
+/** hypervisor_find() - the domain whose own UUID is @handle: 0 with *domid, E_NOTFOUND or E_XEN. */
+int hypervisor_find(struct hypervisor *h, const struct uuid *handle, uint32_t *domid);
+
 #endif

@@ -1,43 +1,73 @@
-/* State and leases on their way to the KMC. */
+/* Leases and their state on the way to the disk and to the KMC. */
 #include "dom0-relay/keeping.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
 
 #define KEEPING_MAX 512
+#define SAVES_MAX 4   /* records on their way to the state process: the link's queue is bounded */
+#define RETRY_MS 2000 /* after the KMC or the disk could not take something */
 
-struct item {
-	uint64_t ticket; /* 0: free */
-	bool has_store, store_sent, has_release, release_sent;
-	struct kmc_store store; /* its view points into state */
+/* What is to be done with an entry, and how far it is: each errand is wanted, then sent, then done. */
+struct errand {
+	bool wanted, sent;
+	uint64_t version; /* that was sent */
+};
+
+struct entry {
+	uint64_t ticket;	/* 0: free */
+	struct state_record r;	/* its view points into state */
 	struct buf state;
-	struct kmc_release release;
+	struct errand save, push, release, drop;
+	bool on_disk; /* there is a record, or may be */
+	bool found;  /* by an earlier run, and not claimed */
+	bool fenced; /* the lease is another's: nothing more to tell the KMC */
 };
 
 struct keeping {
 	struct kmclink *kmc;
+	struct link *disk;
+	enum durability durability;
 	const struct keeping_ops *ops;
 	void *arg;
-	struct item table[KEEPING_MAX];
+	struct source *retry;
+	unsigned int saves; /* under way */
+	struct entry table[KEEPING_MAX];
 };
 
-struct keeping *keeping_new(struct kmclink *kmc, const struct keeping_ops *ops, void *arg)
+static void send_all(struct keeping *k);
+
+static void on_retry(void *arg, unsigned int what)
+{
+	(void)what;
+	send_all(arg);
+}
+
+struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link *disk, enum durability durability,
+			    const struct keeping_ops *ops, void *arg)
 {
 	struct keeping *k = calloc(1, sizeof(*k));
 
-	if (k) {
-		k->kmc = kmc;
-		k->ops = ops;
-		k->arg = arg;
-	}
+	if (!k)
+		return NULL;
+	k->kmc = kmc;
+	k->disk = disk;
+	k->durability = durability;
+	k->ops = ops;
+	k->arg = arg;
+	k->retry = source_timer(loop, on_retry, k);
+	if (!k->retry)
+		keeping_free(&k);
 	return k;
 }
 
@@ -47,11 +77,14 @@ void keeping_free(struct keeping **k)
 		return;
 	for (size_t i = 0; i < KEEPING_MAX; i++)
 		buf_free(&(*k)->table[i].state);
+	source_free(&(*k)->retry);
 	free(*k);
 	*k = NULL;
 }
 
-static struct item *find(struct keeping *k, uint64_t ticket)
+/* --- entries --- */
+
+static struct entry *find(struct keeping *k, uint64_t ticket)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
 		if (k->table[i].ticket == ticket)
@@ -59,129 +92,382 @@ static struct item *find(struct keeping *k, uint64_t ticket)
 	return NULL;
 }
 
-/* The ticket's item, new if need be. */
-static struct item *get(struct keeping *k, uint64_t ticket)
+static bool is_of(const struct entry *e, const struct uuid *uuid)
 {
-	struct item *i = find(k, ticket);
-
-	if (!i && (i = find(k, 0)) != NULL)
-		i->ticket = ticket;
-	return i;
+	return e->ticket && uuid_equal(&e->r.uuid, uuid);
 }
 
-static void end_if_done(struct item *i)
+bool keeping_has(const struct keeping *k, const struct uuid *uuid)
 {
-	if (i->has_store || i->has_release)
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (is_of(&k->table[i], uuid))
+			return true;
+	return false;
+}
+
+static void end(struct keeping *k, struct entry *e)
+{
+	struct uuid uuid = e->r.uuid;
+
+	buf_free(&e->state);
+	memset(e, 0, sizeof(*e));
+	k->ops->ended(k->arg, &uuid);
+}
+
+/* Replace the entry's state by a copy of @state. */
+static int set_state(struct entry *e, struct view state)
+{
+	struct buf copy = {0};
+
+	if (state.n && buf_init(&copy, state.n) != 0)
+		return E_NOMEM;
+	if (state.n)
+		buf_put(&copy, state.p, state.n);
+	buf_free(&e->state);
+	e->state = copy;
+	e->r.state = view_of(state.n ? buf_ptr(&e->state) : NULL, state.n);
+	return 0;
+}
+
+static struct entry *add(struct keeping *k, uint64_t ticket, const struct state_record *r)
+{
+	struct entry *e = find(k, 0);
+
+	if (!e)
+		return NULL;
+	e->r = *r;
+	if (set_state(e, r->state) != 0) {
+		memset(e, 0, sizeof(*e));
+		return NULL;
+	}
+	e->ticket = ticket;
+	return e;
+}
+
+/* --- errands --- */
+
+static void want(struct errand *a)
+{
+	a->wanted = true;
+}
+
+static void send_save(struct keeping *k, struct entry *e)
+{
+	if (k->saves == SAVES_MAX)
 		return;
-	buf_free(&i->state);
-	memset(i, 0, sizeof(*i));
+	link_send(k->disk, STATE_SAVE, e->ticket, &e->r);
+	e->on_disk = true;
+	k->saves++;
+	e->save = (struct errand){.sent = true, .version = e->r.version};
 }
 
-/* One message of an item at a time: the store, then the release. */
-static void send_next(struct keeping *k, struct item *i)
+static void send_push(struct keeping *k, struct entry *e)
 {
-	if (i->has_store) {
-		if (!i->store_sent)
-			i->store_sent = kmclink_send(k->kmc, KMC_STORE, KMC_ID(KMC_ID_STORE, i->ticket), &i->store) == 0;
-	} else if (i->has_release && !i->release_sent) {
-		i->release_sent = kmclink_send(k->kmc, KMC_RELEASE, KMC_ID(KMC_ID_RELEASE, i->ticket), &i->release) == 0;
-	}
-	if (!kmclink_is_up(k->kmc))
+	const struct state_record *r = &e->r;
+	const struct kmc_store m = {
+		.uuid = r->uuid, .lease_epoch = r->lease_epoch, .version = r->version, .owner_epoch = r->owner_epoch,
+		.endorsement_epoch = r->endorsement_epoch, .platform_epoch = r->platform_epoch, .state = r->state,
+	};
+
+	if (kmclink_send(k->kmc, KMC_STORE, KMC_ID(KMC_ID_STORE, e->ticket), &m) == 0)
+		e->push = (struct errand){.sent = true, .version = r->version};
+}
+
+static void send_release(struct keeping *k, struct entry *e)
+{
+	const struct kmc_release m = {.uuid = e->r.uuid, .lease_epoch = e->r.lease_epoch};
+
+	if (kmclink_send(k->kmc, KMC_RELEASE, KMC_ID(KMC_ID_RELEASE, e->ticket), &m) == 0)
+		e->release = (struct errand){.sent = true};
+}
+
+static void send_drop(struct keeping *k, struct entry *e)
+{
+	const struct state_drop m = {.uuid = e->r.uuid};
+
+	link_send(k->disk, STATE_DROP, e->ticket, &m);
+	e->drop = (struct errand){.sent = true};
+}
+
+static bool is_idle(const struct errand *a)
+{
+	return !a->wanted && !a->sent;
+}
+
+/* The last errand. What was never saved must not be dropped either: the file may be another lease's of the same vTPM. */
+static void finish(struct keeping *k, struct entry *e)
+{
+	if (e->on_disk)
+		send_drop(k, e);
+	else
+		end(k, e);
+}
+
+/* Send what may go now. The order holds it together: disk before KMC, state before release, release before drop. */
+static void send_next(struct keeping *k, struct entry *e)
+{
+	bool may_push = is_idle(&e->save) || k->durability == DURABILITY_KMC;
+
+	if (e->save.wanted && !e->save.sent)
+		send_save(k, e);
+	if (e->push.wanted && !e->push.sent && may_push)
+		send_push(k, e);
+	if (e->release.wanted && !e->release.sent && is_idle(&e->save) && is_idle(&e->push))
+		send_release(k, e);
+	if ((e->push.wanted || e->release.wanted) && !kmclink_is_up(k->kmc))
 		kmclink_hurry(k->kmc);
+	if (e->drop.wanted && !e->drop.sent && is_idle(&e->save))
+		finish(k, e);
 }
 
-int keeping_store(struct keeping *k, uint64_t ticket, const struct kmc_store *store)
+static void send_all(struct keeping *k)
 {
-	struct item *i = get(k, ticket);
-	struct buf copy;
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (k->table[i].ticket)
+			send_next(k, &k->table[i]);
+}
 
-	if (!i)
+int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r)
+{
+	struct entry *e;
+
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (is_of(&k->table[i], &r->uuid) && k->table[i].on_disk)
+			return E_EXISTS;
+	e = add(k, ticket, r);
+	if (!e)
 		return E_NOMEM;
-	if (buf_init(&copy, store->state.n) != 0) {
-		end_if_done(i);
+	want(&e->save);
+	send_next(k, e);
+	return 0;
+}
+
+int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch)
+{
+	const struct state_record r = {.uuid = *uuid, .lease_epoch = lease_epoch};
+	struct entry *e = add(k, ticket, &r);
+
+	if (!e)
 		return E_NOMEM;
+	want(&e->release);
+	send_next(k, e);
+	return 0;
+}
+
+void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub)
+{
+	struct entry *e = find(k, ticket);
+
+	if (!e)
+		return;
+	e->r.stub = stub;
+	want(&e->save);
+	send_next(k, e);
+}
+
+int keeping_store(struct keeping *k, uint64_t ticket, const struct handoff_store *s)
+{
+	struct entry *e = find(k, ticket);
+
+	if (!e)
+		return E_STATE;
+	if (set_state(e, s->state) != 0)
+		return E_NOMEM;
+	e->r.version = s->version;
+	e->r.owner_epoch = s->owner_epoch;
+	e->r.endorsement_epoch = s->endorsement_epoch;
+	e->r.platform_epoch = s->platform_epoch;
+	want(&e->save);
+	want(&e->push);
+	send_next(k, e);
+	return 0;
+}
+
+void keeping_release(struct keeping *k, uint64_t ticket)
+{
+	struct entry *e = find(k, ticket);
+
+	if (!e)
+		return;
+	if (e->fenced) /* there is nothing to give back */
+		k->ops->released(k->arg, ticket);
+	want(e->fenced ? &e->drop : &e->release);
+	send_next(k, e);
+}
+
+int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record *r)
+{
+	struct entry *e = add(k, ticket, r);
+
+	if (!e)
+		return E_NOMEM;
+	e->found = e->on_disk = true;
+	return 0;
+}
+
+const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		struct entry *e = &k->table[i];
+
+		if (!e->ticket || !e->found || e->r.guest != guest || e->r.dev != dev || !uuid_equal(&e->r.boot, boot))
+			continue;
+		e->found = false;
+		*ticket = e->ticket;
+		e->push.wanted = e->r.version > 0; /* whether it went out before, nobody knows */
+		send_next(k, e);
+		return &e->r;
 	}
-	buf_put(&copy, store->state.p, store->state.n);
-	buf_free(&i->state);
-	i->state = copy;
-	i->store = *store;
-	i->store.state = view_of(buf_ptr(&i->state), buf_left(&i->state));
-	i->has_store = true;
-	i->store_sent = false; /* an answer to the older version is told apart by its number */
-	send_next(k, i);
-	return 0;
+	return NULL;
 }
 
-int keeping_release(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch)
+void keeping_settle(struct keeping *k)
 {
-	struct item *i = get(k, ticket);
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		struct entry *e = &k->table[i];
 
-	if (!i)
-		return E_NOMEM;
-	i->release = (struct kmc_release){.uuid = *uuid, .lease_epoch = lease_epoch};
-	i->has_release = true;
-	i->release_sent = false;
-	send_next(k, i);
-	return 0;
+		if (!e->ticket || !e->found)
+			continue;
+		e->found = false;
+		e->push.wanted = e->r.version > 0;
+		want(&e->release);
+		send_next(k, e);
+	}
 }
+
+/* --- answers --- */
 
 void keeping_up(struct keeping *k)
 {
-	for (size_t n = 0; n < KEEPING_MAX; n++) {
-		struct item *i = &k->table[n];
+	send_all(k);
+}
 
-		if (!i->ticket)
-			continue;
-		i->store_sent = i->release_sent = false;
-		send_next(k, i);
+static void ask_again(struct errand *a)
+{
+	a->wanted = a->wanted || a->sent;
+	a->sent = false;
+}
+
+void keeping_down(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		ask_again(&k->table[i].push);
+		ask_again(&k->table[i].release);
 	}
 }
 
-static void on_store_answer(struct keeping *k, struct item *i, enum kmc_type type, const void *fields)
+/* Is the refusal about this lease or state, and so for good? Else the KMC can't or won't just now. */
+static bool is_final(uint64_t code)
 {
-	const struct kmc_stored *stored = fields;
-	const struct kmc_refused *refused = fields;
-	uint64_t ticket = i->ticket, version = i->store.version;
-	int r = 0;
+	return code == KMC_REFUSED_EPOCH || code == KMC_REFUSED_ROLLBACK || code == KMC_REFUSED_MALFORMED;
+}
 
-	if (type == KMC_STORED && stored->version != version)
-		return; /* of a version that was replaced meanwhile */
+static void on_push_refused(struct keeping *k, struct entry *e, const struct kmc_refused *refused)
+{
+	char why[320], uuid[UUID_TEXT];
+
+	snprintf(why, sizeof(why), "the KMC refused its state (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
+		 (const char *)refused->reason.p);
+	log_error("vTPM %s: %s", uuid_format(&e->r.uuid, uuid), why);
+	if (!is_final(refused->code)) {
+		ask_again(&e->push);
+		source_set_ms(k->retry, RETRY_MS);
+		return;
+	}
+	e->push = (struct errand){0};
+	e->fenced = true;
+	if (e->release.wanted) {
+		e->release = (struct errand){0};
+		k->ops->released(k->arg, e->ticket);
+		want(&e->drop);
+		send_next(k, e);
+	} else {
+		k->ops->fenced(k->arg, e->ticket, why);
+	}
+}
+
+static void on_push_answer(struct keeping *k, struct entry *e, enum kmc_type type, const void *fields)
+{
+	uint64_t ticket = e->ticket, version = e->push.version;
+
 	if (type == KMC_REFUSED) {
-		log_error("the KMC refused state version %" PRIu64 " (%s): %.*s", version, kmc_refusal_text(refused->code),
-			  (int)refused->reason.n, (const char *)refused->reason.p);
-		r = E_STATE;
-	} else if (type != KMC_STORED) {
+		on_push_refused(k, e, fields);
 		return;
 	}
-	i->has_store = i->store_sent = false;
-	send_next(k, i);
-	end_if_done(i);
-	k->ops->stored(k->arg, ticket, version, r);
+	if (type != KMC_STORED || ((const struct kmc_stored *)fields)->version != version) {
+		log_warn("the KMC answered a store with something else");
+		return;
+	}
+	e->push.sent = false;
+	send_next(k, e);
+	if (k->durability == DURABILITY_KMC)
+		k->ops->stored(k->arg, ticket, version, 0, "");
 }
 
-static void on_release_answer(struct keeping *k, struct item *i, enum kmc_type type, const void *fields)
+/* A refusal for good is as good: the lease is not ours any more. */
+static void on_release_answer(struct keeping *k, struct entry *e, enum kmc_type type, const void *fields)
 {
 	const struct kmc_refused *refused = fields;
-	uint64_t ticket = i->ticket;
+	char uuid[UUID_TEXT];
 
-	if (type == KMC_REFUSED)
-		log_warn("the KMC did not take a lease back (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
-			 (const char *)refused->reason.p);
-	else if (type != KMC_RELEASED)
+	if (type == KMC_REFUSED) {
+		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->r.uuid, uuid),
+			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
+		if (!is_final(refused->code)) {
+			ask_again(&e->release);
+			source_set_ms(k->retry, RETRY_MS);
+			return;
+		}
+	} else if (type != KMC_RELEASED) {
+		log_warn("the KMC answered a release with something else");
 		return;
-	i->has_release = i->release_sent = false;
-	end_if_done(i);
-	k->ops->released(k->arg, ticket);
+	}
+	e->release = (struct errand){0};
+	k->ops->released(k->arg, e->ticket);
+	want(&e->drop);
+	send_next(k, e);
 }
 
 void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields)
 {
-	struct item *i = KMC_ID_TICKET(id) ? find(k, KMC_ID_TICKET(id)) : NULL;
+	struct entry *e = KMC_ID_TICKET(id) ? find(k, KMC_ID_TICKET(id)) : NULL;
 
-	if (i && KMC_ID_KIND(id) == KMC_ID_STORE && i->store_sent)
-		on_store_answer(k, i, type, fields);
-	else if (i && KMC_ID_KIND(id) == KMC_ID_RELEASE && i->release_sent)
-		on_release_answer(k, i, type, fields);
+	if (e && KMC_ID_KIND(id) == KMC_ID_STORE && e->push.sent)
+		on_push_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->release.sent)
+		on_release_answer(k, e, type, fields);
 	else
 		log_warn("the KMC answered what was not asked");
+	send_all(k); /* its answer made room in the queue */
+}
+
+static void on_saved(struct keeping *k, struct entry *e, const struct state_failed *failed)
+{
+	uint64_t ticket = e->ticket, version = e->save.version;
+	char why[256] = "";
+
+	if (failed)
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+	e->save.sent = false;
+	if (failed && e->r.version == version) /* for the guest it has not happened; what the disk holds is whole */
+		e->push.wanted = e->push.wanted && k->durability == DURABILITY_KMC;
+	send_next(k, e);
+	if (version == 0 || k->durability == DURABILITY_HOST)
+		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
+}
+
+void keeping_disk(struct keeping *k, uint64_t type, uint64_t id, const void *fields)
+{
+	struct entry *e = id ? find(k, id) : NULL;
+	bool failed = type == STATE_FAILED;
+
+	if (!e || (type != STATE_SAVED && type != STATE_DROPPED && !failed))
+		fatal("the state process answered what was not asked");
+	if (e->save.sent && type != STATE_DROPPED) {
+		k->saves--;
+		on_saved(k, e, failed ? fields : NULL);
+	} else if (e->drop.sent && type != STATE_SAVED) {
+		end(k, e); /* a file that can't be removed is found, and given back again, at the next start */
+	}
+	send_all(k);
 }

@@ -1,39 +1,85 @@
 /*
- * What must reach the KMC sooner or later: sealed state and leases given back.
+ * Leases that this host holds, from open to release, and what must survive: the newest sealed state and the fact
+ * itself.
  *
- * Both wait for the link, are sent again when it broke before the answer, and are told of once. A store whose
- * lease is over is refused by the KMC (fencing) and not repeated.
+ *   hold --> record on the disk            (state process), told `stored` with version 0
+ *   store -> record on the disk -> KMC     told `stored` where the configured durability says: host or kmc
+ *   release: last state to the KMC, lease back to the KMC, record off the disk, told `ended`
+ *
+ * All of it waits for the KMC as long as it takes, in that order, over restarts of the relay and of the host: a lease
+ * is never opened again before its last state has arrived. Entries go by the guest's ticket.
  */
 #ifndef DOM0_RELAY_KEEPING_H
 #define DOM0_RELAY_KEEPING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
 #include "common/uuid.h"
+#include "dom0-relay/statemsg.h"
 
-struct kmclink;
 struct keeping;
+struct kmclink;
+struct link;
+struct loop;
 
 struct keeping_ops {
-	void (*stored)(void *arg, uint64_t ticket, uint64_t version, int r); /* r: 0, or E_STATE: refused for good */
-	void (*released)(void *arg, uint64_t ticket);
+	/* version 0: the record of the lease itself; r is 0 when it is safe, or E_IO with the reason */
+	void (*stored)(void *arg, uint64_t ticket, uint64_t version, int r, const char *why);
+	void (*fenced)(void *arg, uint64_t ticket, const char *why); /* the KMC says that the lease is another's */
+	void (*released)(void *arg, uint64_t ticket);		     /* the KMC has it back */
+	void (*ended)(void *arg, const struct uuid *uuid);	     /* nothing is kept for @uuid any more */
 };
 
-/** keeping_new() - nothing to keep yet; @kmc stays the caller's. NULL if there is no memory. */
-struct keeping *keeping_new(struct kmclink *kmc, const struct keeping_ops *ops, void *arg);
+enum durability { DURABILITY_HOST, DURABILITY_KMC };
+
+/** keeping_new() - nothing is kept yet; @kmc and @disk stay the caller's. NULL if there is no memory. */
+struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link *disk, enum durability durability,
+			    const struct keeping_ops *ops, void *arg);
 void keeping_free(struct keeping **k);
 
-/** keeping_store() - a guest's newest sealed state, copied; replaces an older one that is still on its way. 0 or E_NOMEM. */
-int keeping_store(struct keeping *k, uint64_t ticket, const struct kmc_store *store);
+/** keeping_hold() - a lease is ours from now on: @r without state. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM. */
+int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r);
 
-/** keeping_release() - give a lease back, after what is still to be stored under @ticket. 0 or E_NOMEM. */
-int keeping_release(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch);
+/** keeping_orphan() - a lease came that nobody wants any more: give it back, under a ticket nobody has. */
+int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch);
+
+/** keeping_serves() - note which stub domain serves it, for a relay that comes after this one. */
+void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub);
+
+/** keeping_store() - the newest sealed state, copied; it replaces an older one that is still on its way. 0 or E_NOMEM. */
+int keeping_store(struct keeping *k, uint64_t ticket, const struct handoff_store *store);
+
+/** keeping_release() - give the lease back, after what is still to be stored. */
+void keeping_release(struct keeping *k, uint64_t ticket);
+
+/** keeping_has() - is anything kept for @uuid? Then it must not be opened yet. */
+bool keeping_has(const struct keeping *k, const struct uuid *uuid);
+
+/* --- after a restart --- */
+
+/** keeping_found() - @r stands in the state directory since an earlier run. 0 or E_NOMEM. */
+int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record *r);
+
+/** keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on. */
+const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket);
+
+/** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back. */
+void keeping_settle(struct keeping *k);
+
+/* --- answers --- */
 
 /** keeping_up() - the KMC can be asked: send what waits. */
 void keeping_up(struct keeping *k);
 
+/** keeping_down() - it can't any more: what was asked will be asked again. */
+void keeping_down(struct keeping *k);
+
 /** keeping_kmc() - an answer of the KMC to a message with KMC_ID_STORE or KMC_ID_RELEASE. */
 void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields);
+
+/** keeping_disk() - an answer of the state process to SAVE or DROP. */
+void keeping_disk(struct keeping *k, uint64_t type, uint64_t id, const void *fields);
 
 #endif

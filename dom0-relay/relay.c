@@ -13,6 +13,7 @@
 #include "common/privsep.h"
 #include "common/secret.h"
 #include "dom0-relay/keeping.h"
+#include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/stublink.h"
@@ -46,10 +47,30 @@ static void build(struct guest *g)
 	link_send(g->relay->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
 }
 
+/* The KMC learns of a lease's last state and end before it is asked for the next one, or it would give an older state. */
 static void open_vtpm(struct guest *g)
 {
-	if (openings_start(g->relay->openings, g->ticket, &g->uuid) != 0)
+	g->open_waits = keeping_has(g->relay->keeping, &g->uuid);
+	if (!g->open_waits && openings_start(g->relay->openings, g->ticket, &g->uuid) != 0)
 		relay_fail(g, GEV_OPEN_FAILED, "too many guests are starting at once; try again");
+}
+
+void relay_retry_open(struct relay *r, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < GUESTS_MAX; i++) {
+		struct guest *g = &r->guests.table[i];
+
+		if (g->ticket && g->open_waits && uuid_equal(&g->uuid, uuid))
+			open_vtpm(g);
+	}
+}
+
+/* What an earlier builder built serves on: tell ours. */
+static void adopt(struct guest *g)
+{
+	const struct builder_keep q = {.domid = g->ids.stub};
+
+	link_send(g->relay->builder, BUILDER_KEEP, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
 }
 
 static void destroy(struct guest *g)
@@ -81,6 +102,7 @@ static void hand_off(struct guest *g)
 		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
 	};
 
+	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
 	if (stublink_send(g->stub, HANDOFF_HANDOFF, &h) != 0)
 		relay_fail(g, GEV_BROKEN, "the stub domain does not read the hand-off");
 }
@@ -113,8 +135,7 @@ static void close_stub(struct guest *g)
 static void release(struct guest *g)
 {
 	guest_lease_clear(&g->lease);
-	if (keeping_release(g->relay->keeping, g->ticket, &g->uuid, g->lease.epoch) != 0)
-		log_error("%s: its lease could not be given back, for want of memory; 'kmcctl vtpm takeover' frees it", name_of(g));
+	keeping_release(g->relay->keeping, g->ticket);
 }
 
 static void answer(struct guest *g)
@@ -129,13 +150,15 @@ static const struct {
 	void (*perform)(struct guest *g);
 } acts[] = {
 	{GACT_IDENTIFY, identify}, {GACT_BUILD, build},	    {GACT_OPEN, open_vtpm}, {GACT_HANDOFF, hand_off}, {GACT_SERVE, serve},
-	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer},
+	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, adopt},
 };
 
 static void perform(struct guest *g, unsigned int actions)
 {
-	if (actions & GACT_ABANDON)
+	if (actions & GACT_ABANDON) {
+		g->open_waits = false;
 		openings_abandon(g->relay->openings, g->ticket);
+	}
 	for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
 		if (actions & acts[i].action)
 			acts[i].perform(g);
@@ -147,7 +170,15 @@ static void on_deadline(void *arg, unsigned int what)
 	char why[OPENING_WHY] = "";
 
 	(void)what;
-	if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed)
+	if (g->machine.state == GUEST_ADOPTING) { /* perhaps we met what its old relay left behind: once more */
+		stublink_free(&g->stub);
+		relay_meet_stub(g);
+		source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
+		return;
+	}
+	if (g->machine.state == GUEST_PREPARING && g->open_waits)
+		snprintf(why, sizeof(why), "its last state is still on its way to the KMC: %s", kmclink_why(g->relay->kmc));
+	else if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed)
 		openings_why(g->relay->openings, g->ticket, why);
 	else if (g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF)
 		snprintf(why, sizeof(why), "the stub domain was not ready in time");
@@ -207,6 +238,46 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
 	relay_event(g, event);
 }
 
+static struct guest *add(struct relay *r, struct node_ids ids)
+{
+	struct guest *g = guests_add(&r->guests, ids);
+
+	if (!g) {
+		log_error("domain %u device %u: no vTPM: this host serves %d already, its limit", ids.guest, ids.dev, GUESTS_MAX);
+		return NULL;
+	}
+	g->relay = r;
+	g->deadline = source_timer(r->loop, on_deadline, g);
+	if (!g->deadline) {
+		log_error("domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
+		guests_drop(g);
+		return NULL;
+	}
+	return g;
+}
+
+struct guest *relay_adopt(struct relay *r, struct node_ids ids)
+{
+	uint64_t ticket;
+	const struct state_record *record = keeping_claim(r->keeping, ids.guest, ids.dev, &r->boot, &ticket);
+	struct guest *g;
+
+	if (!record)
+		return NULL;
+	ids.stub = (unsigned int)record->stub;
+	g = add(r, ids);
+	if (!g)
+		return NULL;
+	g->ticket = ticket;
+	g->uuid = record->uuid;
+	g->handle = record->handle;
+	g->lease.epoch = record->lease_epoch;
+	source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
+	log_info("%s: served by stub domain %u since before this start", name_of(g), ids.stub);
+	perform(g, guest_adopt(&g->machine));
+	return g;
+}
+
 void relay_request(struct relay *r, struct node_ids ids)
 {
 	struct guest *g;
@@ -215,18 +286,9 @@ void relay_request(struct relay *r, struct node_ids ids)
 	ids.stub = 0;
 	if (guests_find(&r->guests, ids))
 		return;
-	g = guests_add(&r->guests, ids);
-	if (!g) {
-		log_error("domain %u device %u: no vTPM: this host serves %d already, its limit", ids.guest, ids.dev, GUESTS_MAX);
+	g = add(r, ids);
+	if (!g)
 		return;
-	}
-	g->relay = r;
-	g->deadline = source_timer(r->loop, on_deadline, g);
-	if (!g->deadline) {
-		log_error("domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
-		guests_drop(g);
-		return;
-	}
 	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
 		memset(&g->uuid, 0, sizeof(g->uuid));
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
@@ -238,6 +300,11 @@ void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incar
 {
 	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
 
+	if (g->machine.state == GUEST_ADOPTING) {
+		if (!uuid_equal(&g->handle, handle))
+			relay_fail(g, GEV_BROKEN, "this domain is not the one that it was served to");
+		return;
+	}
 	g->handle = *handle;
 	g->incarnation = incarnation;
 	if (uuid_is_nil(&g->uuid))
@@ -260,11 +327,18 @@ void relay_built(struct relay *r, uint64_t ticket, unsigned int stub)
 	}
 	g->build_pending = false;
 	g->ids.stub = stub;
-	if (g->destroy_wanted) {
+	if (g->destroy_wanted)
 		destroy(g);
-		return;
-	}
-	if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+	else if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
+}
+
+void relay_kept(struct relay *r, uint64_t ticket)
+{
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	char path[NODE_PATH_MAX];
+
+	if (g && g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
 }
 
@@ -278,6 +352,22 @@ void relay_destroyed(struct relay *r, uint64_t ticket)
 	xenstore_unwatch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub");
 	g->ids.stub = 0;
 	relay_event(g, GEV_STUB_DESTROYED);
+}
+
+/* GEV_KEPT follows when the record is on the disk. */
+static void hold(struct guest *g)
+{
+	const struct guest_lease *l = &g->lease;
+	const struct state_record record = {
+		.uuid = g->uuid, .handle = g->handle, .boot = g->relay->boot, .guest = g->ids.guest, .dev = g->ids.dev,
+		.lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
+		.platform_epoch = l->platform_epoch,
+	};
+	int e = keeping_hold(g->relay->keeping, g->ticket, &record);
+
+	relay_event(g, GEV_SEED);
+	if (e != 0)
+		relay_fail(g, GEV_BROKEN, "can't put its lease on record: %s", error_text(e));
 }
 
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
@@ -298,19 +388,31 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 		relay_fail(g, GEV_BROKEN, "no memory for its seed");
 		return;
 	}
-	relay_event(g, GEV_SEED);
+	hold(g);
 }
 
 static void on_store(struct guest *g, const struct handoff_store *s)
 {
-	const struct kmc_store store = {
-		.uuid = g->uuid, .lease_epoch = g->lease.epoch, .version = s->version, .owner_epoch = s->owner_epoch,
-		.endorsement_epoch = s->endorsement_epoch, .platform_epoch = s->platform_epoch, .state = s->state,
-	};
 	const struct handoff_stored no = {.version = s->version, .result = (uint64_t)-E_NOMEM};
 
-	if (keeping_store(g->relay->keeping, g->ticket, &store) != 0)
+	if (keeping_store(g->relay->keeping, g->ticket, s) != 0)
 		stublink_send(g->stub, HANDOFF_STORED, &no);
+}
+
+/* A new stub domain holds nothing; one that is adopted holds just what our record says. */
+static void on_hello(struct guest *g, const struct handoff_hello *h)
+{
+	bool adopting = g->machine.state == GUEST_ADOPTING;
+
+	if (adopting && h->vtpm.p && bytes_equal(h->vtpm.p, g->uuid.b, UUID_SIZE) && h->lease_epoch == g->lease.epoch) {
+		g->connected = h->connected;
+		log_info("%s: stub domain %u served on", name_of(g), g->ids.stub);
+		relay_event(g, GEV_STUB);
+	} else if (!adopting && !h->vtpm.p) {
+		relay_event(g, GEV_STUB);
+	} else {
+		relay_fail(g, GEV_BROKEN, "stub domain %u holds %s", g->ids.stub, h->vtpm.p ? "another vTPM or lease" : "no vTPM any more");
+	}
 }
 
 static void on_stub_message(void *arg, enum handoff_type type, const void *fields)
@@ -320,7 +422,7 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 
 	switch (type) {
 	case HANDOFF_HELLO:
-		relay_event(g, GEV_STUB);
+		on_hello(g, fields);
 		break;
 	case HANDOFF_READY:
 		relay_event(g, GEV_READY);
@@ -346,7 +448,9 @@ static void on_stub_broken(void *arg, const char *why)
 {
 	struct guest *g = arg;
 
-	if (g->machine.state == GUEST_CLOSING || g->machine.state == GUEST_CLEANING)
+	if (g->machine.state == GUEST_ADOPTING) /* the channel of the relay before us: the next one is announced by the watch */
+		stublink_free(&g->stub);
+	else if (g->machine.state == GUEST_CLOSING || g->machine.state == GUEST_CLEANING)
 		relay_event(g, GEV_BROKEN); /* it may end before its last word is read */
 	else
 		relay_fail(g, GEV_BROKEN, "stub domain %u: %s", g->ids.stub, why);
@@ -358,10 +462,11 @@ void relay_meet_stub(struct guest *g)
 	char path[NODE_PATH_MAX];
 	struct channel *channel;
 
-	if (g->stub || g->machine.state != GUEST_PREPARING || !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
+	if (g->stub || (g->machine.state != GUEST_PREPARING && g->machine.state != GUEST_ADOPTING) ||
+	    !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
 		return;
 	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));
 	g->stub = channel ? stublink_new(g->relay->loop, channel, &ops, g) : NULL;
-	if (!g->stub)
+	if (!g->stub && g->machine.state == GUEST_PREPARING)
 		relay_fail(g, GEV_BROKEN, "can't connect to stub domain %u", g->ids.stub);
 }

@@ -20,12 +20,14 @@ struct relay {
 	const struct relayconf *conf;
 	struct loop *loop;
 	struct xenstore *xs;
-	struct link *builder, *tpm;
+	struct link *builder, *tpm, *disk;
 	struct kmclink *kmc;
 	struct openings *openings;
 	struct keeping *keeping;
 	struct control *control;
 	struct guests guests;
+	struct uuid boot;   /* of this host */
+	bool listed;	    /* what earlier runs left is known: xenstore may be believed */
 	unsigned int depth; /* of relay_event(): entries are freed at the outermost */
 };
 
@@ -36,6 +38,9 @@ enum build_id_kind { BUILD_ID_GUEST, BUILD_ID_BUILD, BUILD_ID_DESTROY, BUILD_ID_
 /** relay_request() - libxl asks for a vTPM: state 1 in the control directory @ids. */
 void relay_request(struct relay *r, struct node_ids ids);
 
+/** relay_adopt() - an earlier relay served the device @ids: go on with it. Return: its guest, or NULL without record. */
+struct guest *relay_adopt(struct relay *r, struct node_ids ids);
+
 /** relay_event() - drive @g's state machine and do what it says. */
 void relay_event(struct guest *g, enum guest_event event);
 
@@ -45,15 +50,24 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...) _
 /* What the parts around tell; each finds its guest and makes an event of it. */
 void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation);
 void relay_built(struct relay *r, uint64_t ticket, unsigned int stub);
+void relay_kept(struct relay *r, uint64_t ticket);
 void relay_destroyed(struct relay *r, uint64_t ticket);
 
 struct opening_result;
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *result);
 
+/** relay_retry_open() - nothing is kept for @uuid any more: whoever waits for that may open. */
+void relay_retry_open(struct relay *r, const struct uuid *uuid);
+
 /** relay_meet_stub() - the stub domain's channel may be there: connect to it. */
 void relay_meet_stub(struct guest *g);
 
-/** relay_main() - run the relay process over the links to its helpers; never returns. */
-void relay_main(const struct relayconf *conf, int builder_fd, int tpm_fd, int control_fd) __attribute__((noreturn));
+/* The relay's ends of the links to its helpers, and the socket for vtpmctl. */
+struct relay_fds {
+	int builder, tpm, disk, control;
+};
+
+/** relay_main() - run the relay process; never returns. */
+void relay_main(const struct relayconf *conf, const struct relay_fds *fds) __attribute__((noreturn));
 
 #endif

@@ -50,14 +50,22 @@ static void on_control(struct relay *r, struct node_ids ids)
 {
 	struct guest *g = guests_find(&r->guests, ids);
 	char path[NODE_PATH_MAX];
-	int state = xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
+	int state;
 
+	if (!r->listed)
+		return;
+	state = xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
+	if (!g && state >= 2 && state <= 5)
+		g = relay_adopt(r, ids);
 	if (g && (state == 5 || state < 0))
 		relay_event(g, GEV_CLOSE);
 	else if (!g && state == 1)
 		relay_request(r, ids);
 	else if (!g && state == 5)
 		xenstore_answer(r->xs, ids, 6); /* nothing of ours is left behind it */
+	else if (!g && state >= 2 && state <= 4)
+		log_error("domain %u device %u: has a vTPM that this relay knows nothing of: destroy the domain and create it again",
+			  ids.guest, ids.dev);
 }
 
 static void on_control_arg(void *arg, struct node_ids ids)
@@ -148,6 +156,12 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 	case BUILDER_DESTROYED:
 		relay_destroyed(r, ticket);
 		break;
+	case BUILDER_KEPT:
+		relay_kept(r, ticket);
+		break;
+	case BUILDER_SWEPT:
+		log_debug("no stub domain without a guest is left");
+		break;
 	case BUILDER_FAILED:
 		on_builder_failed(r, kind, ticket, fields);
 		break;
@@ -178,18 +192,38 @@ static void on_orphan(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
 {
 	struct relay *r = arg;
 
-	if (keeping_release(r->keeping, ++r->guests.last_ticket, uuid, lease_epoch) != 0)
+	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, uuid, lease_epoch) != 0)
 		log_error("a lease could not be given back, for want of memory");
 }
 
-static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result)
+static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result, const char *why)
 {
 	struct relay *r = arg;
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
 	const struct handoff_stored stored = {.version = version, .result = (uint64_t)-result};
 
-	if (g && g->stub)
+	if (!g)
+		return;
+	if (version && g->stub)
 		stublink_send(g->stub, HANDOFF_STORED, &stored);
+	else if (!version && result == 0)
+		relay_event(g, GEV_KEPT);
+	else if (!version && g->machine.state == GUEST_PREPARING)
+		relay_fail(g, GEV_BROKEN, "%s", why);
+}
+
+static void on_fenced(void *arg, uint64_t ticket, const char *why)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (g)
+		relay_fail(g, GEV_BROKEN, "%s", why);
+}
+
+static void on_ended(void *arg, const struct uuid *uuid)
+{
+	relay_retry_open(arg, uuid);
 }
 
 static void on_released(void *arg, uint64_t ticket)
@@ -206,8 +240,8 @@ static void on_up(void *arg, const struct kmc_welcome *welcome)
 	struct relay *r = arg;
 
 	(void)welcome;
-	openings_up(r->openings);
 	keeping_up(r->keeping);
+	openings_up(r->openings);
 }
 
 static void on_down(void *arg, const char *why)
@@ -215,6 +249,7 @@ static void on_down(void *arg, const char *why)
 	struct relay *r = arg;
 
 	(void)why;
+	keeping_down(r->keeping);
 	openings_down(r->openings);
 }
 
@@ -226,6 +261,45 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 		keeping_kmc(r->keeping, type, id, fields);
 	else
 		openings_kmc(r->openings, type, id, fields);
+}
+
+/* --- the state directory --- */
+
+static void ask_record(struct relay *r, uint64_t number)
+{
+	const struct state_next q = {.number = number};
+
+	link_send(r->disk, STATE_NEXT, number, &q);
+}
+
+static void on_record(struct relay *r, uint64_t number, const struct state_record *record)
+{
+	if (record->lease_epoch && keeping_found(r->keeping, ++r->guests.last_ticket, record) != 0)
+		fatal("the state directory holds more than this host can serve");
+	ask_record(r, number + 1);
+}
+
+/* Who asked or was served before we were there; and what nobody asks for any more. */
+static void on_listed(struct relay *r)
+{
+	r->listed = true;
+	xenstore_each_control(r->xs, on_control_arg, r);
+	keeping_settle(r->keeping);
+	link_send(r->builder, BUILDER_SWEEP, 0, NULL);
+	process_ready("serving vTPMs");
+	log_info("ready");
+}
+
+static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct relay *r = arg;
+
+	if (type == STATE_RECORD)
+		on_record(r, id, fields);
+	else if (type == STATE_LISTED)
+		on_listed(r);
+	else
+		keeping_disk(r->keeping, type, id, fields);
 }
 
 /* --- vtpmctl --- */
@@ -272,10 +346,20 @@ static void on_signal(void *arg, unsigned int what)
 	loop_stop(r->loop);
 }
 
-static void connect_parts(struct relay *r, int builder_fd, int tpm_fd, int control_fd)
+static void read_boot_id(struct uuid *boot)
+{
+	char text[UUID_TEXT] = "";
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!f || !fgets(text, sizeof(text), f) || uuid_parse(text, boot) != 0)
+		fatal("can't read this host's boot id from /proc: is /proc mounted?");
+	fclose(f);
+}
+
+static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
 	static const struct opening_ops opening_ops = {.opened = relay_opened, .refused = on_refused, .orphaned = on_orphan};
-	static const struct keeping_ops keeping_ops = {.stored = on_stored, .released = on_released};
+	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
 	char why[KMCLINK_WHY];
 
@@ -285,14 +369,15 @@ static void connect_parts(struct relay *r, int builder_fd, int tpm_fd, int contr
 	r->xs = xenstore_open(r->loop, on_watch, r);
 	if (!r->xs)
 		fatal("can't open xenstore: is this dom0, booted under Xen, and is xenstored running?");
-	r->builder = link_new(r->loop, builder_fd, "builder", &builder_protocol, on_builder, r);
-	r->tpm = link_new(r->loop, tpm_fd, "host-tpm", &tpm_protocol, on_tpm, r);
-	r->control = control_new(r->loop, control_fd, fill, r);
+	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, on_builder, r);
+	r->tpm = link_new(r->loop, fds->tpm, "host-tpm", &tpm_protocol, on_tpm, r);
+	r->disk = link_new(r->loop, fds->disk, "state", &state_protocol, on_disk, r);
+	r->control = control_new(r->loop, fds->control, fill, r);
 	if (kmclink_new(&r->kmc, r->loop, r->conf, &kmc_ops, r, why) != 0)
 		fatal("%s", why);
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
-	r->keeping = keeping_new(r->kmc, &keeping_ops, r);
-	if (!r->builder || !r->tpm || !r->control || !r->openings || !r->keeping)
+	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
+	if (!r->builder || !r->tpm || !r->disk || !r->control || !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }
 
@@ -306,23 +391,22 @@ static void watch(struct relay *r)
 		fatal("xenstore refused a watch: does this run in dom0?");
 }
 
-void relay_main(const struct relayconf *conf, int builder_fd, int tpm_fd, int control_fd)
+void relay_main(const struct relayconf *conf, const struct relay_fds *fds)
 {
 	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 	static struct relay r;
 	struct source *term, *interrupt;
 
 	r.conf = conf;
-	connect_parts(&r, builder_fd, tpm_fd, control_fd);
+	read_boot_id(&r.boot);
+	connect_parts(&r, fds);
 	watch(&r);
 	term = source_signal(r.loop, SIGTERM, on_signal, &r);
 	interrupt = source_signal(r.loop, SIGINT, on_signal, &r);
 	if (!term || !interrupt)
 		fatal("can't start: out of memory");
 	process_confine(&box);
-	xenstore_each_control(r.xs, on_control_arg, &r); /* who asked before we were there */
-	process_ready("serving vTPMs");
-	log_info("ready");
+	ask_record(&r, 0); /* it goes on in on_listed() */
 	if (loop_run(r.loop) != 0)
 		fatal("the event loop failed");
 	exit(0);

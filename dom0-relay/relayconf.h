@@ -20,6 +20,9 @@ struct relayconf {
 	char *stub_kernel, *stub_initramfs;
 	unsigned int stub_type; /* enum stub_type */
 	uint64_t stub_memory_mib;
+	char *stub_records;	 /* directory of the builder: what it built, while the host is up */
+	char *state_directory;	 /* leases and sealed state, over restarts of the host */
+	unsigned int durability; /* enum durability of keeping.h: host or kmc */
 };
 
 /** relayconf_read() - @path or, when NULL, the defaults; errors as config_read(). Release with relayconf_free(). */

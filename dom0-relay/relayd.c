@@ -1,4 +1,4 @@
-/* vtpm-relayd: start three processes, one for each level of trust. */
+/* vtpm-relayd: start its four processes: relay, builder, host-tpm, state. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,6 +17,7 @@
 #include "dom0-relay/host_tpm_process.h"
 #include "dom0-relay/relay.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/state_process.h"
 
 #define LINK_FD 3 /* a child's end of its link */
 
@@ -68,12 +69,18 @@ static void host_tpm_child(const struct relayconf *conf, int fd)
 	host_tpm_main(conf, fd);
 }
 
+static void state_child(const struct relayconf *conf, int fd)
+{
+	state_main(conf, fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct relayconf conf;
 	const char *path = RELAY_CONF;
 	char why[CONFIG_WHY];
-	int c, builder_fd, tpm_fd, control_fd, check = 0;
+	struct relay_fds fds;
+	int c, check = 0;
 
 	process_begin();
 	log_open("vtpm-relayd", LOG_LV_INFO);
@@ -96,11 +103,12 @@ int main(int argc, char **argv)
 	if (process_is_root() && process_lock_memory(64u << 20) != 0)
 		log_warn("can't raise the limit of locked memory: %s", strerror(errno));
 	open_devices(conf.user);
-	builder_fd = start(builder_child, &conf, "builder");
-	tpm_fd = start(host_tpm_child, &conf, "host-tpm");
-	control_fd = control_listen(conf.control);
-	if (control_fd < 0)
+	fds.builder = start(builder_child, &conf, "builder");
+	fds.tpm = start(host_tpm_child, &conf, "host-tpm");
+	fds.disk = start(state_child, &conf, "state");
+	fds.control = control_listen(conf.control);
+	if (fds.control < 0)
 		fatal("can't listen for vtpmctl at %s: %s", conf.control, strerror(errno));
 	log_open("vtpm-relayd[relay]", LOG_LV_INFO);
-	relay_main(&conf, builder_fd, tpm_fd, control_fd);
+	relay_main(&conf, &fds);
 }

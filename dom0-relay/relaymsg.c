@@ -34,6 +34,10 @@ static const struct msg_field destroy[] = {
 	MSG_FIELD_UINT(3, struct builder_destroy, domid, 0x7fef),
 };
 
+static const struct msg_field keep[] = {
+	MSG_FIELD_UINT(3, struct builder_keep, domid, 0x7fef),
+};
+
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct relay_empty)}
 
@@ -44,6 +48,10 @@ static const struct msg_schema builder_schemas[] = {
 	SCHEMA(BUILDER_BUILT, "built", builder_built, built),
 	SCHEMA(BUILDER_DESTROY, "destroy", builder_destroy, destroy),
 	EMPTY(BUILDER_DESTROYED, "destroyed"),
+	SCHEMA(BUILDER_KEEP, "keep", builder_keep, keep),
+	EMPTY(BUILDER_KEPT, "kept"),
+	EMPTY(BUILDER_SWEEP, "sweep"),
+	EMPTY(BUILDER_SWEPT, "swept"),
 	SCHEMA(BUILDER_FAILED, "failed", relay_failed, failed),
 };
 

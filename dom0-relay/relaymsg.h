@@ -2,7 +2,8 @@
  * What the processes of vtpm-relayd say to each other. Ids are the relay's tickets: every request gets one answer
  * with its id.
  *
- *   relay -> builder     INSPECT, BUILD, DESTROY       builder -> relay     DOMAIN, BUILT, DESTROYED, FAILED
+ *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
+ *                        KEEP, SWEEP                                        FAILED
  *   relay -> host-tpm    WRAP, BELIEVE, FORGET         host-tpm -> relay    WRAPPED, SEED, FAILED
  */
 #ifndef DOM0_RELAY_RELAYMSG_H
@@ -21,6 +22,10 @@ enum builder_type {
 	BUILDER_BUILT,
 	BUILDER_DESTROY,
 	BUILDER_DESTROYED,
+	BUILDER_KEEP,  /* a stub domain of an earlier run serves on */
+	BUILDER_KEPT,
+	BUILDER_SWEEP, /* destroy what earlier runs built and nobody kept */
+	BUILDER_SWEPT,
 	BUILDER_FAILED,
 };
 
@@ -47,6 +52,10 @@ struct builder_built {
 
 struct builder_destroy {
 	uint64_t domid; /* must be a stub domain that this builder made */
+};
+
+struct builder_keep {
+	uint64_t domid;
 };
 
 struct relay_failed {

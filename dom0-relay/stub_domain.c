@@ -96,14 +96,14 @@ static int check_image(const char *path, char why[STUB_WHY])
 	return E_NOTFOUND;
 }
 
-static void describe(libxl_domain_config *d, const struct relayconf *conf, const char *name)
+static void describe(libxl_domain_config *d, const struct relayconf *conf, const char *name, const struct uuid *handle)
 {
 	const libxl_domain_type type = conf->stub_type == STUB_PV ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
 
 	libxl_domain_config_init(d);
 	d->c_info.type = type;
 	d->c_info.name = strdup(name);
-	libxl_uuid_generate(&d->c_info.uuid);
+	memcpy(libxl_uuid_bytearray(&d->c_info.uuid), handle->b, sizeof(handle->b));
 	libxl_domain_build_info_init_type(&d->b_info, type);
 	d->b_info.max_vcpus = 1;
 	d->b_info.max_memkb = d->b_info.target_memkb = conf->stub_memory_mib * 1024;
@@ -131,7 +131,8 @@ static int check_memory(struct toolstack *t, libxl_domain_config *d, char why[ST
 	return E_NOMEM;
 }
 
-int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, uint32_t *domid, char why[STUB_WHY])
+int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle, uint32_t *domid,
+		char why[STUB_WHY])
 {
 	libxl_domain_config d;
 	uint32_t made = (uint32_t)INVALID_DOMID;
@@ -140,7 +141,7 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 	t->words.text[0] = '\0';
 	if ((r = check_image(conf->stub_kernel, why)) != 0 || (r = check_image(conf->stub_initramfs, why)) != 0)
 		return r;
-	describe(&d, conf, name);
+	describe(&d, conf, name, handle);
 	if (!d.c_info.name || !d.b_info.kernel || !d.b_info.ramdisk || !d.b_info.cmdline ||
 	    libxl_cpu_bitmap_alloc(t->ctx, &d.b_info.avail_vcpus, 1) != 0) {
 		snprintf(why, STUB_WHY, "no memory left in dom0");

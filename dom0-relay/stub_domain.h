@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "common/uuid.h"
+
 struct relayconf;
 struct toolstack;
 
@@ -16,13 +18,15 @@ void toolstack_close(struct toolstack **t);
 /**
  * stub_create() - build and start one stub domain
  * @name: for `xl list`
+ * @handle: the domain's own UUID
  *
  * Kernel and initramfs as in @conf, one vCPU, no device but the console. A domain that was only half made is
  * destroyed again.
  *
  * Return: 0 with *domid, E_NOTFOUND (an image is missing), E_NOMEM (the host's free memory) or E_XEN, with @why.
  */
-int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, uint32_t *domid, char why[STUB_WHY]);
+int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle, uint32_t *domid,
+		char why[STUB_WHY]);
 
 /** stub_destroy() - end it and wait until it is gone: 0, E_NOTFOUND or E_XEN. */
 int stub_destroy(struct toolstack *t, uint32_t domid);

@@ -1,0 +1,140 @@
+/*
+ * The state process: records of leases onto the disk, one after the other.
+ *
+ * What it handles is ciphertext and public facts. It is a process of its own because fdatasync() may take as long as
+ * the disk likes, and the relay has other guests to look after meanwhile.
+ */
+#include "dom0-relay/state_process.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "common/process.h"
+#include "dom0-relay/relayconf.h"
+#include "dom0-relay/statedir.h"
+#include "dom0-relay/statemsg.h"
+
+#define LIST_MAX 512
+
+struct state_process {
+	struct link *relay;
+	struct statedir *dir;
+	struct buf record;
+	struct uuid list[LIST_MAX]; /* as it was at start */
+	int n;
+};
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(openat), "a vTPM's file, relative to the state directory"},
+	{SCMP_SYS(pread64), "slots"},
+	{SCMP_SYS(pwrite64), "slots"},
+	{SCMP_SYS(fallocate), "room for both slots when a lease begins"},
+	{SCMP_SYS(fstatfs), "the C library's way to allocate where the file system has none"},
+	{SCMP_SYS(fsync), "the directory"},
+	{SCMP_SYS(fdatasync), "slots"},
+	{SCMP_SYS(unlinkat), "a lease that ended"},
+};
+
+static void fail(struct state_process *p, uint64_t id, const char *reason)
+{
+	const struct state_failed f = {.reason = view_text(reason)};
+
+	log_error("%s", reason);
+	link_send(p->relay, STATE_FAILED, id, &f);
+}
+
+/* Records that can't be read are left where they are, for people to look at. */
+static void on_next(struct state_process *p, uint64_t id, uint64_t number)
+{
+	char text[UUID_TEXT];
+	struct state_record r;
+	int e;
+
+	if (number >= (uint64_t)p->n) {
+		link_send(p->relay, STATE_LISTED, id, NULL);
+		return;
+	}
+	e = statedir_load(p->dir, &p->list[number], &p->record, &r);
+	if (e == 0) {
+		link_send(p->relay, STATE_RECORD, id, &r);
+		return;
+	}
+	log_error("vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&p->list[number], text),
+		  error_text(e));
+	r = (struct state_record){.uuid = p->list[number]};
+	link_send(p->relay, STATE_RECORD, id, &r); /* lease epoch 0: no lease, but the number counts on */
+}
+
+static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct state_process *p = arg;
+	char why[STATEDIR_WHY];
+
+	switch (type) {
+	case STATE_NEXT:
+		on_next(p, id, ((const struct state_next *)fields)->number);
+		break;
+	case STATE_SAVE:
+		if (statedir_save(p->dir, fields, why) == 0)
+			link_send(p->relay, STATE_SAVED, id, NULL);
+		else
+			fail(p, id, why);
+		break;
+	case STATE_DROP:
+		if (statedir_drop(p->dir, &((const struct state_drop *)fields)->uuid, why) == 0)
+			link_send(p->relay, STATE_DROPPED, id, NULL);
+		else
+			fail(p, id, why);
+		break;
+	default:
+		fatal("the relay process sent an answer where a request belongs");
+	}
+}
+
+static void on_end(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+/* Made by root at the first start; the process works on it as the unprivileged user. */
+static void give_to_user(const struct relayconf *conf)
+{
+	const struct passwd *user = process_is_root() ? getpwnam(conf->user) : NULL;
+
+	if (user && chown(conf->state_directory, user->pw_uid, user->pw_gid) != 0)
+		fatal("can't give %s to user %s: %s", conf->state_directory, conf->user, strerror(errno));
+}
+
+void state_main(const struct relayconf *conf, int fd)
+{
+	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	static struct state_process p;
+	struct loop *loop = loop_new();
+	char why[STATEDIR_WHY];
+
+	log_open("vtpm-relayd[state]", LOG_LV_INFO);
+	if (statedir_open(&p.dir, conf->state_directory, why) != 0)
+		fatal("%s", why);
+	give_to_user(conf);
+	p.n = statedir_list(p.dir, p.list, LIST_MAX);
+	if (p.n < 0)
+		fatal("can't read the state directory %s: %s", conf->state_directory, strerror(errno));
+	p.relay = loop ? link_new(loop, fd, "relay", &state_protocol, on_message, &p) : NULL;
+	if (!p.relay || buf_init(&p.record, STATE_BODY_MAX + sizeof(uint32_t)) != 0)
+		fatal("can't start: out of memory");
+	link_on_end(p.relay, on_end, NULL);
+	process_confine(&box);
+	if (loop_run(loop) != 0)
+		fatal("the event loop failed");
+	exit(0);
+}

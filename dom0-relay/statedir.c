@@ -1,0 +1,284 @@
+/* The state directory. */
+#include "dom0-relay/statedir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "dom0-relay/statemsg.h"
+
+#define SLOT_MAGIC 0x56544d52u /* "VTMR" */
+#define SLOT_HEADER (4 + 4 + 8 + 32) /* magic, length, sequence, SHA-256 of length, sequence and frame */
+#define SLOT_SIZE ((SLOT_HEADER + sizeof(uint32_t) + STATE_BODY_MAX + 4095) / 4096 * 4096)
+#define FILES_MAX 512
+
+/* What is known of a file: open as long as it exists. */
+struct file {
+	struct uuid uuid;
+	int fd; /* -1: free */
+	unsigned int newest; /* slot */
+	uint64_t sequence;   /* of that slot; 0: neither is whole */
+};
+
+struct statedir {
+	int fd;
+	struct file files[FILES_MAX];
+	struct buf slot; /* one, header and frame */
+};
+
+static int complain(char why[STATEDIR_WHY], const char *what, const char *name)
+{
+	snprintf(why, STATEDIR_WHY, "state directory: can't %s %.100s: %s", what, name, strerror(errno));
+	return E_IO;
+}
+
+static void file_name(const struct uuid *uuid, char name[UUID_TEXT + 8])
+{
+	char text[UUID_TEXT];
+
+	snprintf(name, UUID_TEXT + 8, "%s.state", uuid_format(uuid, text));
+}
+
+int statedir_open(struct statedir **out, const char *path, char why[STATEDIR_WHY])
+{
+	struct statedir *d = calloc(1, sizeof(*d));
+	int r = 0;
+
+	*out = NULL;
+	if (!d || buf_init(&d->slot, SLOT_SIZE) != 0) {
+		snprintf(why, STATEDIR_WHY, "state directory: out of memory");
+		free(d);
+		return E_NOMEM;
+	}
+	for (size_t i = 0; i < FILES_MAX; i++)
+		d->files[i].fd = -1;
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		r = complain(why, "make", path);
+	d->fd = r == 0 ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (r == 0 && d->fd < 0)
+		r = complain(why, "open", path);
+	if (r == 0 && flock(d->fd, LOCK_EX | LOCK_NB) != 0) {
+		snprintf(why, STATEDIR_WHY, "state directory %.100s: another vtpm-relayd uses it", path);
+		r = E_BUSY;
+	}
+	if (r != 0)
+		statedir_close(&d);
+	*out = d;
+	return r;
+}
+
+void statedir_close(struct statedir **d)
+{
+	if (!*d)
+		return;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if ((*d)->files[i].fd >= 0)
+			close((*d)->files[i].fd);
+	if ((*d)->fd >= 0)
+		close((*d)->fd);
+	buf_free(&(*d)->slot);
+	free(*d);
+	*d = NULL;
+}
+
+/* --- slots --- */
+
+/* Over length and sequence (bytes 4 to 16 of the header) and the frame. */
+static int slot_hash(const uint8_t *slot, size_t frame, uint8_t hash[32])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, slot + 4, 12) &&
+		 EVP_DigestUpdate(md, slot + SLOT_HEADER, frame) && EVP_DigestFinal_ex(md, hash, NULL);
+
+	EVP_MD_CTX_free(md);
+	return ok ? 0 : E_CRYPTO;
+}
+
+/* Read slot @n into d->slot: 0 with its sequence and d->slot cut to the frame, or E_INTEGRITY. */
+static int read_slot(struct statedir *d, int fd, unsigned int n, uint64_t *sequence)
+{
+	uint8_t *p = d->slot.data, hash[32];
+	uint32_t magic, length;
+	ssize_t got;
+
+	buf_reset(&d->slot);
+	got = pread(fd, p, SLOT_SIZE, (off_t)(n * SLOT_SIZE));
+	if (got < (ssize_t)SLOT_HEADER)
+		return E_INTEGRITY;
+	d->slot.len = (size_t)got;
+	if (buf_get_u32(&d->slot, &magic) != 0 || buf_get_u32(&d->slot, &length) != 0 || buf_get_u64(&d->slot, sequence) != 0 ||
+	    magic != SLOT_MAGIC || *sequence == 0 || length > (size_t)got - SLOT_HEADER || slot_hash(p, length, hash) != 0 ||
+	    !bytes_equal(hash, p + 16, sizeof(hash)))
+		return E_INTEGRITY;
+	d->slot.off = SLOT_HEADER;
+	d->slot.len = SLOT_HEADER + length;
+	return 0;
+}
+
+/* Learn which slot is the newest whole one. */
+static void examine(struct statedir *d, struct file *f)
+{
+	uint64_t sequence;
+
+	f->sequence = 0;
+	for (unsigned int n = 0; n < 2; n++)
+		if (read_slot(d, f->fd, n, &sequence) == 0 && sequence > f->sequence) {
+			f->newest = n;
+			f->sequence = sequence;
+		}
+}
+
+static int write_slot(struct statedir *d, struct file *f, const struct state_record *r)
+{
+	unsigned int n = f->sequence ? 1 - f->newest : 0;
+	uint8_t *p = d->slot.data;
+	struct buf header;
+	size_t size;
+
+	buf_reset(&d->slot);
+	d->slot.off = d->slot.len = SLOT_HEADER;
+	if (state_record_write(&d->slot, r) != 0) {
+		errno = EFBIG;
+		return E_IO;
+	}
+	size = d->slot.len;
+	buf_over(&header, p, SLOT_HEADER);
+	buf_put_u32(&header, SLOT_MAGIC);
+	buf_put_u32(&header, (uint32_t)(size - SLOT_HEADER));
+	buf_put_u64(&header, f->sequence + 1);
+	if (slot_hash(p, size - SLOT_HEADER, p + 16) != 0 || pwrite(f->fd, p, size, (off_t)(n * SLOT_SIZE)) != (ssize_t)size ||
+	    fdatasync(f->fd) != 0)
+		return E_IO;
+	f->newest = n;
+	f->sequence++;
+	return 0;
+}
+
+/* --- files --- */
+
+static struct file *find(struct statedir *d, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (d->files[i].fd >= 0 && uuid_equal(&d->files[i].uuid, uuid))
+			return &d->files[i];
+	return NULL;
+}
+
+/* The file of @uuid, opened and examined; with @make it is created, with its space. NULL with errno set. */
+static struct file *get(struct statedir *d, const struct uuid *uuid, bool make)
+{
+	struct file *f = find(d, uuid);
+	char name[UUID_TEXT + 8];
+	int e = 0;
+
+	if (f)
+		return f;
+	for (size_t i = 0; i < FILES_MAX && !f; i++)
+		if (d->files[i].fd < 0)
+			f = &d->files[i];
+	if (!f) {
+		errno = EMFILE;
+		return NULL;
+	}
+	file_name(uuid, name);
+	f->fd = openat(d->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
+	if (f->fd < 0)
+		return NULL;
+	f->uuid = *uuid;
+	if (make && ((e = posix_fallocate(f->fd, 0, 2 * SLOT_SIZE)) != 0 || fsync(f->fd) != 0 || fsync(d->fd) != 0)) {
+		e = e ? e : errno;
+		close(f->fd);
+		f->fd = -1;
+		errno = e;
+		return NULL;
+	}
+	examine(d, f);
+	return f;
+}
+
+int statedir_save(struct statedir *d, const struct state_record *r, char why[STATEDIR_WHY])
+{
+	struct file *f = get(d, &r->uuid, true);
+	char name[UUID_TEXT + 8];
+
+	file_name(&r->uuid, name);
+	if (!f || write_slot(d, f, r) != 0)
+		return complain(why, "write", name);
+	return 0;
+}
+
+int statedir_drop(struct statedir *d, const struct uuid *uuid, char why[STATEDIR_WHY])
+{
+	struct file *f = find(d, uuid);
+	char name[UUID_TEXT + 8];
+
+	file_name(uuid, name);
+	if (f) {
+		close(f->fd);
+		f->fd = -1;
+	}
+	if (unlinkat(d->fd, name, 0) != 0 && errno != ENOENT)
+		return complain(why, "remove", name);
+	return fsync(d->fd) == 0 ? 0 : complain(why, "remove", name);
+}
+
+static bool is_state_name(const char *name, struct uuid *uuid)
+{
+	char text[UUID_TEXT];
+
+	if (strlen(name) != UUID_TEXT - 1 + strlen(".state") || strcmp(name + UUID_TEXT - 1, ".state") != 0)
+		return false;
+	memcpy(text, name, UUID_TEXT - 1);
+	text[UUID_TEXT - 1] = '\0';
+	return uuid_parse(text, uuid) == 0;
+}
+
+int statedir_list(struct statedir *d, struct uuid *list, size_t max)
+{
+	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return E_IO;
+	}
+	while ((size_t)n < max && (e = readdir(dir)) != NULL)
+		if (is_state_name(e->d_name, &list[n]))
+			n++;
+	closedir(dir);
+	return n;
+}
+
+int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, struct state_record *r)
+{
+	struct file *f = get(d, uuid, false);
+	uint64_t sequence;
+	int e;
+
+	if (!f)
+		return errno == ENOENT ? E_NOTFOUND : E_IO;
+	if (!f->sequence)
+		return E_INTEGRITY;
+	if (read_slot(d, f->fd, f->newest, &sequence) != 0)
+		return E_IO;
+	buf_reset(b);
+	e = buf_put(b, buf_ptr(&d->slot), buf_left(&d->slot));
+	if (e == 0)
+		e = state_record_read(b, r);
+	if (e == 0 && !uuid_equal(&r->uuid, uuid))
+		return E_INTEGRITY;
+	return e;
+}

@@ -1,0 +1,73 @@
+/* The messages between the relay and its state process, and the record of a lease. */
+#include "dom0-relay/statemsg.h"
+
+#include "common/buf.h"
+#include "common/error.h"
+
+#define RECORD_VERSION 1
+
+static const struct msg_field next[] = {
+	MSG_FIELD_UINT(3, struct state_next, number, 1u << 20),
+};
+
+static const struct msg_field record[] = {
+	MSG_FIELD_UUID(3, struct state_record, uuid),
+	MSG_FIELD_UUID(4, struct state_record, handle),
+	MSG_FIELD_UUID(5, struct state_record, boot),
+	MSG_FIELD_UINT(6, struct state_record, guest, 0x7fef),
+	MSG_FIELD_UINT(7, struct state_record, dev, UINT16_MAX),
+	MSG_FIELD_UINT(8, struct state_record, stub, 0x7fef),
+	MSG_FIELD_UINT(9, struct state_record, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(10, struct state_record, version, UINT64_MAX),
+	MSG_FIELD_UINT(11, struct state_record, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(12, struct state_record, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(13, struct state_record, platform_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(14, struct state_record, state, 1, HANDOFF_STATE_MAX),
+};
+
+static const struct msg_field drop[] = {
+	MSG_FIELD_UUID(3, struct state_drop, uuid),
+};
+
+static const struct msg_field failed[] = {
+	MSG_FIELD_TEXT(3, struct state_failed, reason, 1, 240),
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
+#define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct state_empty)}
+
+static const struct msg_schema schemas[] = {
+	SCHEMA(STATE_NEXT, "next", state_next, next),
+	SCHEMA(STATE_RECORD, "record", state_record, record),
+	EMPTY(STATE_LISTED, "listed"),
+	SCHEMA(STATE_SAVE, "save", state_record, record),
+	EMPTY(STATE_SAVED, "saved"),
+	SCHEMA(STATE_DROP, "drop", state_drop, drop),
+	EMPTY(STATE_DROPPED, "dropped"),
+	SCHEMA(STATE_FAILED, "failed", state_failed, failed),
+};
+
+const struct privsep_protocol state_protocol = {
+	.name = "state", .body_max = STATE_BODY_MAX, .schemas = schemas, .n_schemas = COUNT(schemas)};
+
+int state_record_write(struct buf *out, const struct state_record *r)
+{
+	return msg_write(out, msg_schema_find(schemas, COUNT(schemas), STATE_RECORD), RECORD_VERSION, 0, r);
+}
+
+int state_record_read(struct buf *in, struct state_record *r)
+{
+	struct msg m;
+	int e = msg_next(in, STATE_BODY_MAX, &m);
+
+	if (e == E_AGAIN_IN)
+		return E_TRUNCATED;
+	if (e != 0 || (e = buf_done(in)) != 0)
+		return e;
+	if (m.head.version != RECORD_VERSION)
+		return E_VERSION;
+	if (m.head.type != STATE_RECORD)
+		return E_UNKNOWN;
+	return msg_fields(&m, msg_schema_find(schemas, COUNT(schemas), STATE_RECORD), r);
+}

@@ -1,0 +1,65 @@
+/*
+ * What the relay and its state process say to each other, and what a file of the state directory holds: the record of
+ * one lease.
+ *
+ *   relay -> state     NEXT, SAVE, DROP        state -> relay     RECORD, LISTED, SAVED, DROPPED, FAILED
+ */
+#ifndef DOM0_RELAY_STATEMSG_H
+#define DOM0_RELAY_STATEMSG_H
+
+#include <stdint.h>
+
+#include "common/handoff.h"
+#include "common/msg.h"
+#include "common/privsep.h"
+#include "common/uuid.h"
+
+enum state_type {
+	STATE_NEXT = 1, /* for start-up: the record with this number, counted from 0 */
+	STATE_RECORD,
+	STATE_LISTED, /* there is none with that number, nor behind it */
+	STATE_SAVE,
+	STATE_SAVED,
+	STATE_DROP,
+	STATE_DROPPED,
+	STATE_FAILED,
+};
+
+struct state_next {
+	uint64_t number;
+};
+
+/* A lease that this host holds, whom it serves, and the newest sealed state. The body of RECORD and of SAVE. */
+struct state_record {
+	struct uuid uuid;	      /* the vTPM's */
+	struct uuid handle;	      /* the guest domain's own UUID */
+	struct uuid boot;	      /* of the host when it was written: domain ids mean nothing after the next one */
+	uint64_t guest, dev, stub;    /* stub: 0 until it serves */
+	uint64_t lease_epoch, version; /* version 0: no state came yet */
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
+	struct view state; /* sealed; absent with version 0 */
+};
+
+struct state_drop {
+	struct uuid uuid;
+};
+
+struct state_failed {
+	struct view reason;
+};
+
+struct state_empty {
+	uint8_t unused;
+};
+
+#define STATE_BODY_MAX (HANDOFF_STATE_MAX + 1024)
+
+extern const struct privsep_protocol state_protocol;
+
+/** state_record_write() - append @r as one frame to @out: what a file holds. 0, E_RANGE or E_ARG. */
+int state_record_write(struct buf *out, const struct state_record *r);
+
+/** state_record_read() - the one record in @in and nothing behind it; views point into @in. 0 or an error of msg.h. */
+int state_record_read(struct buf *in, struct state_record *r);
+
+#endif

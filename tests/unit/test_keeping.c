@@ -1,0 +1,426 @@
+/* Leases and state on their way: order, durability, broken links, fencing, restarts. Disk and KMC are this file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/loop.h"
+#include "dom0-relay/keeping.h"
+#include "dom0-relay/kmclink.h"
+#include "dom0-relay/opening.h"
+#include "tests/unit/unit.h"
+
+enum { TICKET = 5 };
+static const struct uuid vtpm = {{1, 2, 3}};
+
+/* --- what keeping.c talks to: everything that it sends is noted --- */
+
+static struct world {
+	bool up;
+	struct loop *loop;
+	struct keeping *k;
+	unsigned int saves, drops, pushes, releases;
+	uint64_t saved_version, pushed_version;
+	uint64_t told_version; /* what the owner heard last */
+	int told;
+	unsigned int stored, fenced, released, ended;
+} w;
+
+void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
+{
+	(void)l;
+	assert_int_equal(id, TICKET);
+	if (type == STATE_SAVE) {
+		w.saves++;
+		w.saved_version = ((const struct state_record *)fields)->version;
+	} else if (type == STATE_DROP) {
+		w.drops++;
+	}
+}
+
+bool kmclink_is_up(const struct kmclink *k)
+{
+	(void)k;
+	return w.up;
+}
+
+void kmclink_hurry(struct kmclink *k)
+{
+	(void)k;
+}
+
+int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields)
+{
+	(void)k;
+	if (!w.up)
+		return E_STATE;
+	assert_int_equal(KMC_ID_TICKET(id), TICKET);
+	if (type == KMC_STORE) {
+		w.pushes++;
+		w.pushed_version = ((const struct kmc_store *)fields)->version;
+	} else if (type == KMC_RELEASE) {
+		w.releases++;
+	}
+	return 0;
+}
+
+static void on_stored(void *arg, uint64_t ticket, uint64_t version, int r, const char *why)
+{
+	(void)arg, (void)ticket, (void)why;
+	w.stored++;
+	w.told_version = version;
+	w.told = r;
+}
+
+static void on_fenced(void *arg, uint64_t ticket, const char *why)
+{
+	(void)arg, (void)ticket;
+	assert_non_null(strstr(why, "stale lease"));
+	w.fenced++;
+}
+
+static void on_released(void *arg, uint64_t ticket)
+{
+	(void)arg, (void)ticket;
+	w.released++;
+}
+
+static void on_ended(void *arg, const struct uuid *uuid)
+{
+	(void)arg;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.ended++;
+}
+
+static const struct keeping_ops ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
+
+static void begin(enum durability durability)
+{
+	w = (struct world){.up = true};
+	w.loop = loop_new();
+	w.k = keeping_new(w.loop, NULL, NULL, durability, &ops, NULL);
+	assert_non_null(w.k);
+}
+
+static int setup_host(void **state)
+{
+	(void)state;
+	begin(DURABILITY_HOST);
+	return 0;
+}
+
+static int setup_kmc(void **state)
+{
+	(void)state;
+	begin(DURABILITY_KMC);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	keeping_free(&w.k);
+	loop_free(&w.loop);
+	return 0;
+}
+
+static void hold(void)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3};
+
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+}
+
+static void store(uint64_t version)
+{
+	const struct handoff_store s = {.version = version, .state = view_text("sealed")};
+
+	assert_int_equal(keeping_store(w.k, TICKET, &s), 0);
+}
+
+static void disk_says(enum state_type type)
+{
+	const struct state_failed failed = {.reason = view_text("disk full")};
+
+	keeping_disk(w.k, type, TICKET, type == STATE_FAILED ? &failed : NULL);
+}
+
+static void kmc_stored(uint64_t version)
+{
+	const struct kmc_stored s = {.version = version};
+
+	keeping_kmc(w.k, KMC_STORED, KMC_ID(KMC_ID_STORE, TICKET), &s);
+}
+
+static void kmc_refuses(enum kmc_id_kind kind, enum kmc_refusal code)
+{
+	const struct kmc_refused s = {.code = code, .reason = view_text("because")};
+
+	keeping_kmc(w.k, KMC_REFUSED, KMC_ID(kind, TICKET), &s);
+}
+
+static void kmc_released(void)
+{
+	keeping_kmc(w.k, KMC_RELEASED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
+}
+
+/* --- the tests --- */
+
+static void a_lease_is_on_record_before_it_is_told(void **state)
+{
+	(void)state;
+	hold();
+	assert_int_equal(w.saves, 1);
+	assert_int_equal(w.stored, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.stored, 1);
+	assert_int_equal(w.told_version, 0);
+	assert_int_equal(w.told, 0);
+}
+
+static void a_lease_that_cannot_be_recorded_is_told_so(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.told, E_IO);
+}
+
+static void durability_host_tells_when_the_disk_has_it_and_the_kmc_later(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	assert_int_equal(w.pushes, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 1);
+	assert_int_equal(w.pushes, 1);
+	kmc_stored(1);
+	assert_int_equal(w.stored, 2);
+}
+
+static void durability_host_does_not_need_the_kmc(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	w.up = false;
+	store(1);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 1);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(w.pushed_version, 1);
+}
+
+static void durability_kmc_tells_when_the_kmc_has_it(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.stored, 1); /* the lease's own */
+	kmc_stored(1);
+	assert_int_equal(w.told_version, 1);
+}
+
+static void a_failed_write_is_told_and_not_pushed(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.told_version, 1);
+	assert_int_equal(w.told, E_IO);
+	assert_int_equal(w.pushes, 0);
+}
+
+static void changes_in_flight_are_written_together(void **state)
+{
+	(void)state;
+	hold();
+	store(1);
+	store(2);
+	store(3);
+	assert_int_equal(w.saves, 1);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saves, 2);
+	assert_int_equal(w.saved_version, 3);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 3);
+}
+
+static void a_release_waits_for_the_last_state_and_drops_the_record_last(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 0);
+	kmc_stored(1);
+	assert_int_equal(w.releases, 1);
+	assert_int_equal(w.drops, 0);
+	assert_true(keeping_has(w.k, &vtpm));
+	kmc_released();
+	assert_int_equal(w.released, 1);
+	assert_int_equal(w.drops, 1);
+	assert_int_equal(w.ended, 0);
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.ended, 1);
+	assert_false(keeping_has(w.k, &vtpm));
+}
+
+static void a_broken_link_makes_it_ask_again(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_SAVED);
+	w.up = false;
+	keeping_down(w.k);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(w.pushes, 2);
+	kmc_stored(1);
+	keeping_release(w.k, TICKET);
+	keeping_down(w.k);
+	keeping_up(w.k);
+	assert_int_equal(w.releases, 2);
+}
+
+static void a_fenced_lease_is_told_and_never_released(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.fenced, 1);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 0);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(w.drops, 1);
+}
+
+static void a_busy_kmc_is_asked_again_later(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_BUSY);
+	assert_int_equal(w.fenced, 0);
+	keeping_up(w.k);
+	assert_true(w.pushes >= 2);
+}
+
+static void a_lease_that_was_taken_over_needs_no_release(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	kmc_refuses(KMC_ID_RELEASE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(w.drops, 1);
+}
+
+static void an_orphan_leaves_the_record_of_its_vtpm_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(keeping_orphan(w.k, TICKET, &vtpm, 3), 0);
+	assert_int_equal(w.saves, 0);
+	assert_int_equal(w.releases, 1);
+	kmc_released();
+	assert_int_equal(w.drops, 0);
+	assert_int_equal(w.ended, 1);
+}
+
+static void found(uint64_t version, const struct uuid *boot)
+{
+	const struct state_record r = {.uuid = vtpm, .boot = *boot, .guest = 7, .dev = 0, .stub = 8, .lease_epoch = 3, .version = version,
+				       .state = version ? view_text("sealed") : (struct view){0}};
+
+	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+}
+
+static void a_found_record_is_claimed_by_its_guest_in_the_same_boot_only(void **state)
+{
+	const struct uuid boot = {{9}}, other = {{8}};
+	const struct state_record *r;
+	uint64_t ticket = 0;
+
+	(void)state;
+	found(2, &boot);
+	assert_null(keeping_claim(w.k, 7, 0, &other, &ticket));
+	assert_null(keeping_claim(w.k, 7, 1, &boot, &ticket));
+	assert_null(keeping_claim(w.k, 6, 0, &boot, &ticket));
+	r = keeping_claim(w.k, 7, 0, &boot, &ticket);
+	assert_non_null(r);
+	assert_int_equal(r->stub, 8);
+	assert_int_equal(ticket, TICKET);
+	assert_int_equal(w.pushed_version, 2);
+	assert_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	keeping_settle(w.k);
+	kmc_stored(2);
+	assert_int_equal(w.releases, 0);
+}
+
+static void what_nobody_claims_is_stored_and_given_back(void **state)
+{
+	const struct uuid boot = {{9}};
+
+	(void)state;
+	found(2, &boot);
+	keeping_settle(w.k);
+	assert_int_equal(w.pushes, 1);
+	assert_int_equal(w.releases, 0);
+	kmc_stored(2);
+	assert_int_equal(w.releases, 1);
+	kmc_released();
+	assert_int_equal(w.drops, 1);
+}
+
+static void a_vtpm_is_kept_once(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 4};
+
+	(void)state;
+	hold();
+	assert_int_equal(keeping_hold(w.k, TICKET + 1, &r), E_EXISTS);
+}
+
+#define HOST(t) cmocka_unit_test_setup_teardown(t, setup_host, teardown)
+#define KMC(t) cmocka_unit_test_setup_teardown(t, setup_kmc, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HOST(a_lease_is_on_record_before_it_is_told),
+		HOST(a_lease_that_cannot_be_recorded_is_told_so),
+		HOST(durability_host_tells_when_the_disk_has_it_and_the_kmc_later),
+		HOST(durability_host_does_not_need_the_kmc),
+		KMC(durability_kmc_tells_when_the_kmc_has_it),
+		HOST(a_failed_write_is_told_and_not_pushed),
+		HOST(changes_in_flight_are_written_together),
+		HOST(a_release_waits_for_the_last_state_and_drops_the_record_last),
+		HOST(a_broken_link_makes_it_ask_again),
+		HOST(a_fenced_lease_is_told_and_never_released),
+		HOST(a_busy_kmc_is_asked_again_later),
+		HOST(a_lease_that_was_taken_over_needs_no_release),
+		HOST(an_orphan_leaves_the_record_of_its_vtpm_alone),
+		HOST(a_found_record_is_claimed_by_its_guest_in_the_same_boot_only),
+		HOST(what_nobody_claims_is_stored_and_given_back),
+		HOST(a_vtpm_is_kept_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

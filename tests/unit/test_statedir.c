@@ -1,0 +1,243 @@
+/* The state directory: what was acknowledged survives, whatever happens to the file or the process. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "dom0-relay/statedir.h"
+#include "dom0-relay/statemsg.h"
+#include "tests/unit/unit.h"
+
+static const struct uuid one = {{1, 2, 3}}, two = {{4, 5, 6}};
+
+struct fixture {
+	char path[64];
+	struct statedir *d;
+	struct buf b;
+	uint8_t state[HANDOFF_STATE_MAX];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	char why[STATEDIR_WHY];
+
+	if (!f)
+		return -1;
+	snprintf(f->path, sizeof(f->path), "/tmp/test_statedir.XXXXXX");
+	*state = f;
+	return !mkdtemp(f->path) || statedir_open(&f->d, f->path, why) != 0 || buf_init(&f->b, STATE_BODY_MAX + 4) != 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char why[STATEDIR_WHY];
+
+	statedir_drop(f->d, &one, why);
+	statedir_drop(f->d, &two, why);
+	statedir_close(&f->d);
+	buf_free(&f->b);
+	rmdir(f->path);
+	free(f);
+	return 0;
+}
+
+static void save(struct fixture *f, const struct uuid *uuid, uint64_t version, size_t size)
+{
+	struct state_record r = {.uuid = *uuid, .lease_epoch = 7, .version = version, .guest = 3, .stub = 4};
+	char why[STATEDIR_WHY];
+
+	memset(f->state, (int)version, size);
+	r.state = view_of(size ? f->state : NULL, size);
+	assert_int_equal(statedir_save(f->d, &r, why), 0);
+}
+
+static void expect(struct fixture *f, const struct uuid *uuid, uint64_t version, size_t size)
+{
+	struct state_record r;
+
+	assert_int_equal(statedir_load(f->d, uuid, &f->b, &r), 0);
+	assert_int_equal(r.version, version);
+	assert_int_equal(r.lease_epoch, 7);
+	assert_int_equal(r.state.n, size);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(r.state.p[i], (uint8_t)version);
+}
+
+static void reopen(struct fixture *f)
+{
+	char why[STATEDIR_WHY];
+
+	statedir_close(&f->d);
+	assert_int_equal(statedir_open(&f->d, f->path, why), 0);
+}
+
+/* Open the file of @one behind the directory's back. */
+static int file_of_one(struct fixture *f)
+{
+	char path[160], text[UUID_TEXT];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s.state", f->path, uuid_format(&one, text));
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void the_newest_record_comes_back(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t v = 0; v < 6; v++) {
+		save(f, &one, v, v * 1000);
+		expect(f, &one, v, v * 1000);
+	}
+	save(f, &two, 9, HANDOFF_STATE_MAX);
+	reopen(f);
+	expect(f, &one, 5, 5000);
+	expect(f, &two, 9, HANDOFF_STATE_MAX);
+}
+
+static void a_torn_write_leaves_the_record_before(void **state)
+{
+	struct fixture *f = *state;
+	off_t slot = lseek(file_of_one((save(f, &one, 1, 3000), f)), 0, SEEK_END) / 2;
+	const uint8_t rubbish[64] = {0x55};
+	int fd;
+
+	save(f, &one, 2, 3000); /* in the second slot */
+	for (off_t at = 0; at < 3000; at += 500) {
+		uint8_t kept[sizeof(rubbish)];
+
+		fd = file_of_one(f);
+		assert_int_equal(pread(fd, kept, sizeof(kept), slot + at), sizeof(kept));
+		assert_int_equal(pwrite(fd, rubbish, sizeof(rubbish), slot + at), sizeof(rubbish));
+		reopen(f);
+		expect(f, &one, 1, 3000);
+		assert_int_equal(pwrite(fd, kept, sizeof(kept), slot + at), sizeof(kept));
+		reopen(f);
+		expect(f, &one, 2, 3000);
+		close(fd);
+	}
+}
+
+static void writing_goes_on_after_a_torn_write(void **state)
+{
+	struct fixture *f = *state;
+	off_t slot;
+	int fd;
+
+	save(f, &one, 1, 100);
+	save(f, &one, 2, 100);
+	fd = file_of_one(f);
+	slot = lseek(fd, 0, SEEK_END) / 2;
+	assert_int_equal(pwrite(fd, "rubbish", 7, slot + 60), 7);
+	close(fd);
+	reopen(f);
+	save(f, &one, 3, 100);
+	reopen(f);
+	expect(f, &one, 3, 100);
+}
+
+static void a_file_without_a_whole_record_is_no_record(void **state)
+{
+	struct fixture *f = *state;
+	struct state_record r;
+	int fd;
+
+	save(f, &one, 1, 100);
+	fd = file_of_one(f);
+	assert_int_equal(ftruncate(fd, 20), 0);
+	close(fd);
+	reopen(f);
+	assert_int_equal(statedir_load(f->d, &one, &f->b, &r), E_INTEGRITY);
+	assert_int_equal(statedir_load(f->d, &two, &f->b, &r), E_NOTFOUND);
+}
+
+static void a_record_under_another_name_is_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	char a[160], b[160], text[UUID_TEXT];
+	struct state_record r;
+
+	save(f, &one, 1, 100);
+	snprintf(a, sizeof(a), "%s/%s.state", f->path, uuid_format(&one, text));
+	snprintf(b, sizeof(b), "%s/%s.state", f->path, uuid_format(&two, text));
+	assert_int_equal(rename(a, b), 0);
+	reopen(f);
+	assert_int_equal(statedir_load(f->d, &two, &f->b, &r), E_INTEGRITY);
+}
+
+static void the_list_holds_what_was_saved_and_not_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid list[4];
+	char why[STATEDIR_WHY];
+
+	assert_int_equal(statedir_list(f->d, list, 4), 0);
+	save(f, &one, 1, 100);
+	save(f, &two, 1, 100);
+	assert_int_equal(statedir_list(f->d, list, 4), 2);
+	assert_int_equal(statedir_list(f->d, list, 1), 1);
+	assert_int_equal(statedir_drop(f->d, &one, why), 0);
+	assert_int_equal(statedir_list(f->d, list, 4), 1);
+	assert_true(uuid_equal(&list[0], &two));
+	assert_int_equal(statedir_drop(f->d, &one, why), 0);
+}
+
+static void room_is_taken_when_a_lease_begins(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	int fd;
+
+	save(f, &one, 0, 0);
+	fd = file_of_one(f);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_true(st.st_blocks * 512 >= 2 * HANDOFF_STATE_MAX);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	close(fd);
+}
+
+static void two_relays_do_not_share_a_directory(void **state)
+{
+	struct fixture *f = *state;
+	struct statedir *other;
+	char why[STATEDIR_WHY];
+
+	assert_int_equal(statedir_open(&other, f->path, why), E_BUSY);
+	assert_null(other);
+	assert_non_null(strstr(why, "another vtpm-relayd"));
+}
+
+static void a_directory_that_cannot_be_is_named(void **state)
+{
+	struct statedir *d;
+	char why[STATEDIR_WHY];
+
+	(void)state;
+	assert_int_equal(statedir_open(&d, "/proc/none/state", why), E_IO);
+	assert_non_null(strstr(why, "/proc/none/state"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_newest_record_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_torn_write_leaves_the_record_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(writing_goes_on_after_a_torn_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_without_a_whole_record_is_no_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_record_under_another_name_is_not_believed, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_list_holds_what_was_saved_and_not_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(room_is_taken_when_a_lease_begins, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_relays_do_not_share_a_directory, setup, teardown),
+		cmocka_unit_test(a_directory_that_cannot_be_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
