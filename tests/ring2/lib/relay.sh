@@ -1,0 +1,53 @@
+# vtpm-relayd with fakes where Xen stands: one for each host.
+# shellcheck shell=bash
+
+# relay_start NAME [SECTION.OPTION=VALUE...]: on the host of that name; needs RELAY_TLS (directory with ca.crt, host.crt,
+# host.key), KMC_ADDRESS, HOST_TPM, STUB_PROGRAM and STUB_LAUNCHER.
+relay_start() {
+	local dir=$WORK/host-$1 option
+	declare -A set=(
+		[kmc.address]=$KMC_ADDRESS [tls.ca]=$RELAY_TLS/ca.crt [tls.certificate]=$RELAY_TLS/host.crt [tls.key]=$RELAY_TLS/host.key
+		[host.tpm]=$HOST_TPM [host.user]=nobody [host.control]=$dir/control.sock [stub.kernel]=$STUB_PROGRAM
+		[stub.initramfs]=$STUB_LAUNCHER [stub.records]=$dir/records [state.directory]=$dir/state
+	)
+	for option in "${@:2}"; do
+		set[${option%%=*}]=${option#*=}
+	done
+	for option in "${!set[@]}"; do
+		printf '[%s]\n%s = %s\n' "${option%%.*}" "${option#*.}" "${set[$option]}"
+	done >"$dir/relay.conf"
+	host_use "$1"
+	"$RING2_BIN/vtpm-relayd-ring2" -c "$dir/relay.conf" 2>>"$dir/relay.log" &
+	echo $! >"$dir/relay.pid"
+	at_end+=("relay_stop $1")
+	eventually 10 relay_answers || { echo "# the relay does not start:"; tail -n 5 "$dir/relay.log"; exit 1; }
+}
+
+relay_answers() { relay_list >/dev/null 2>&1; }
+
+# relay_list: vtpmctl's view of the host in use.
+relay_list() { "$BIN/vtpmctl" -c "$RING2_DIR/relay.conf" list "$@"; }
+
+relay_pid() { cat "$WORK/host-$1/relay.pid"; }
+
+relay_stop() {
+	[ -e "$WORK/host-$1/relay.pid" ] || return 0
+	stop "$(relay_pid "$1")"
+	rm -f "$WORK/host-$1/relay.pid"
+}
+
+# relay_kill NAME: as a crash does; its processes die with it.
+relay_kill() {
+	kill -9 "$(relay_pid "$1")"
+	wait "$(relay_pid "$1")" 2>/dev/null
+	rm -f "$WORK/host-$1/relay.pid"
+}
+
+# relay_log: of the host in use.
+relay_log() { cat "$RING2_DIR/relay.log"; }
+
+# logged TEXT: within some seconds the relay's log says it.
+logged() { eventually 5 grep -qF -- "$1" "$RING2_DIR/relay.log"; }
+
+# listed TEXT: vtpmctl list says it.
+listed() { relay_list | grep -F -- "$1"; }

@@ -1,0 +1,82 @@
+# Sourced by every ring 2 test: scratch directory, reporting, and waits that end. Parts: xen.sh, tpm.sh, kmc.sh, relay.sh, stub.sh.
+# shellcheck shell=bash
+set -u
+RING2_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+VARIANT=${VARIANT:-release}
+BIN=$RING2_TOP/build/$VARIANT/bin
+RING2_BIN=$RING2_TOP/build/$VARIANT/ring2
+WORK=$(mktemp -d "/tmp/ring2-$(basename "$0")-XXXXXX")
+chmod 755 "$WORK"
+# leaks at exit are not what these tests look for, errors are
+export ASAN_OPTIONS=detect_leaks=0:log_path=$WORK/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$WORK/sanitizer
+passed=0 failed=0 skipped=0
+
+ok() { echo "ok - $*"; passed=$((passed + 1)); }
+not_ok() { echo "not ok - $*"; failed=$((failed + 1)); }
+skip() { echo "ok - $* # SKIP"; skipped=$((skipped + 1)); }
+
+# check TITLE COMMAND...: one test; what the command prints shows if it fails.
+check() {
+	local title=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$title"
+	else
+		not_ok "$title"
+		printf '%s\n' "$out" | sed 's/^/#   /' | tail -n 20
+	fi
+}
+
+# eventually SECONDS COMMAND...: try until it succeeds.
+eventually() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -ge $end ] && return 1
+		sleep 0.05
+	done
+}
+
+# Each part adds what ends it; the newest first.
+at_end=()
+finish() {
+	local i logs
+	for ((i = ${#at_end[@]} - 1; i >= 0; i--)); do ${at_end[i]}; done
+	logs=$(cat "$WORK"/sanitizer.* 2>/dev/null)
+	if [ -n "$logs" ]; then
+		not_ok "no sanitizer has complained"
+		printf '%s\n' "$logs" | head -n 60 | sed 's/^/#   /'
+	elif [ "$VARIANT" = asan ]; then
+		ok "no sanitizer has complained"
+	fi
+	if [ "$failed" -ne 0 ]; then
+		echo "# logs are kept in $WORK"
+	else
+		rm -rf "$WORK"
+	fi
+	[ "$failed" -eq 0 ] && [ "$((passed + skipped))" -gt 0 ]
+	exit
+}
+trap finish EXIT
+
+# stop PID: end a process that this shell started, and wait for it.
+stop() {
+	[ -n "${1:-}" ] || return 0
+	kill "$1" 2>/dev/null
+	for _ in $(seq 100); do
+		kill -0 "$1" 2>/dev/null || break
+		sleep 0.05
+	done
+	kill -9 "$1" 2>/dev/null
+	wait "$1" 2>/dev/null
+	return 0
+}
+
+# free_port: a TCP port of 127.0.0.1 that nobody listens on, nor on the next one.
+free_port() {
+	local port
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		ss -Htln "sport = :$port or sport = :$((port + 1))" | grep -q . || { echo "$port"; return; }
+	done
+}

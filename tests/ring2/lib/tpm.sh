@@ -1,0 +1,22 @@
+# The host's TPM: swtpm on a TCP port.
+# shellcheck shell=bash
+
+# host_tpm_start NAME: HOST_TPM is the TCTI to reach it.
+host_tpm_start() {
+	local dir=$WORK/tpm-$1
+	mkdir -p "$dir"
+	[ -e "$dir/port" ] || free_port >"$dir/port"
+	HOST_TPM=swtpm:host=127.0.0.1,port=$(cat "$dir/port")
+	swtpm socket --tpm2 --tpmstate dir="$dir" --server type=tcp,port="$(cat "$dir/port")" \
+		--ctrl type=tcp,port=$(($(cat "$dir/port") + 1)) --flags not-need-init,startup-clear >"$dir/log" 2>&1 &
+	echo $! >"$dir/pid"
+	at_end+=("host_tpm_stop $1")
+	eventually 10 tpm_answers "$dir" || { echo "# swtpm does not start: $dir/log"; exit 1; }
+}
+
+tpm_answers() { ss -Htln "sport = :$(cat "$1/port")" | grep -q .; }
+
+host_tpm_stop() {
+	stop "$(cat "$WORK/tpm-$1/pid" 2>/dev/null)"
+	rm -f "$WORK/tpm-$1/pid"
+}

@@ -1,0 +1,238 @@
+/*
+ * Plays libxl's part with a vtpm device, node for node and wait for wait:
+ *
+ *   libxl-player create DOMID HANDLE          a domain, paused
+ *   libxl-player attach DOMID DEV UUID        write the device, wait up to 10 s for state 2
+ *   libxl-player detach DOMID DEV             remove it, wait up to 10 s for state 6
+ *   libxl-player destroy DOMID                the domain is gone
+ *   libxl-player suspend DOMID REASON|-       it shut down with that reason, or runs on
+ *
+ * Exit status: 0, 1 for a wait in vain (as libxl complains), 2 for misuse. Prints how long a wait took, in ms.
+ */
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <xenstore.h>
+
+#include "tests/ring2/domains.h"
+#include "xenstore-schema/nodes.h"
+
+#define PATIENCE_MS 10000 /* LIBXL_INIT_TIMEOUT and LIBXL_DESTROY_TIMEOUT */
+
+static struct xs_handle *xs;
+
+static void need(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "libxl-player: %s failed\n", what);
+	exit(2);
+}
+
+static unsigned long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000;
+}
+
+static void allow(xs_transaction_t t, const char *path, unsigned int owner, unsigned int reader)
+{
+	struct xs_permissions perms[2] = {{.id = owner, .perms = XS_PERM_NONE}, {.id = reader, .perms = XS_PERM_READ}};
+
+	need(xs_set_permissions(xs, t, path, perms, owner == reader ? 1 : 2), path);
+}
+
+static void make(xs_transaction_t t, const char *path, unsigned int owner, unsigned int reader)
+{
+	need(xs_mkdir(xs, t, path), path);
+	allow(t, path, owner, reader);
+}
+
+static void put(xs_transaction_t t, const char *directory, const char *name, const char *value)
+{
+	char path[2 * NODE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	need(xs_write(xs, t, path, value, (unsigned int)strlen(value)), path);
+}
+
+static void put_number(xs_transaction_t t, const char *directory, const char *name, unsigned int value)
+{
+	char text[12];
+
+	snprintf(text, sizeof(text), "%u", value);
+	put(t, directory, name, text);
+}
+
+static int create(unsigned int domid, const char *handle)
+{
+	struct domain d = {.incarnation = 1, .shutdown = -1};
+	char path[NODE_PATH_MAX];
+
+	snprintf(d.handle, sizeof(d.handle), "%s", handle);
+	need(domain_write(domid, &d, true) == 0, "domain");
+	need(xs_introduce_domain(xs, domid, 1, 1), "introduce");
+	snprintf(path, sizeof(path), "/local/domain/%u", domid);
+	make(XBT_NULL, path, 0, domid);
+	snprintf(path, sizeof(path), "/local/domain/%u/device", domid);
+	make(XBT_NULL, path, 0, domid);
+	return 0;
+}
+
+static int destroy(unsigned int domid)
+{
+	char path[NODE_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/local/domain/%u", domid);
+	xs_rm(xs, XBT_NULL, path);
+	snprintf(path, sizeof(path), "/libxl/%u", domid);
+	xs_rm(xs, XBT_NULL, path);
+	domain_remove(domid);
+	xs_release_domain(xs, domid);
+	return 0;
+}
+
+static int change_shutdown(unsigned int domid, const char *reason)
+{
+	struct domain d;
+
+	need(domain_read(domid, &d) == 0, "domain");
+	d.shutdown = reason[0] == '-' ? -1 : atoi(reason);
+	domain_write(domid, &d, false);
+	return 0;
+}
+
+/* libxl__device_generic_add() */
+static void write_device(xs_transaction_t t, struct node_ids ids, const char *uuid)
+{
+	char front[NODE_PATH_MAX], back[NODE_PATH_MAX], libxl[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
+
+	node_path(front, NODE_FRONTEND, ids);
+	node_path(back, NODE_CONTROL, ids);
+	snprintf(libxl, sizeof(libxl), "/libxl/%u/device/vtpm/%u", ids.guest, ids.dev);
+	make(t, libxl, 0, 0);
+	make(t, front, ids.guest, 0);
+	make(t, back, 0, ids.guest);
+	put(t, libxl, "frontend", front);
+	put(t, libxl, "backend", back);
+	put_number(t, libxl, "frontend-id", ids.guest);
+	put(t, libxl, "online", "1");
+	put(t, libxl, "state", "1");
+	put_number(t, libxl, "handle", ids.dev);
+	put(t, libxl, "uuid", uuid);
+	put(t, libxl, "resume", "False");
+	put(t, front, "backend", back);
+	put(t, front, "backend-id", "0");
+	put(t, front, "state", "1");
+	put_number(t, front, "handle", ids.dev);
+	put(t, back, "frontend", front);
+	put_number(t, back, "frontend-id", ids.guest);
+	put(t, back, "online", "1");
+	put(t, back, "state", "1");
+	put_number(t, back, "handle", ids.dev);
+	put(t, back, "uuid", uuid);
+	put(t, back, "resume", "False");
+	snprintf(path, sizeof(path), "%s/state", back);
+	allow(t, path, 0, ids.guest);
+}
+
+static int read_state(const char *path)
+{
+	unsigned int n;
+	char *value = xs_read(xs, XBT_NULL, path, &n);
+	int state = value ? atoi(value) : -1;
+
+	free(value);
+	return state;
+}
+
+/* libxl's ev_devstate: exactly that state, or the node gone, or 10 s. */
+static int wait_state(struct node_ids ids, int wanted)
+{
+	unsigned long began = now_ms();
+	char path[NODE_PATH_MAX];
+	int state;
+
+	node_path(path, NODE_CONTROL_STATE, ids);
+	need(xs_watch(xs, path, "state"), "watch");
+	while ((state = read_state(path)) != wanted && state >= 0 && now_ms() - began < PATIENCE_MS) {
+		struct pollfd p = {.fd = xs_fileno(xs), .events = POLLIN};
+		unsigned int n;
+
+		if (poll(&p, 1, (int)(PATIENCE_MS - (now_ms() - began)) + 1) == 1)
+			free(xs_read_watch(xs, &n));
+	}
+	xs_unwatch(xs, path, "state");
+	if (state != wanted)
+		fprintf(stderr, "libxl: error: domain %u device %u: state is %d after %lu ms, not %d\n", ids.guest, ids.dev, state, now_ms() - began,
+			wanted);
+	printf("%lu\n", now_ms() - began);
+	return state == wanted ? 0 : 1;
+}
+
+static int attach(struct node_ids ids, const char *uuid)
+{
+	xs_transaction_t t;
+
+	do {
+		t = xs_transaction_start(xs);
+		write_device(t, ids, uuid);
+	} while (!xs_transaction_end(xs, t, false));
+	return wait_state(ids, 2);
+}
+
+/* libxl__xs_path_cleanup(): the directory above goes with its last child. */
+static void remove_if_empty(const char *path)
+{
+	unsigned int n = 0;
+	char **names = xs_directory(xs, XBT_NULL, path, &n);
+
+	if (names && n == 0)
+		xs_rm(xs, XBT_NULL, path);
+	free(names);
+}
+
+static int detach(struct node_ids ids)
+{
+	char back[NODE_PATH_MAX], path[NODE_PATH_MAX];
+	int r;
+
+	node_path(back, NODE_CONTROL, ids);
+	xs_rm(xs, XBT_NULL, node_path(path, NODE_FRONTEND, ids));
+	put(XBT_NULL, back, "online", "0");
+	put(XBT_NULL, back, "state", "5");
+	r = wait_state(ids, 6);
+	xs_rm(xs, XBT_NULL, back);
+	node_path(back, NODE_CONTROL_ROOT, ids);
+	snprintf(path, sizeof(path), "%.90s/%u", back, ids.guest);
+	remove_if_empty(path);
+	snprintf(path, sizeof(path), "/libxl/%u/device/vtpm/%u", ids.guest, ids.dev);
+	xs_rm(xs, XBT_NULL, path);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	const struct node_ids ids = {.guest = argc > 2 ? (unsigned int)atoi(argv[2]) : 0, .dev = argc > 3 ? (unsigned int)atoi(argv[3]) : 0};
+
+	xs = xs_open(0);
+	need(xs != NULL, "opening xenstore");
+	if (argc == 4 && strcmp(argv[1], "create") == 0)
+		return create(ids.guest, argv[3]);
+	if (argc == 5 && strcmp(argv[1], "attach") == 0)
+		return attach(ids, argv[4]);
+	if (argc == 4 && strcmp(argv[1], "detach") == 0)
+		return detach(ids);
+	if (argc == 3 && strcmp(argv[1], "destroy") == 0)
+		return destroy(ids.guest);
+	if (argc == 4 && strcmp(argv[1], "suspend") == 0)
+		return change_shutdown(ids.guest, argv[3]);
+	fprintf(stderr, "usage: see the head of libxl_player.c\n");
+	return 2;
+}

@@ -1,0 +1,28 @@
+# tests/ring2/: integration without a hypervisor. The product's own objects, with three files replaced by fakes.
+
+RING2 := $(OUT)/ring2
+RING2_PROGRAMS :=
+
+# ring2-program NAME, SOURCES, LIBRARIES: a helper of the tests, in $(RING2)
+define ring2-program
+RING2_PROGRAMS += $(RING2)/$(1)
+$(RING2)/$(1): $$(patsubst %.c,$(OUT)/obj/%.o,$(2)) $(OUT)/libcommon.a
+	@mkdir -p $$(@D)
+	@echo "  LD      $$@"
+	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $(3)
+endef
+
+RING2_FAKES := $(addprefix tests/ring2/,domains.c fake_hypervisor.c fake_stub_domain.c fake_channel_vchan.c)
+RING2_RELAYD := $(filter-out dom0-relay/hypervisor.c dom0-relay/stub_domain.c,$(RELAYD_SRCS)) $(RING2_FAKES)
+$(eval $(call ring2-program,vtpm-relayd-ring2,$(RING2_RELAYD),$(COMMON_LIBS) $(TSS_LIBS) -lxenstore))
+$(eval $(call ring2-program,libxl-player,tests/ring2/libxl_player.c tests/ring2/domains.c $(SCHEMA_SRCS),-lxenstore))
+
+# Preloaded into Debian's xenstored: no sanitizer, whatever the variant.
+RING2_PROGRAMS += $(RING2)/xen-shim.so
+$(RING2)/xen-shim.so: tests/ring2/xen_shim.c tests/ring2/domains.c tests/ring2/domains.h
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@gcc -std=gnu11 -O2 -g -I. -D_GNU_SOURCE -Wall -Wextra -shared -fPIC -o $@ $(filter %.c,$^)
+
+.PHONY: ring2-programs
+ring2-programs: all $(RING2_PROGRAMS)
