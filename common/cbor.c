@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/error.h"
+#include "common/text.h"
 
 enum item_kind { ITEM_OTHER, ITEM_UINT, ITEM_BOOL, ITEM_BYTES, ITEM_TEXT, ITEM_MAP };
 
@@ -177,22 +178,12 @@ int cb_get_bytes(struct buf *b, const uint8_t **p, size_t *n)
 	return r;
 }
 
-/* UTF-8 by RFC 3629: no overlong form, no surrogate, nothing past U+10FFFF; and no NUL. */
 static bool text_is_clean(const uint8_t *p, size_t n)
 {
-	size_t i = 0;
-
-	while (i < n) {
-		uint8_t c = p[i++];
-		size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
-
-		if (c == 0 || more > n - i)
+	for (size_t size; n; p += size, n -= size) {
+		size = text_char(p, n);
+		if (size == 0 || *p == 0)
 			return false;
-		if ((c == 0xe0 && p[i] < 0xa0) || (c == 0xed && p[i] > 0x9f) || (c == 0xf0 && p[i] < 0x90) || (c == 0xf4 && p[i] > 0x8f))
-			return false;
-		for (; more; more--)
-			if ((p[i++] & 0xc0) != 0x80)
-				return false;
 	}
 	return true;
 }

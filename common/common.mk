@@ -9,6 +9,7 @@ COMMON_LIBS := -lcbor -linih -levent_core -lseccomp -lssl -lcrypto
 $(eval $(call unit,buf,,$(COMMON_LIBS)))
 $(eval $(call unit,secret,,$(COMMON_LIBS)))
 $(eval $(call unit,uuid,,$(COMMON_LIBS)))
+$(eval $(call unit,text,,$(COMMON_LIBS)))
 $(eval $(call unit,cbor,,$(COMMON_LIBS)))
 $(eval $(call unit,msg,,$(COMMON_LIBS)))
 $(eval $(call unit,loop,,$(COMMON_LIBS)))

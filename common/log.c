@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/text.h"
+
 #define LINE_MAX_BYTES 1024
 
 static const char *process_name = "xen-vtpm";
@@ -21,14 +23,6 @@ void log_open(const char *name, enum log_level max)
 	to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* Peers and guests get their words into our lines; they must not get escapes or line breaks in. */
-static void make_printable(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
-
 static void put_line(enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const words[] = {[LOG_LV_ERROR] = "error: ", [LOG_LV_WARN] = "warning: ", [LOG_LV_INFO] = "", [LOG_LV_DEBUG] = "debug: "};
@@ -40,7 +34,7 @@ static void put_line(enum log_level level, const char *fmt, va_list ap)
 	if (level > level_max)
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	make_printable(text);
+	text_make_printable(text); /* peers and guests get their words into our lines, but no escapes or line breaks */
 	if (to_journal) {
 		n = snprintf(line, sizeof(line), "<%d>%s: %s%s\n", (int)level, process_name, words[level], text);
 	} else {

@@ -9,6 +9,7 @@
 #include "dom0-relay/builder_process.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,6 +19,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "common/process.h"
+#include "common/text.h"
 #include "dom0-relay/hypervisor.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -40,8 +42,11 @@ struct builder {
 
 static void fail(struct builder *b, uint64_t id, const char *reason)
 {
-	const struct relay_failed f = {.reason = view_text(reason)};
+	char text[RELAY_REASON_MAX + 1];
+	struct relay_failed f;
 
+	snprintf(text, sizeof(text), "%s", reason);
+	f.reason = view_text(text_make_printable(text)); /* paths may hold anything, and may be cut anywhere */
 	link_send(b->relay, BUILDER_FAILED, id, &f);
 }
 

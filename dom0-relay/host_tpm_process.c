@@ -21,6 +21,7 @@
 #include "common/privsep.h"
 #include "common/process.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "dom0-relay/host_tpm.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -76,8 +77,11 @@ static void drop(struct ticket *t)
 
 static void fail(struct host_tpm_process *p, uint64_t id, const char *reason)
 {
-	const struct relay_failed f = {.reason = view_text(reason)};
+	char text[RELAY_REASON_MAX + 1];
+	struct relay_failed f;
 
+	snprintf(text, sizeof(text), "%s", reason);
+	f.reason = view_text(text_make_printable(text)); /* paths may hold anything, and may be cut anywhere */
 	link_send(p->relay, TPM_FAILED, id, &f);
 }
 

@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/text.h"
 #include "common/tls.h"
 #include "dom0-relay/relayconf.h"
 
@@ -63,6 +64,7 @@ static void go_away(struct kmclink *k, const char *why)
 	char text[KMCLINK_WHY];
 
 	snprintf(text, sizeof(text), "KMC %s: %s", k->conf->kmc_address, why);
+	text_make_printable(text);
 	if (was_up || strcmp(text, k->why) != 0)
 		log_warn("%s", text);
 	memcpy(k->why, text, sizeof(k->why));

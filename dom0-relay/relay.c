@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
@@ -100,6 +101,7 @@ static void hand_off(struct guest *g)
 		.devid = g->ids.dev,
 		.incarnation = g->incarnation,
 		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
+		.state_version = l->state_version,
 	};
 
 	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
@@ -231,6 +233,7 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
 	if (!g->reason[0]) { /* the first reason is the cause */
 		va_start(ap, fmt);
 		vsnprintf(g->reason, sizeof(g->reason), fmt, ap);
+		text_make_printable(g->reason); /* a stub domain's words end up on a terminal */
 		va_end(ap);
 		log_error("%s: no vTPM: %s", name_of(g), g->reason);
 		guests_remember(&g->relay->guests, g);

@@ -73,6 +73,12 @@ static void on_control_arg(void *arg, struct node_ids ids)
 	on_control(arg, ids);
 }
 
+static bool needs_stub(const struct guest *g)
+{
+	return g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF || g->machine.state == GUEST_ADOPTING ||
+	       g->machine.state == GUEST_SERVING;
+}
+
 /* Domains ended somewhere: look after ours. */
 static void on_release(struct relay *r)
 {
@@ -82,7 +88,7 @@ static void on_release(struct relay *r)
 
 		if (!g->ticket)
 			continue;
-		if (g->ids.stub && g->machine.state == GUEST_SERVING)
+		if (g->ids.stub && needs_stub(g))
 			link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
 		on_control(r, g->ids); /* libxl may have removed the directory without asking */
 	}
@@ -114,7 +120,7 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 	if (!g)
 		return;
 	if (kind == BUILD_ID_STUB) {
-		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && g->machine.state == GUEST_SERVING)
+		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && needs_stub(g))
 			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
 		return;
 	}

@@ -4,10 +4,9 @@
 #include "common/kmcmsg.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define REASON_MAX 240
 
 static const struct msg_field failed[] = {
-	MSG_FIELD_TEXT(3, struct relay_failed, reason, 1, REASON_MAX),
+	MSG_FIELD_TEXT(3, struct relay_failed, reason, 1, RELAY_REASON_MAX),
 };
 
 static const struct msg_field inspect[] = {

@@ -58,6 +58,8 @@ struct builder_keep {
 	uint64_t domid;
 };
 
+#define RELAY_REASON_MAX 240 /* bytes of UTF-8 */
+
 struct relay_failed {
 	struct view reason;
 };

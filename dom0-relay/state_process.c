@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "common/process.h"
+#include "common/text.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/statedir.h"
 #include "dom0-relay/statemsg.h"
@@ -46,9 +48,12 @@ static const struct syscall_rule rules[] = {
 
 static void fail(struct state_process *p, uint64_t id, const char *reason)
 {
-	const struct state_failed f = {.reason = view_text(reason)};
+	char text[STATEDIR_WHY];
+	struct state_failed f;
 
 	log_error("%s", reason);
+	snprintf(text, sizeof(text), "%s", reason);
+	f.reason = view_text(text_make_printable(text));
 	link_send(p->relay, STATE_FAILED, id, &f);
 }
 
