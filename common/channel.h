@@ -55,4 +55,11 @@ struct channel *channel_vchan_client(unsigned int domid, const char *path);
 /** channel_unix() - over the connected stream socket @fd, owned by the channel from now on. NULL: no memory. */
 struct channel *channel_unix(int fd);
 
+/**
+ * channel_unix_server() - over the first connection that @listener, a non-blocking stream socket, gets
+ *
+ * The listener stays the caller's and must outlive the channel. Return: the channel, before anybody has connected, or NULL.
+ */
+struct channel *channel_unix_server(int listener);
+
 #endif

@@ -25,6 +25,7 @@ static const struct msg_field handoff[] = {
 	MSG_FIELD_UINT(12, struct handoff_handoff, devid, UINT16_MAX),
 	MSG_FIELD_UINT(13, struct handoff_handoff, incarnation, UINT32_MAX),
 	MSG_FIELD_BYTES_OPT(14, struct handoff_handoff, state, 1, HANDOFF_STATE_MAX),
+	MSG_FIELD_UINT(15, struct handoff_handoff, state_version, UINT64_MAX),
 };
 
 static const struct msg_field ready[] = {

@@ -61,6 +61,7 @@ struct handoff_handoff {
 	uint64_t guest_domid, devid;
 	uint64_t incarnation; /* of the guest domain: 1 for a cold start */
 	struct view state;    /* sealed; absent for a new vTPM */
+	uint64_t state_version; /* the newest on record: an older state is refused; 0: there is none */
 };
 
 struct handoff_ready {

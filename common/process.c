@@ -179,7 +179,7 @@ static void drop_user(const struct confinement *c)
 static void filter(const struct confinement *c)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = ctx ? 0 : -ENOMEM;
+	int r = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM; /* for libraries' threads, too */
 
 	for (size_t i = 0; r == 0 && i < sizeof(everyone) / sizeof(everyone[0]); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, everyone[i].nr, 0);

@@ -1,0 +1,302 @@
+/*
+ * The TPM 2.0 engine: libtpms, unmodified. Only this file sees it.
+ *
+ * Theory of operation: libtpms keeps one TPM in its globals and asks for its state through callbacks. We answer from memory: what
+ * it stores is kept as the permanent state, and what it may load was set with TPMLIB_SetState() before. Traps, all met:
+ * - TPM_RETRY from the load callback, or a failed TPMLIB_SetState(), makes TPMLIB_MainInit() manufacture a TPM with random seeds
+ *   and return success. So RETRY is said for the permanent state in engine_manufacture() only, and MainInit is never reached after
+ *   a failure.
+ * - When OpenSSL has no random bytes, libtpms takes rand() without a word. So they are tried before every power on.
+ * - A store callback that fails puts the TPM into failure mode: ours can't fail, it notes that there was no memory.
+ * - Two resumes of one transient state would give the same random numbers: TPM2_StirRandom after each.
+ */
+#include "vtpm-stubdom/engine.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libtpms/tpm_error.h>
+#include <libtpms/tpm_library.h>
+#include <libtpms/tpm_memory.h>
+#include <libtpms/tpm_nvfilename.h>
+#include <libtpms/tpm_types.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/secret.h"
+#include "vtpm-stubdom/blob.h"
+
+#define STIR_SIZE 32
+
+struct engine {
+	struct secret *permanent;
+	unsigned char *response;
+	uint32_t response_size, response_cap;
+	unsigned int locality;
+	bool running, manufacturing;
+	bool changed, lost; /* the permanent state; lost: there was no memory for the change */
+};
+
+static struct engine *the_engine; /* libtpms' callbacks carry no argument */
+
+/* Make *@s a copy of @n bytes, in the pages that it has if they suffice. */
+static bool keep(struct secret **s, const void *p, size_t n)
+{
+	if (*s && n <= (*s)->pages - sizeof(struct secret)) {
+		wipe((*s)->data, (*s)->size);
+		memcpy((*s)->data, p, n);
+		(*s)->size = n;
+		return true;
+	}
+	secret_free(s);
+	*s = secret_dup(p, n);
+	return *s != NULL;
+}
+
+static TPM_RESULT on_init(void)
+{
+	return TPM_SUCCESS;
+}
+
+/* Only while a TPM is manufactured there is none at first, and then, in the same power on, what was just made. */
+static TPM_RESULT on_load(unsigned char **data, uint32_t *length, uint32_t tpm_number, const char *name)
+{
+	const struct secret *made = the_engine->permanent;
+
+	(void)tpm_number;
+	if (strcmp(name, TPM_PERMANENT_ALL_NAME) != 0)
+		return TPM_RETRY; /* there is none */
+	if (!the_engine->manufacturing)
+		return TPM_FAIL;
+	if (!made)
+		return TPM_RETRY;
+	if (TPM_Malloc(data, (uint32_t)made->size) != TPM_SUCCESS)
+		return TPM_FAIL;
+	memcpy(*data, made->data, made->size);
+	*length = (uint32_t)made->size;
+	return TPM_SUCCESS;
+}
+
+static TPM_RESULT on_store(const unsigned char *data, uint32_t length, uint32_t tpm_number, const char *name)
+{
+	(void)tpm_number;
+	if (strcmp(name, TPM_PERMANENT_ALL_NAME) != 0)
+		return TPM_SUCCESS;
+	the_engine->changed = true;
+	the_engine->lost = !keep(&the_engine->permanent, data, length);
+	return TPM_SUCCESS;
+}
+
+static TPM_RESULT on_delete(uint32_t tpm_number, const char *name, TPM_BOOL must_exist)
+{
+	(void)tpm_number, (void)name, (void)must_exist;
+	return TPM_SUCCESS;
+}
+
+static TPM_RESULT on_locality(TPM_MODIFIER_INDICATOR *locality, uint32_t tpm_number)
+{
+	(void)tpm_number;
+	*locality = the_engine->locality;
+	return TPM_SUCCESS;
+}
+
+static TPM_RESULT on_presence(TPM_BOOL *present, uint32_t tpm_number)
+{
+	(void)tpm_number;
+	*present = FALSE;
+	return TPM_SUCCESS;
+}
+
+static bool random_works(void)
+{
+	uint8_t probe[STIR_SIZE];
+	bool ok = RAND_status() == 1 && RAND_bytes(probe, sizeof(probe)) == 1;
+
+	wipe(probe, sizeof(probe));
+	return ok;
+}
+
+const char *engine_version(void)
+{
+	static char text[32];
+	uint32_t v = TPMLIB_GetVersion();
+
+	snprintf(text, sizeof(text), "libtpms %u.%u.%u", v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff);
+	return text;
+}
+
+struct engine *engine_new(void)
+{
+	static struct libtpms_callbacks callbacks = {
+		.sizeOfStruct = sizeof(callbacks),
+		.tpm_nvram_init = on_init,
+		.tpm_nvram_loaddata = on_load,
+		.tpm_nvram_storedata = on_store,
+		.tpm_nvram_deletename = on_delete,
+		.tpm_io_init = on_init,
+		.tpm_io_getlocality = on_locality,
+		.tpm_io_getphysicalpresence = on_presence,
+	};
+	struct engine *e;
+
+	if (the_engine || !random_works() || TPMLIB_ChooseTPMVersion(TPMLIB_TPM_VERSION_2) != TPM_SUCCESS ||
+	    TPMLIB_RegisterCallbacks(&callbacks) != TPM_SUCCESS)
+		return NULL;
+	e = calloc(1, sizeof(*e));
+	the_engine = e;
+	return e;
+}
+
+static void stop(struct engine *e)
+{
+	if (e->running)
+		TPMLIB_Terminate();
+	e->running = false;
+}
+
+void engine_free(struct engine **e)
+{
+	if (!*e)
+		return;
+	stop(*e);
+	if ((*e)->response)
+		wipe((*e)->response, (*e)->response_cap);
+	free((*e)->response);
+	secret_free(&(*e)->permanent);
+	free(*e);
+	*e = NULL;
+	the_engine = NULL;
+}
+
+static int power_on(struct engine *e)
+{
+	if (!random_works())
+		return E_CRYPTO;
+	if (TPMLIB_MainInit() != TPM_SUCCESS) {
+		TPMLIB_Terminate();
+		return E_TPM;
+	}
+	e->running = true;
+	return e->lost ? E_NOMEM : 0;
+}
+
+/* NULL means that there is none: without saying so, one that an earlier power on left would be taken. */
+static int set_state(enum TPMLIB_StateType type, const struct secret *s)
+{
+	return TPMLIB_SetState(type, s ? s->data : NULL, s ? (uint32_t)s->size : 0) == TPM_SUCCESS ? 0 : E_TPM;
+}
+
+/* A copy of the running TPM's state; libtpms' own copy is wiped. */
+static struct secret *get_state(enum TPMLIB_StateType type)
+{
+	unsigned char *p = NULL;
+	uint32_t n = 0;
+	struct secret *s = NULL;
+
+	if (TPMLIB_GetState(type, &p, &n) == TPM_SUCCESS && p && n)
+		s = secret_dup(p, n);
+	if (p)
+		wipe(p, n);
+	free(p);
+	return s;
+}
+
+/* Fresh bytes into the TPM's generator, which may have been resumed before. */
+static int stir(struct engine *e)
+{
+	uint8_t bytes[12 + STIR_SIZE];
+	const uint8_t *response;
+	struct buf command;
+	size_t n;
+	int r = 0;
+
+	buf_over(&command, bytes, sizeof(bytes));
+	buf_put_u16(&command, 0x8001);
+	buf_put_u32(&command, sizeof(bytes));
+	buf_put_u32(&command, 0x146); /* TPM2_StirRandom */
+	buf_put_u16(&command, STIR_SIZE);
+	if (RAND_bytes(buf_end(&command), STIR_SIZE) != 1)
+		r = E_CRYPTO;
+	if (r == 0)
+		r = engine_process(e, 0, bytes, sizeof(bytes), &response, &n);
+	if (r == 0 && (n < 10 || memcmp(response + 6, "\0\0\0\0", 4) != 0))
+		r = E_TPM;
+	wipe(bytes, sizeof(bytes));
+	return r;
+}
+
+int engine_resume(struct engine *e, const struct engine_state *state)
+{
+	int r;
+
+	stop(e);
+	/* What is resumed is what engine_permanent() says, whether libtpms stores it again or not. */
+	if (state->permanent != e->permanent && !keep(&e->permanent, state->permanent->data, state->permanent->size))
+		return E_NOMEM;
+	e->lost = false;
+	if ((r = set_state(TPMLIB_STATE_PERMANENT, e->permanent)) != 0 || (r = set_state(TPMLIB_STATE_VOLATILE, state->transient)) != 0 ||
+	    (r = power_on(e)) != 0)
+		return r;
+	if (state->transient)
+		r = stir(e);
+	e->changed = false;
+	if (r != 0)
+		stop(e);
+	return r;
+}
+
+int engine_manufacture(struct engine *e, const struct roots *roots)
+{
+	struct engine_state state = {0};
+	int r;
+
+	if (e->permanent)
+		return E_STATE;
+	e->manufacturing = true;
+	r = power_on(e);
+	e->manufacturing = false;
+	if (r != 0)
+		return r;
+	state.permanent = get_state(TPMLIB_STATE_PERMANENT);
+	r = state.permanent ? blob_set_roots(state.permanent->data, state.permanent->size, roots) : E_NOMEM;
+	if (r == 0)
+		r = engine_resume(e, &state);
+	else
+		stop(e);
+	secret_free(&state.permanent);
+	return r;
+}
+
+int engine_process(struct engine *e, unsigned int locality, const uint8_t *command, size_t n, const uint8_t **response,
+		   size_t *n_response)
+{
+	if (!e->running)
+		return E_STATE;
+	e->locality = locality;
+	/* libtpms does not write to the command. */
+	if (TPMLIB_Process(&e->response, &e->response_size, &e->response_cap, (unsigned char *)(uintptr_t)command, (uint32_t)n) != TPM_SUCCESS)
+		return E_TPM;
+	*response = e->response;
+	*n_response = e->response_size;
+	return e->lost ? E_NOMEM : 0;
+}
+
+bool engine_take_changed(struct engine *e)
+{
+	bool changed = e->changed;
+
+	e->changed = false;
+	return changed;
+}
+
+const struct secret *engine_permanent(const struct engine *e)
+{
+	return e->permanent;
+}
+
+struct secret *engine_transient(struct engine *e)
+{
+	return e->running ? get_state(TPMLIB_STATE_VOLATILE) : NULL;
+}

@@ -1,0 +1,364 @@
+/* The hand-off's messages and the guest's commands, and what waits for what. */
+#include "vtpm-stubdom/service.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/channel.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/secret.h"
+#include "vtpm-stubdom/backend.h"
+#include "vtpm-stubdom/engine.h"
+#include "vtpm-stubdom/port.h"
+#include "vtpm-stubdom/relaylink.h"
+#include "vtpm-stubdom/tpmif.h"
+#include "vtpm-stubdom/vtpm.h"
+#include "xenstore-schema/nodes.h"
+
+#define STORE_DEADLINE_MS 20000 /* then the guest's command fails: Linux's driver gives up after 120 s */
+#define CLOSE_DEADLINE_MS 3500	/* for the last state: the relay's own patience is 5 s */
+#define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
+
+enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED };
+
+struct service {
+	struct loop *loop;
+	struct service_world world;
+	enum service_state state;
+	struct relaylink *link;
+	struct vtpm *vtpm;
+	struct node_ids ids;
+	struct backend *backend;
+	struct source *deadline;  /* for the store that a response or the end waits for */
+	struct source *restore;	  /* try again to store what can't be undone */
+	struct source *reoffer;	  /* the channel, after the relay went away */
+	struct buf sealed;	  /* the last STORE, until it is answered */
+	struct handoff_store store;
+	bool unanswered;	  /* there is one */
+	struct view held;	  /* the response that waits for it; the vTPM's until the next command. p == NULL: none */
+	uint64_t commands, malformed, service_ns, began_ns;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void answer(struct service *s, struct view response)
+{
+	backend_answer(s->backend, response.p, response.n);
+	s->service_ns += now_ns() - s->began_ns;
+	s->commands++;
+}
+
+/* Seal the present state and give it to the relay: 0 or an error. */
+static int send_store(struct service *s)
+{
+	int r;
+
+	buf_reset(&s->sealed);
+	s->unanswered = false;
+	r = vtpm_seal(s->vtpm, &s->sealed, &s->store);
+	if (r != 0)
+		return r;
+	s->unanswered = true;
+	relaylink_send(s->link, HANDOFF_STORE, &s->store); /* without a relay now, it is sent when there is one */
+	return 0;
+}
+
+/* The change of the last command is not safe: the guest must not believe that it happened. */
+static void fail_held(struct service *s, bool certain, const char *why)
+{
+	uint8_t error[TPMIF_ERROR_SIZE];
+	bool undone = vtpm_undo(s->vtpm, certain);
+
+	log_error("a change of the TPM could not be stored (%s): the guest's command fails%s", why, undone ? " and is undone" : "");
+	s->held = (struct view){0};
+	source_clear(s->deadline);
+	answer(s, view_of(tpmif_error(error, TPMIF_RC_NV_UNAVAILABLE), sizeof(error)));
+	if (undone && !certain)
+		send_store(s); /* should that one arrive late, this one comes after it */
+	else if (!undone)
+		source_set_ms(s->restore, RETRY_MS);
+}
+
+static void on_request(void *arg, const struct tpmif_request *r)
+{
+	struct service *s = arg;
+	struct view response;
+	int e;
+
+	s->began_ns = now_ns();
+	response = vtpm_command(s->vtpm, r->locality, r->data, r->n);
+	if (!vtpm_take_changed(s->vtpm)) {
+		answer(s, response);
+		return;
+	}
+	s->held = response;
+	e = send_store(s);
+	if (e != 0)
+		fail_held(s, true, error_text(e));
+	else
+		source_set_ms(s->deadline, STORE_DEADLINE_MS);
+}
+
+static void on_malformed(void *arg)
+{
+	struct service *s = arg;
+
+	s->malformed++;
+	s->commands++;
+}
+
+static void on_connected(void *arg, bool connected)
+{
+	struct service *s = arg;
+	const struct handoff_frontend f = {.connected = connected};
+
+	log_info("the guest's driver %s", connected ? "is connected" : "went away");
+	relaylink_send(s->link, HANDOFF_FRONTEND, &f);
+}
+
+static void fail(struct service *s, int r, const char *why)
+{
+	const struct handoff_failed f = {.code = (uint64_t)-r, .reason = view_text(why)};
+
+	log_error("can't serve: %s", why);
+	relaylink_send(s->link, HANDOFF_FAILED, &f);
+	backend_free(&s->backend);
+	vtpm_close(&s->vtpm);
+	s->state = FAILED;
+}
+
+static void on_handoff(struct service *s, const struct handoff_handoff *h)
+{
+	char why[VTPM_WHY], uuid[UUID_TEXT];
+	struct handoff_ready ready;
+	int r = vtpm_open(&s->vtpm, h, why);
+
+	if (r != 0) {
+		fail(s, r, why);
+		return;
+	}
+	s->ids = (struct node_ids){.guest = (unsigned int)h->guest_domid, .dev = (unsigned int)h->devid};
+	s->state = READY;
+	ready.state_version = vtpm_version(s->vtpm);
+	relaylink_send(s->link, HANDOFF_READY, &ready);
+	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
+	/* The start itself is a change (a reset was counted). Nobody has seen it: the guest does not wait for it. */
+	if (vtpm_take_changed(s->vtpm))
+		send_store(s);
+}
+
+static void on_serve(struct service *s)
+{
+	static const struct backend_ops ops = {.request = on_request, .malformed = on_malformed, .connected = on_connected};
+	struct port *port = s->world.open_port(s->world.arg, &s->ids);
+
+	s->backend = port ? backend_new(s->loop, port, &ops, s) : NULL;
+	if (!s->backend)
+		fail(s, E_XEN, "can't reach the guest's device: xenstore, gntdev or evtchn refused");
+	else
+		s->state = SERVING;
+}
+
+static void end(struct service *s)
+{
+	source_clear(s->deadline);
+	vtpm_close(&s->vtpm);
+	s->state = ENDED;
+	relaylink_send(s->link, HANDOFF_CLOSED, NULL);
+	source_set_ms(s->deadline, CLOSE_DEADLINE_MS); /* the relay closes the channel when it has read that */
+}
+
+static void on_close(struct service *s)
+{
+	s->held = (struct view){0};
+	backend_free(&s->backend);
+	if (!s->vtpm) {
+		end(s);
+		return;
+	}
+	s->state = CLOSING;
+	vtpm_shutdown(s->vtpm);
+	if (vtpm_take_changed(s->vtpm) && send_store(s) != 0)
+		log_error("the TPM's last state can't be sealed");
+	if (s->unanswered)
+		source_set_ms(s->deadline, CLOSE_DEADLINE_MS);
+	else
+		end(s);
+}
+
+static void on_stored(struct service *s, const struct handoff_stored *stored)
+{
+	struct view held = s->held;
+
+	if (!s->unanswered || stored->version != s->store.version)
+		return; /* about a version that another has replaced meanwhile */
+	s->unanswered = false;
+	buf_reset(&s->sealed);
+	if (stored->result == 0)
+		vtpm_stored(s->vtpm, stored->version);
+	if (s->state == CLOSING) {
+		end(s);
+	} else if (held.p && stored->result == 0) {
+		s->held = (struct view){0};
+		source_clear(s->deadline);
+		answer(s, held);
+	} else if (held.p) {
+		fail_held(s, true, error_text(-(int)stored->result));
+	} else if (stored->result != 0) {
+		log_warn("state version %" PRIu64 " was not stored: %s", stored->version, error_text(-(int)stored->result));
+		source_set_ms(s->restore, RETRY_MS);
+	}
+}
+
+static void on_restore(void *arg, unsigned int what)
+{
+	struct service *s = arg;
+
+	(void)what;
+	if (s->state == SERVING && !s->unanswered)
+		send_store(s);
+}
+
+static void on_deadline(void *arg, unsigned int what)
+{
+	struct service *s = arg;
+
+	(void)what;
+	if (s->state == CLOSING) {
+		log_warn("the TPM's last state is not confirmed; the end does not wait for it any longer");
+		end(s);
+	} else if (s->state == ENDED) {
+		loop_stop(s->loop);
+	} else if (s->held.p) {
+		fail_held(s, false, "no answer in time");
+	}
+}
+
+static void on_status(struct service *s)
+{
+	struct rusage usage = {0};
+	struct handoff_status_reply reply;
+
+	getrusage(RUSAGE_SELF, &usage);
+	reply = (struct handoff_status_reply){
+		.commands = s->commands, .malformed = s->malformed, .resident_kib = (uint64_t)usage.ru_maxrss,
+		.connected = s->backend && backend_connected(s->backend), .service_ns = s->service_ns,
+	};
+	relaylink_send(s->link, HANDOFF_STATUS_REPLY, &reply);
+}
+
+/* The relay is our own: what it must not say now ends the work with the relay, not with the guest. */
+static void on_message(void *arg, enum handoff_type type, const void *fields)
+{
+	struct service *s = arg;
+
+	if (type == HANDOFF_HANDOFF && s->state == WAITING)
+		on_handoff(s, fields);
+	else if (type == HANDOFF_SERVE && s->state == READY)
+		on_serve(s);
+	else if (type == HANDOFF_STORED)
+		on_stored(s, fields);
+	else if (type == HANDOFF_STATUS)
+		on_status(s);
+	else if (type == HANDOFF_CLOSE && s->state != CLOSING && s->state != ENDED)
+		on_close(s);
+	else
+		log_warn("message %d of the relay does not belong here (state %d)", (int)type, (int)s->state);
+}
+
+static void meet(struct service *s);
+
+static void on_broken(void *arg, int r)
+{
+	struct service *s = arg;
+
+	relaylink_free(&s->link);
+	if (!s->vtpm) { /* nothing is lost */
+		log_info("the relay closed the channel: the end");
+		loop_stop(s->loop);
+		return;
+	}
+	log_warn("the relay is gone (%s): serving on, changes of the TPM wait for it", error_text(r));
+	source_set_ms(s->reoffer, 0);
+}
+
+static void on_reoffer(void *arg, unsigned int what)
+{
+	(void)what;
+	meet(arg);
+}
+
+/* Offer the channel and say who we are; what was not answered is sent again. */
+static void meet(struct service *s)
+{
+	static const struct relaylink_ops ops = {.message = on_message, .broken = on_broken};
+	struct handoff_hello hello = {.program = view_of(s->world.program, sizeof(s->world.program)), .engine = view_text(engine_version())};
+	struct channel *channel = s->world.offer(s->world.arg);
+
+	if (!channel && errno == ENOTSUP) {
+		loop_stop(s->loop);
+		return;
+	}
+	s->link = channel ? relaylink_new(s->loop, channel, &ops, s) : NULL;
+	if (!s->link) {
+		source_set_ms(s->reoffer, RETRY_MS);
+		return;
+	}
+	if (s->vtpm) {
+		hello.vtpm = view_of(vtpm_uuid(s->vtpm)->b, UUID_SIZE);
+		hello.lease_epoch = vtpm_lease_epoch(s->vtpm);
+		hello.connected = s->backend && backend_connected(s->backend);
+	}
+	relaylink_send(s->link, HANDOFF_HELLO, &hello);
+	if (s->unanswered)
+		relaylink_send(s->link, HANDOFF_STORE, &s->store);
+}
+
+struct service *service_new(struct loop *loop, const struct service_world *world)
+{
+	struct service *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->loop = loop;
+	s->world = *world;
+	s->deadline = source_timer(loop, on_deadline, s);
+	s->restore = source_timer(loop, on_restore, s);
+	s->reoffer = source_timer(loop, on_reoffer, s);
+	if (!s->deadline || !s->restore || !s->reoffer || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0) {
+		service_free(&s);
+		return NULL;
+	}
+	meet(s);
+	if (!s->link)
+		service_free(&s);
+	return s;
+}
+
+void service_free(struct service **s)
+{
+	if (!*s)
+		return;
+	backend_free(&(*s)->backend);
+	vtpm_close(&(*s)->vtpm);
+	relaylink_free(&(*s)->link);
+	source_free(&(*s)->deadline);
+	source_free(&(*s)->restore);
+	source_free(&(*s)->reoffer);
+	buf_free(&(*s)->sealed);
+	free(*s);
+	*s = NULL;
+}

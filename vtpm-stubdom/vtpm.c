@@ -1,0 +1,446 @@
+/* One guest's vTPM. */
+#include "vtpm-stubdom/vtpm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "vtpm-stubdom/blob.h"
+#include "vtpm-stubdom/derive.h"
+#include "vtpm-stubdom/engine.h"
+#include "vtpm-stubdom/sealed.h"
+#include "vtpm-stubdom/tpm12.h"
+#include "vtpm-stubdom/tpmif.h"
+
+#define LOCALITY_MAX 4
+
+enum { CC_CHANGE_EPS = 0x124, CC_CHANGE_PPS = 0x125, CC_CLEAR = 0x126, CC_STARTUP = 0x144, CC_SHUTDOWN = 0x145 };
+
+/* What vtpm_undo() goes back to. */
+struct before {
+	struct engine_state state; /* empty: the command is not of a kind that is undone */
+	struct epochs epochs;
+};
+
+struct vtpm {
+	struct derive derive;
+	struct secret *state_key;
+	struct engine *engine;
+	struct epochs epochs;
+	uint64_t version, stored_version, lease_epoch, incarnation;
+	unsigned int locality; /* of the command being executed */
+	bool changed, broken;  /* broken: the engine holds no TPM that may be used */
+	struct before before;
+	uint8_t response[VTPM_RESPONSE_MAX];
+};
+
+static int complain(char why[VTPM_WHY], int r, const char *what)
+{
+	snprintf(why, VTPM_WHY, "%s: %s", what, error_text(r));
+	return r;
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static uint32_t code_of(const uint8_t *command, size_t n)
+{
+	return n >= 10 ? get_u32(command + 6) : 0;
+}
+
+static bool succeeded(const uint8_t *response, size_t n)
+{
+	return n >= 10 && get_u32(response + 6) == 0;
+}
+
+/* Commands without parameters but one u16: Startup and Shutdown, both with CLEAR. */
+static int power_command(struct vtpm *v, uint32_t code)
+{
+	uint8_t bytes[12];
+	const uint8_t *response;
+	struct buf b;
+	size_t n;
+	int r;
+
+	buf_over(&b, bytes, sizeof(bytes));
+	buf_put_u16(&b, 0x8001);
+	buf_put_u32(&b, sizeof(bytes));
+	buf_put_u32(&b, code);
+	buf_put_u16(&b, 0x0000); /* TPM_SU_CLEAR */
+	r = engine_process(v->engine, 0, bytes, sizeof(bytes), &response, &n);
+	v->changed |= engine_take_changed(v->engine);
+	return r == 0 && !succeeded(response, n) ? E_TPM : r;
+}
+
+/* A vTPM without state: never used before, or its state was lost and the KMC says so by version 0. */
+static int start_new(struct vtpm *v, char why[VTPM_WHY])
+{
+	struct secret *roots = derive_roots(&v->derive, &v->epochs);
+	int r = roots ? engine_manufacture(v->engine, (const struct roots *)roots->data) : E_CRYPTO;
+
+	if (r == 0)
+		r = power_command(v, CC_STARTUP);
+	secret_free(&roots);
+	return r == 0 ? 0 : complain(why, r, "can't make a new TPM");
+}
+
+/* May this state be used for what was handed over? */
+static int admit(const struct sealed_head *s, const struct handoff_handoff *h, char why[VTPM_WHY])
+{
+	if (!uuid_equal(&s->uuid, &h->uuid) || s->generation != h->generation) {
+		snprintf(why, VTPM_WHY, "the sealed state is another vTPM's, or of another seed generation");
+		return E_INTEGRITY;
+	}
+	if (s->version < h->state_version) {
+		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has version %" PRIu64 ", but %" PRIu64 " is on record", s->version,
+			 h->state_version);
+		return E_DENIED;
+	}
+	if (s->lease_epoch > h->lease_epoch) {
+		snprintf(why, VTPM_WHY, "the sealed state was made under lease %" PRIu64 ", this host has the older %" PRIu64, s->lease_epoch,
+			 h->lease_epoch);
+		return E_DENIED;
+	}
+	if (s->epochs.owner < h->owner_epoch || s->epochs.endorsement < h->endorsement_epoch || s->epochs.platform < h->platform_epoch) {
+		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has keys from before a TPM2_Clear, ChangeEPS or ChangePPS on record");
+		return E_DENIED;
+	}
+	/* A guest that was resumed needs the TPM that was suspended with it; one that boots must not get it. */
+	if (h->incarnation > 1 && (s->kind != SEALED_SUSPENDED || s->incarnation + 1 != h->incarnation)) {
+		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM was not suspended with it (state of incarnation %" PRIu64 ")",
+			 h->incarnation, s->incarnation);
+		return E_DENIED;
+	}
+	return 0;
+}
+
+/* Power on with the opened state, which has to hold the roots of its epochs. */
+static int power_on(struct vtpm *v, struct engine_state *state, bool resumed)
+{
+	struct secret *roots = derive_roots(&v->derive, &v->epochs);
+	int r = roots ? blob_has_roots(state->permanent->data, state->permanent->size, (const struct roots *)roots->data) : E_CRYPTO;
+
+	secret_free(&roots);
+	if (!resumed)
+		secret_free(&state->transient); /* PCRs of another boot */
+	if (r == 0)
+		r = engine_resume(v->engine, state);
+	if (r == 0 && !resumed)
+		r = power_command(v, CC_STARTUP);
+	return r;
+}
+
+static int start_from(struct vtpm *v, const struct handoff_handoff *h, char why[VTPM_WHY])
+{
+	struct engine_state state;
+	struct sealed_head head;
+	int r = sealed_open(h->state.p, h->state.n, v->state_key, &head, &state);
+
+	if (r != 0)
+		return complain(why, r, "the sealed state can't be opened with this vTPM's key");
+	r = admit(&head, h, why);
+	if (r != 0)
+		goto out;
+	v->version = v->stored_version = head.version;
+	v->epochs = head.epochs;
+	r = power_on(v, &state, h->incarnation > 1);
+	if (r != 0)
+		complain(why, r, "the TPM does not start from the sealed state");
+out:
+	engine_state_free(&state);
+	return r;
+}
+
+int vtpm_open(struct vtpm **out, const struct handoff_handoff *h, char why[VTPM_WHY])
+{
+	struct vtpm *v = calloc(1, sizeof(*v));
+	int r;
+
+	*out = NULL;
+	if (!v)
+		return complain(why, E_NOMEM, "can't bring up the TPM");
+	v->lease_epoch = h->lease_epoch;
+	v->incarnation = h->incarnation;
+	v->epochs = (struct epochs){h->owner_epoch, h->endorsement_epoch, h->platform_epoch};
+	r = derive_init(&v->derive, h->seed.p, h->seed.n, &h->uuid, h->generation);
+	if (r == 0)
+		r = (v->state_key = derive_state_key(&v->derive)) && (v->engine = engine_new()) ? 0 : E_CRYPTO;
+	if (r != 0) {
+		complain(why, r, "can't derive the vTPM's keys");
+	} else if (h->state.n) {
+		r = start_from(v, h, why);
+	} else if (h->state_version) {
+		r = E_DENIED;
+		snprintf(why, VTPM_WHY, "state version %" PRIu64 " is on record, but was not handed over: its NV contents would be lost", h->state_version);
+	} else {
+		r = start_new(v, why);
+	}
+	if (r != 0)
+		vtpm_close(&v);
+	*out = v;
+	return r;
+}
+
+void vtpm_close(struct vtpm **v)
+{
+	if (!*v)
+		return;
+	engine_free(&(*v)->engine);
+	engine_state_free(&(*v)->before.state);
+	secret_free(&(*v)->state_key);
+	derive_free(&(*v)->derive);
+	wipe(*v, sizeof(**v));
+	free(*v);
+	*v = NULL;
+}
+
+/* Commands whose only effect is a change of permanent state that a guest may be told has not happened. */
+static bool is_undoable(uint32_t code)
+{
+	static const uint16_t codes[] = {
+		0x11f, /* NV_UndefineSpaceSpecial */
+		0x120, /* EvictControl */
+		0x121, /* HierarchyControl */
+		0x122, /* NV_UndefineSpace */
+		CC_CHANGE_EPS,
+		CC_CHANGE_PPS,
+		CC_CLEAR,
+		0x127, /* ClearControl */
+		0x128, /* ClockSet */
+		0x129, /* HierarchyChangeAuth */
+		0x12a, /* NV_DefineSpace */
+		0x12b, /* PCR_Allocate */
+		0x12c, /* PCR_SetAuthPolicy */
+		0x12d, /* PP_Commands */
+		0x12e, /* SetPrimaryPolicy */
+		0x130, /* ClockRateAdjust */
+		0x132, /* NV_GlobalWriteLock */
+		0x134, /* NV_Increment */
+		0x135, /* NV_SetBits */
+		0x136, /* NV_Extend */
+		0x137, /* NV_Write */
+		0x138, /* NV_WriteLock */
+		0x139, /* DictionaryAttackLockReset */
+		0x13a, /* DictionaryAttackParameters */
+		0x13b, /* NV_ChangeAuth */
+		0x140, /* SetCommandCodeAuditStatus */
+		0x14f, /* NV_ReadLock */
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (codes[i] == code)
+			return true;
+	return false;
+}
+
+static void remember(struct vtpm *v, uint32_t code)
+{
+	const struct secret *permanent = engine_permanent(v->engine);
+
+	engine_state_free(&v->before.state);
+	v->before.epochs = v->epochs;
+	if (!is_undoable(code) || !permanent)
+		return;
+	v->before.state.permanent = secret_dup(permanent->data, permanent->size);
+	v->before.state.transient = engine_transient(v->engine);
+	if (!v->before.state.permanent || !v->before.state.transient)
+		engine_state_free(&v->before.state); /* then it can't be undone */
+}
+
+/* The hierarchy whose roots @code renewed begins its next epoch. */
+static bool advance(struct epochs *e, uint32_t code)
+{
+	switch (code) {
+	case CC_CLEAR:
+		e->owner++;
+		return true;
+	case CC_CHANGE_EPS:
+		e->endorsement++;
+		return true;
+	case CC_CHANGE_PPS:
+		e->platform++;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Replace the random roots that libtpms made, in the running TPM. */
+static int renew_roots(struct vtpm *v)
+{
+	const struct secret *permanent = engine_permanent(v->engine);
+	struct secret *roots = derive_roots(&v->derive, &v->epochs);
+	struct engine_state state = {
+		.permanent = permanent ? secret_dup(permanent->data, permanent->size) : NULL,
+		.transient = engine_transient(v->engine),
+	};
+	const struct roots *new = roots ? (const struct roots *)roots->data : NULL;
+	int r = E_NOMEM;
+
+	if (new && state.permanent && state.transient && (r = blob_set_roots(state.permanent->data, state.permanent->size, new)) == 0 &&
+	    (r = blob_set_volatile(state.transient->data, state.transient->size, new)) == 0)
+		r = engine_resume(v->engine, &state);
+	engine_state_free(&state);
+	secret_free(&roots);
+	return r;
+}
+
+static struct view keep_response(struct vtpm *v, const uint8_t *p, size_t n)
+{
+	if (n > sizeof(v->response)) { /* libtpms' own limit is the same */
+		p = NULL;
+		n = TPMIF_ERROR_SIZE;
+		tpmif_error(v->response, TPMIF_RC_FAILURE);
+	}
+	if (p)
+		memcpy(v->response, p, n);
+	return view_of(v->response, n);
+}
+
+static struct view refuse(struct vtpm *v, uint32_t rc)
+{
+	return view_of(tpmif_error(v->response, rc), TPMIF_ERROR_SIZE);
+}
+
+static struct view give_up(struct vtpm *v, const char *what, int r)
+{
+	log_error("the TPM is out of order until the guest is started again: %s: %s", what, error_text(r));
+	v->broken = true;
+	return refuse(v, TPMIF_RC_FAILURE);
+}
+
+static struct view command20(struct vtpm *v, const uint8_t *command, size_t n)
+{
+	uint32_t code = code_of(command, n);
+	const uint8_t *p;
+	struct view response;
+	size_t n_response;
+	int r;
+
+	remember(v, code);
+	r = engine_process(v->engine, v->locality, command, n, &p, &n_response);
+	if (r != 0)
+		return give_up(v, "libtpms failed", r);
+	response = keep_response(v, p, n_response);
+	v->changed |= engine_take_changed(v->engine);
+	if (!succeeded(response.p, response.n)) {
+		engine_state_free(&v->before.state);
+	} else if (advance(&v->epochs, code)) {
+		r = renew_roots(v);
+		if (r != 0)
+			return give_up(v, "can't renew its roots", r);
+		v->changed = true;
+	}
+	return response;
+}
+
+static int process12(void *arg, const uint8_t *command, size_t n, const uint8_t **response, size_t *n_response)
+{
+	struct vtpm *v = arg;
+	int r = engine_process(v->engine, v->locality, command, n, response, n_response);
+
+	v->changed |= engine_take_changed(v->engine);
+	return r;
+}
+
+struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *command, size_t n)
+{
+	if (v->broken)
+		return refuse(v, TPMIF_RC_FAILURE);
+	if (locality > LOCALITY_MAX)
+		return refuse(v, TPMIF_RC_LOCALITY);
+	v->locality = locality;
+	if (!tpm12_is_command(command, n))
+		return command20(v, command, n);
+	engine_state_free(&v->before.state);
+	return view_of(v->response, tpm12_process(command, n, process12, v, v->response));
+}
+
+bool vtpm_take_changed(struct vtpm *v)
+{
+	bool changed = v->changed;
+
+	v->changed = false;
+	return changed;
+}
+
+int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
+{
+	const struct sealed_head head = {
+		.kind = SEALED_PERMANENT, .uuid = v->derive.uuid, .generation = v->derive.generation, .lease_epoch = v->lease_epoch,
+		.version = v->version + 1, .epochs = v->epochs, .incarnation = v->incarnation,
+	};
+	struct engine_state state = {.permanent = NULL};
+	const struct secret *permanent = engine_permanent(v->engine);
+	size_t start = out->len;
+	int r;
+
+	if (!permanent || v->broken)
+		return E_STATE;
+	state.permanent = (struct secret *)(uintptr_t)permanent; /* read only */
+	r = sealed_write(out, v->state_key, &head, &state);
+	if (r != 0)
+		return r;
+	v->version = head.version;
+	*store = (struct handoff_store){
+		.version = head.version, .owner_epoch = v->epochs.owner, .endorsement_epoch = v->epochs.endorsement,
+		.platform_epoch = v->epochs.platform, .state = view_of(out->data + start, out->len - start),
+	};
+	return 0;
+}
+
+void vtpm_stored(struct vtpm *v, uint64_t version)
+{
+	if (version > v->version || version <= v->stored_version)
+		return;
+	v->stored_version = version;
+	if (version == v->version)
+		engine_state_free(&v->before.state);
+}
+
+bool vtpm_undo(struct vtpm *v, bool certain)
+{
+	bool new_epoch = memcmp(&v->epochs, &v->before.epochs, sizeof(v->epochs)) != 0;
+	int r;
+
+	if (!v->before.state.permanent || v->broken || (new_epoch && !certain))
+		return false;
+	r = engine_resume(v->engine, &v->before.state);
+	if (r != 0) {
+		give_up(v, "can't go back to before a change that was not stored", r);
+		return false;
+	}
+	v->epochs = v->before.epochs;
+	v->changed = false;
+	engine_state_free(&v->before.state);
+	return true;
+}
+
+void vtpm_shutdown(struct vtpm *v)
+{
+	int r = v->broken ? E_STATE : power_command(v, CC_SHUTDOWN);
+
+	if (r != 0)
+		log_warn("the TPM does not shut down: %s", error_text(r));
+}
+
+uint64_t vtpm_version(const struct vtpm *v)
+{
+	return v->version;
+}
+
+const struct uuid *vtpm_uuid(const struct vtpm *v)
+{
+	return &v->derive.uuid;
+}
+
+uint64_t vtpm_lease_epoch(const struct vtpm *v)
+{
+	return v->lease_epoch;
+}
