@@ -16,6 +16,7 @@
 
 #define OPENINGS_MAX 256
 #define KEY_MARGIN_S 30 /* a protection key that expires sooner is replaced before use */
+#define KEY_IS_OLD "the KMC's protection key expires at once: compare the clocks of this host and the KMC"
 #define KEY_TRIES 2	/* a key can expire on the way once, not for ever */
 
 enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_ASKING, STEP_BELIEVING };
@@ -176,6 +177,8 @@ void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WH
 		snprintf(why, OPENING_WHY, "the host TPM has not answered");
 	else if (!kmclink_is_up(o->kmc))
 		snprintf(why, OPENING_WHY, "%s", kmclink_why(o->kmc));
+	else if (p->step == STEP_WAITING && o->key.valid && !key_is_usable(&o->key))
+		snprintf(why, OPENING_WHY, "%s", KEY_IS_OLD);
 	else
 		snprintf(why, OPENING_WHY, "the KMC has not answered");
 }
@@ -268,7 +271,7 @@ static void on_protected(struct openings *o, const struct kmc_protected *m)
 	memcpy(k->key_id, m->key_id.p, sizeof(k->key_id));
 	memcpy(k->modulus, m->modulus.p, m->modulus.n);
 	if (!key_is_usable(k)) {
-		log_error("the KMC's protection key expires at once: compare the clocks of this host and the KMC");
+		log_error("%s", KEY_IS_OLD);
 		return;
 	}
 	for (size_t i = 0; i < OPENINGS_MAX; i++)

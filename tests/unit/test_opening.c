@@ -1,0 +1,457 @@
+/* Opening vTPMs: the order of steps, keys that expire, links that break, and leases that nobody wants any more. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/error.h"
+#include "dom0-relay/kmclink.h"
+#include "dom0-relay/opening.h"
+#include "dom0-relay/relaymsg.h"
+#include "tests/unit/unit.h"
+
+enum { TICKET = 7, OTHER = 8 };
+#define KEY_ID "0123456789abcdef"
+static const struct uuid vtpm = {{1, 2, 3}};
+static uint8_t bytes[256];
+
+/* --- what opening.c talks to: everything that it sends is noted --- */
+
+static struct world {
+	struct openings *o;
+	bool up;
+	unsigned int hurried, protects, opens, wraps, believes, forgets;
+	uint64_t open_id, wrap_ticket, believe_ticket, forget_ticket;
+	char key_id[17]; /* that the last open named */
+	unsigned int opened, refused, orphaned;
+	uint64_t told_ticket, told_epoch;
+	char why[OPENING_WHY];
+	uint8_t seed;
+	size_t state_size;
+} w;
+
+bool kmclink_is_up(const struct kmclink *k)
+{
+	(void)k;
+	return w.up;
+}
+
+const char *kmclink_why(const struct kmclink *k)
+{
+	(void)k;
+	return w.up ? "" : "KMC kmc:7443: Connection refused";
+}
+
+void kmclink_hurry(struct kmclink *k)
+{
+	(void)k;
+	w.hurried++;
+}
+
+int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields)
+{
+	(void)k;
+	if (!w.up)
+		return E_STATE;
+	if (type == KMC_PROTECT) {
+		assert_int_equal(KMC_ID_KIND(id), KMC_ID_PROTECT);
+		w.protects++;
+	} else {
+		const struct kmc_open *open = fields;
+
+		assert_int_equal(type, KMC_OPEN);
+		assert_int_equal(KMC_ID_KIND(id), KMC_ID_OPEN);
+		memcpy(w.key_id, open->key_id.p, 16);
+		w.opens++;
+		w.open_id = id;
+	}
+	return 0;
+}
+
+void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
+{
+	(void)l, (void)fields;
+	if (type == TPM_WRAP) {
+		w.wraps++;
+		w.wrap_ticket = id;
+	} else if (type == TPM_BELIEVE) {
+		w.believes++;
+		w.believe_ticket = id;
+	} else {
+		assert_int_equal(type, TPM_FORGET);
+		w.forgets++;
+		w.forget_ticket = id;
+	}
+}
+
+static void on_opened(void *arg, uint64_t ticket, const struct opening_result *r)
+{
+	(void)arg;
+	assert_true(uuid_equal(&r->uuid, &vtpm));
+	assert_memory_equal(r->tenant.p, "pool", 4);
+	w.opened++;
+	w.told_ticket = ticket;
+	w.told_epoch = r->lease_epoch;
+	w.seed = r->seed.p[0];
+	w.state_size = r->state.n;
+}
+
+static void on_refused(void *arg, uint64_t ticket, const char *why)
+{
+	(void)arg;
+	w.refused++;
+	w.told_ticket = ticket;
+	snprintf(w.why, sizeof(w.why), "%s", why);
+}
+
+static void on_orphaned(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
+{
+	(void)arg;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.orphaned++;
+	w.told_epoch = lease_epoch;
+}
+
+static int setup(void **state)
+{
+	static const struct opening_ops ops = {.opened = on_opened, .refused = on_refused, .orphaned = on_orphaned};
+
+	(void)state;
+	w = (struct world){.up = true};
+	w.o = openings_new(NULL, NULL, &ops, NULL);
+	return w.o ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	openings_free(&w.o);
+	return 0;
+}
+
+/* --- what the others answer --- */
+
+static void kmc_gives_key(const char *key_id, uint64_t seconds)
+{
+	const struct kmc_protected m = {.key_id = view_of(key_id, 16), .modulus = view_of(bytes, 256), .exponent = 65537,
+					.expires = (uint64_t)time(NULL) + seconds};
+
+	openings_kmc(w.o, KMC_PROTECTED, KMC_ID(KMC_ID_PROTECT, 0), &m);
+}
+
+static void tpm_wraps(void)
+{
+	const struct tpm_wrapped m = {.cipher = view_of(bytes, 256)};
+
+	openings_tpm(w.o, TPM_WRAPPED, w.wrap_ticket, &m);
+}
+
+static void kmc_opens(uint64_t epoch)
+{
+	const struct kmc_opened m = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = epoch, .reply = view_of(bytes, 256),
+				     .state = view_of(bytes, 100), .state_version = 3};
+
+	openings_kmc(w.o, KMC_OPENED, w.open_id, &m);
+}
+
+static void kmc_refuses(enum kmc_refusal code, uint64_t id)
+{
+	const struct kmc_refused m = {.code = code, .reason = view_text("because")};
+
+	openings_kmc(w.o, KMC_REFUSED, id, &m);
+}
+
+static void tpm_believes(void)
+{
+	static const uint8_t seed[32] = {42};
+	const struct tpm_seed m = {.seed = view_of(seed, 32)};
+
+	openings_tpm(w.o, TPM_SEED, w.believe_ticket, &m);
+}
+
+static void tpm_fails(uint64_t ticket)
+{
+	const struct relay_failed m = {.reason = view_text("host TPM: gone")};
+
+	openings_tpm(w.o, TPM_FAILED, ticket, &m);
+}
+
+static void start(void)
+{
+	assert_int_equal(openings_start(w.o, TICKET, &vtpm), 0);
+}
+
+/* Up to the step in which the KMC has been asked. */
+static void start_and_ask(void)
+{
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_wraps();
+	assert_int_equal(w.opens, 1);
+}
+
+/* --- the tests --- */
+
+static void an_open_goes_from_key_to_seed(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(w.protects, 1);
+	assert_int_equal(w.wraps, 0);
+	kmc_gives_key(KEY_ID, 3600);
+	assert_int_equal(w.wraps, 1);
+	tpm_wraps();
+	assert_string_equal(w.key_id, KEY_ID);
+	assert_int_equal(KMC_ID_TICKET(w.open_id), TICKET);
+	kmc_opens(9);
+	assert_int_equal(w.believe_ticket, w.wrap_ticket);
+	assert_int_equal(w.opened, 0);
+	tpm_believes();
+	assert_int_equal(w.opened, 1);
+	assert_true(w.told_ticket == TICKET && w.told_epoch == 9 && w.seed == 42 && w.state_size == 100);
+	assert_int_equal(w.orphaned + w.refused + w.forgets, 0);
+}
+
+static void many_opens_share_one_key(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 50; i++)
+		assert_int_equal(openings_start(w.o, 100 + i, &vtpm), 0);
+	assert_int_equal(w.protects, 1);
+	kmc_gives_key(KEY_ID, 3600);
+	assert_int_equal(w.wraps, 50);
+	assert_int_equal(w.protects, 1);
+}
+
+static void there_is_an_end_to_opens_at_once(void **state)
+{
+	uint64_t n = 0;
+
+	(void)state;
+	while (n < 100000 && openings_start(w.o, 1000 + n, &vtpm) == 0)
+		n++;
+	assert_int_equal(n, 256);
+	openings_abandon(w.o, 1000);
+	assert_int_equal(openings_start(w.o, 5, &vtpm), 0);
+}
+
+static void an_open_waits_for_the_kmc(void **state)
+{
+	char why[OPENING_WHY];
+
+	(void)state;
+	w.up = false;
+	start();
+	assert_int_equal(w.protects, 0);
+	assert_int_equal(w.hurried, 1);
+	openings_why(w.o, TICKET, why);
+	assert_string_equal(why, "KMC kmc:7443: Connection refused");
+	w.up = true;
+	openings_up(w.o);
+	kmc_gives_key(KEY_ID, 3600);
+	assert_int_equal(w.wraps, 1);
+	openings_why(w.o, TICKET, why);
+	assert_string_equal(why, "the host TPM has not answered");
+	tpm_wraps();
+	openings_why(w.o, TICKET, why);
+	assert_string_equal(why, "the KMC has not answered");
+}
+
+static void a_link_that_breaks_asks_again_with_a_new_envelope(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	start_and_ask();
+	first = w.wrap_ticket;
+	w.up = false;
+	openings_down(w.o);
+	assert_int_equal(w.forget_ticket, first);
+	w.up = true;
+	openings_up(w.o);
+	assert_int_equal(w.wraps, 2);
+	assert_true(w.wrap_ticket != first);
+	tpm_wraps();
+	kmc_opens(4);
+	tpm_believes();
+	assert_int_equal(w.opened, 1);
+}
+
+static void a_link_that_breaks_while_the_tpm_works_asks_again(void **state)
+{
+	(void)state;
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	w.up = false;
+	openings_down(w.o);
+	tpm_wraps(); /* nobody to send it to */
+	assert_int_equal(w.forgets, 1);
+	assert_int_equal(w.opens, 0);
+	w.up = true;
+	openings_up(w.o);
+	tpm_wraps();
+	assert_int_equal(w.opens, 1);
+}
+
+static void a_key_that_is_about_to_expire_is_replaced(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_opens(1);
+	tpm_believes();
+	kmc_gives_key("a key that ends ", 10);
+	start();
+	assert_int_equal(w.protects, 2);
+	kmc_gives_key("another key ....", 3600);
+	tpm_wraps();
+	assert_string_equal(w.key_id, "another key ....");
+}
+
+static void a_key_that_expired_on_the_way_is_replaced_once(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_refuses(KMC_REFUSED_KEY, w.open_id);
+	assert_int_equal(w.refused, 0);
+	assert_int_equal(w.protects, 2);
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_KEY, w.open_id);
+	assert_int_equal(w.refused, 1);
+	assert_string_equal(w.why, "the KMC refused (protection key): because");
+}
+
+static void clocks_that_differ_are_named(void **state)
+{
+	char why[OPENING_WHY];
+
+	(void)state;
+	start();
+	kmc_gives_key(KEY_ID, 0);
+	assert_int_equal(w.wraps, 0);
+	openings_why(w.o, TICKET, why);
+	assert_non_null(strstr(why, "compare the clocks"));
+}
+
+static void a_refusal_is_told_with_its_reason(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
+	assert_int_equal(w.refused, 1);
+	assert_int_equal(w.told_ticket, TICKET);
+	assert_string_equal(w.why, "the KMC refused (in use): because");
+	assert_int_equal(w.forget_ticket, w.wrap_ticket); /* the response key goes */
+	assert_int_equal(w.orphaned, 0);
+}
+
+static void without_a_key_all_that_wait_are_refused(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(openings_start(w.o, OTHER, &vtpm), 0);
+	kmc_refuses(KMC_REFUSED_UNKNOWN_HOST, KMC_ID(KMC_ID_PROTECT, 0));
+	assert_int_equal(w.refused, 2);
+	assert_string_equal(w.why, "the KMC gave no protection key (unknown host): because");
+}
+
+static void a_tpm_that_fails_before_the_kmc_was_asked_leaves_no_lease(void **state)
+{
+	(void)state;
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_fails(w.wrap_ticket);
+	assert_int_equal(w.refused, 1);
+	assert_string_equal(w.why, "host TPM: gone");
+	assert_int_equal(w.orphaned, 0);
+}
+
+static void a_reply_that_is_not_believed_gives_its_lease_back(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_opens(6);
+	tpm_fails(w.believe_ticket);
+	assert_int_equal(w.refused, 1);
+	assert_int_equal(w.orphaned, 1);
+	assert_int_equal(w.told_epoch, 6);
+	assert_int_equal(w.opened, 0);
+}
+
+static void who_is_abandoned_before_the_kmc_was_asked_is_forgotten(void **state)
+{
+	(void)state;
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	openings_abandon(w.o, TICKET);
+	tpm_wraps();
+	assert_int_equal(w.opens, 0);
+	assert_int_equal(w.forget_ticket, w.wrap_ticket);
+}
+
+static void who_is_abandoned_afterwards_has_its_lease_given_back(void **state)
+{
+	(void)state;
+	start_and_ask();
+	openings_abandon(w.o, TICKET);
+	kmc_opens(5);
+	tpm_believes();
+	assert_int_equal(w.opened, 0);
+	assert_int_equal(w.orphaned, 1);
+	assert_int_equal(w.told_epoch, 5);
+}
+
+/* The KMC may have opened before the link broke: only asking again tells. */
+static void who_is_abandoned_while_the_link_is_broken_is_asked_for_again(void **state)
+{
+	(void)state;
+	start_and_ask();
+	w.up = false;
+	openings_down(w.o);
+	openings_abandon(w.o, TICKET);
+	w.up = true;
+	openings_up(w.o);
+	tpm_wraps();
+	kmc_opens(5);
+	tpm_believes();
+	assert_int_equal(w.opened, 0);
+	assert_int_equal(w.orphaned, 1);
+}
+
+static void answers_that_nobody_asked_for_change_nothing(void **state)
+{
+	(void)state;
+	w.open_id = KMC_ID(KMC_ID_OPEN, 99);
+	kmc_opens(1);
+	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
+	start();
+	w.open_id = KMC_ID(KMC_ID_OPEN, TICKET);
+	kmc_opens(1); /* before it was asked */
+	assert_int_equal(w.opened + w.refused + w.orphaned + w.believes, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_open_goes_from_key_to_seed),
+		TEST(many_opens_share_one_key),
+		TEST(there_is_an_end_to_opens_at_once),
+		TEST(an_open_waits_for_the_kmc),
+		TEST(a_link_that_breaks_asks_again_with_a_new_envelope),
+		TEST(a_link_that_breaks_while_the_tpm_works_asks_again),
+		TEST(a_key_that_is_about_to_expire_is_replaced),
+		TEST(a_key_that_expired_on_the_way_is_replaced_once),
+		TEST(clocks_that_differ_are_named),
+		TEST(a_refusal_is_told_with_its_reason),
+		TEST(without_a_key_all_that_wait_are_refused),
+		TEST(a_tpm_that_fails_before_the_kmc_was_asked_leaves_no_lease),
+		TEST(a_reply_that_is_not_believed_gives_its_lease_back),
+		TEST(who_is_abandoned_before_the_kmc_was_asked_is_forgotten),
+		TEST(who_is_abandoned_afterwards_has_its_lease_given_back),
+		TEST(who_is_abandoned_while_the_link_is_broken_is_asked_for_again),
+		TEST(answers_that_nobody_asked_for_change_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

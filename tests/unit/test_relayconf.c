@@ -1,0 +1,121 @@
+/* relay.conf: defaults that stand, addresses that split, and mistakes that are named. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "dom0-relay/relayconf.h"
+#include "tests/unit/unit.h"
+
+static char path[] = "/tmp/test-relayconf-XXXXXX";
+static char why[CONFIG_WHY];
+
+static int read_text(const char *text, struct relayconf *c)
+{
+	FILE *f = fopen(path, "w");
+
+	fputs(text, f);
+	fclose(f);
+	return relayconf_read(path, c, why);
+}
+
+static void without_a_file_the_defaults_hold(void **state)
+{
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(relayconf_read(NULL, &c, why), 0);
+	assert_string_equal(c.kmc_address, "localhost:7443");
+	assert_string_equal(c.kmc_name, "localhost");
+	assert_string_equal(c.tpm, "device:/dev/tpmrm0");
+	assert_string_equal(c.control, "/run/xen-vtpm/control.sock");
+	assert_int_equal(c.stub_type, STUB_PVH);
+	assert_int_equal(c.stub_memory_mib, 32);
+	relayconf_free(&c);
+}
+
+static void the_kmcs_name_is_the_host_of_its_address_unless_given(void **state)
+{
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(read_text("[kmc]\naddress = [2001:db8::1]:7000\n", &c), 0);
+	assert_string_equal(c.kmc_name, "2001:db8::1");
+	relayconf_free(&c);
+	assert_int_equal(read_text("[kmc]\naddress = 192.0.2.1:7000\nname = kmc.example\n", &c), 0);
+	assert_string_equal(c.kmc_name, "kmc.example");
+	relayconf_free(&c);
+}
+
+static void an_address_that_is_none_is_named(void **state)
+{
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(read_text("[kmc]\naddress = kmc.example\n", &c), E_CONFIG);
+	assert_non_null(strstr(why, "'kmc.example' is not host:port"));
+	assert_non_null(strstr(why, path));
+	assert_null(c.kmc_address);
+}
+
+static void splits(const char *address, const char *host, const char *port)
+{
+	char h[256], p[6];
+
+	assert_int_equal(relayconf_split_address(address, h, sizeof(h), p), 0);
+	assert_string_equal(h, host);
+	assert_string_equal(p, port);
+}
+
+static void addresses_split_into_host_and_port(void **state)
+{
+	(void)state;
+	splits("kmc:7443", "kmc", "7443");
+	splits("192.0.2.1:1", "192.0.2.1", "1");
+	splits("[::1]:65535", "::1", "65535");
+	splits("kmc:0443", "kmc", "443");
+}
+
+static void what_is_no_address_does_not_split(void **state)
+{
+	static const char *const bad[] = {"", ":", "kmc", "kmc:", ":7443", "kmc:0", "kmc:65536", "kmc:-1", "kmc:+1", "kmc: 1", "kmc:1x", "::1:7443",
+					  "[::1]", "[::1", "[::1]7443", "[]:1", "kmc:99999999999999999999", "["};
+	char h[256], p[6], small[4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (relayconf_split_address(bad[i], h, sizeof(h), p) != E_FORMAT)
+			fail_msg("'%s' was split", bad[i]);
+	assert_int_equal(relayconf_split_address("four:1", small, sizeof(small), p), E_FORMAT);
+	assert_int_equal(relayconf_split_address("thr:1", small, sizeof(small), p), 0);
+}
+
+static int begin(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_file_the_defaults_hold),
+		cmocka_unit_test(the_kmcs_name_is_the_host_of_its_address_unless_given),
+		cmocka_unit_test(an_address_that_is_none_is_named),
+		cmocka_unit_test(addresses_split_into_host_and_port),
+		cmocka_unit_test(what_is_no_address_does_not_split),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
