@@ -8,14 +8,17 @@
  *   a failure.
  * - When OpenSSL has no random bytes, libtpms takes rand() without a word. So they are tried before every power on.
  * - A store callback that fails puts the TPM into failure mode: ours can't fail, it notes that there was no memory.
+ * - Entering failure mode it prints the whole command, with the passwords in it, to standard error: its words go to /dev/null.
  * - Two resumes of one transient state would give the same random numbers: TPM2_StirRandom after each.
  */
 #include "vtpm-stubdom/engine.h"
 
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libtpms/tpm_error.h>
 #include <libtpms/tpm_library.h>
@@ -27,10 +30,12 @@
 #include "common/error.h"
 #include "common/secret.h"
 #include "vtpm-stubdom/blob.h"
+#include "vtpm-stubdom/tpmif.h"
 
 #define STIR_SIZE 32
 
 struct engine {
+	int null; /* where libtpms' log goes */
 	struct secret *permanent;
 	unsigned char *response;
 	uint32_t response_size, response_cap;
@@ -144,7 +149,16 @@ struct engine *engine_new(void)
 	if (the_engine || !random_works() || TPMLIB_ChooseTPMVersion(TPMLIB_TPM_VERSION_2) != TPM_SUCCESS ||
 	    TPMLIB_RegisterCallbacks(&callbacks) != TPM_SUCCESS)
 		return NULL;
+	TPMLIB_SetBufferSize(TPMIF_DATA_MAX, NULL, NULL); /* what it promises its user in TPM_PT_MAX_COMMAND_SIZE */
 	e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (e->null < 0) {
+		free(e);
+		return NULL;
+	}
+	TPMLIB_SetDebugFD(e->null);
 	the_engine = e;
 	return e;
 }
@@ -165,6 +179,8 @@ void engine_free(struct engine **e)
 		wipe((*e)->response, (*e)->response_cap);
 	free((*e)->response);
 	secret_free(&(*e)->permanent);
+	TPMLIB_SetDebugFD(-1);
+	close((*e)->null);
 	free(*e);
 	*e = NULL;
 	the_engine = NULL;

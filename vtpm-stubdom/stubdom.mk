@@ -13,3 +13,14 @@ $(STUBDOM_RING2)/stub-%: $(OUT)/libcommon.a
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(OUT)/libcommon.a $(COMMON_LIBS)
+
+# Unit tests
+DERIVE_SRCS := vtpm-stubdom/derive.c
+SEALED_SRCS := vtpm-stubdom/sealed.c $(DERIVE_SRCS)
+BLOB_SRCS := vtpm-stubdom/blob.c $(DERIVE_SRCS)
+$(eval $(call unit,derive,$(DERIVE_SRCS),-lcrypto))
+$(eval $(call unit,sealed,$(SEALED_SRCS),-lcrypto))
+$(eval $(call unit,tpmif,vtpm-stubdom/tpmif.c,))
+ENGINE_SRCS := vtpm-stubdom/engine_libtpms.c vtpm-stubdom/tpmif.c $(BLOB_SRCS)
+$(eval $(call unit,engine,$(ENGINE_SRCS),-ltpms -lcrypto))
+$(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms -lcrypto))
