@@ -1,7 +1,7 @@
 # tests/fuzz/: fuzz targets of common/ and dom0-relay/, and how all targets are run.
 
 FUZZ_SECONDS ?= 600
-MSG_SRCS := dom0-relay/ctlmsg.c dom0-relay/relaymsg.c
+MSG_SRCS := dom0-relay/ctlmsg.c dom0-relay/relaymsg.c dom0-relay/statemsg.c
 $(eval $(call fuzzer,msg,$(MSG_SRCS),$(COMMON_LIBS)))
 $(eval $(call fuzzer,config,dom0-relay/relayconf.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,uuid,,$(COMMON_LIBS)))

@@ -6,6 +6,7 @@
 #include "common/kmcmsg.h"
 #include "dom0-relay/ctlmsg.h"
 #include "dom0-relay/relaymsg.h"
+#include "dom0-relay/statemsg.h"
 
 static const struct msg_schema *builder_schema(uint64_t type)
 {
@@ -17,6 +18,11 @@ static const struct msg_schema *tpm_schema(uint64_t type)
 	return msg_schema_find(tpm_protocol.schemas, tpm_protocol.n_schemas, type);
 }
 
+static const struct msg_schema *state_schema(uint64_t type)
+{
+	return msg_schema_find(state_protocol.schemas, state_protocol.n_schemas, type);
+}
+
 /* An input's first byte chooses one. */
 static const struct {
 	const char *name;
@@ -25,6 +31,7 @@ static const struct {
 } protocols[] = {
 	{"kmc", kmc_schema, KMC_BODY_MAX},	   {"handoff", handoff_schema, HANDOFF_BODY_MAX}, {"ctl", ctl_schema, CTL_BODY_MAX},
 	{"builder", builder_schema, 512}, {"tpm", tpm_schema, 2048},
+	{"state", state_schema, STATE_BODY_MAX},
 };
 #define N_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
 
