@@ -83,6 +83,7 @@ static pid_t run_program(const struct relayconf *conf, uint32_t domid)
 	FILE *f;
 
 	if (pid == 0) {
+		setpgid(0, 0); /* whatever a launcher starts ends with it */
 		ring2_path(channel, "stub-%u.sock", domid);
 		ring2_path(frontend, "stub-%u.tpm", domid);
 		execl(conf->stub_initramfs, conf->stub_initramfs, conf->stub_kernel, channel, frontend, (char *)NULL);
@@ -222,7 +223,7 @@ int stub_destroy(struct toolstack *t, uint32_t domid)
 		return E_NOTFOUND;
 	for (int tries = 0; tries < 200 && (pid = pid_of(domid)) == 0; tries++)
 		short_wait(); /* the supervisor has just begun */
-	while (pid > 0 && d.shutdown < 0 && kill(pid, SIGKILL) == 0 && domain_read(domid, &d) == 0 && d.shutdown < 0)
+	while (pid > 0 && d.shutdown < 0 && kill(-pid, SIGKILL) == 0 && domain_read(domid, &d) == 0 && d.shutdown < 0)
 		short_wait();
 	unlink(ring2_path(path, "stub-%u.sock", domid));
 	unlink(ring2_path(path, "stub-%u.tpm", domid));

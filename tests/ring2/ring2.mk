@@ -17,6 +17,7 @@ RING2_RELAYD := $(filter-out dom0-relay/hypervisor.c dom0-relay/stub_domain.c,$(
 $(eval $(call ring2-program,vtpm-relayd-ring2,$(RING2_RELAYD),$(COMMON_LIBS) $(TSS_LIBS) -lxenstore))
 $(eval $(call ring2-program,libxl-player,tests/ring2/libxl_player.c tests/ring2/domains.c $(SCHEMA_SRCS),-lxenstore))
 
+$(eval $(call ring2-program,host-tpm-probe,tests/ring2/host_tpm_probe.c dom0-relay/host_tpm.c,$(COMMON_LIBS) $(TSS_LIBS)))
 $(eval $(call ring2-program,proxy,tests/ring2/proxy.c,))
 $(eval $(call ring2-program,memory-search,tests/ring2/memory_search.c,))
 $(eval $(call ring2-program,hostile-stub,tests/ring2/hostile_stub.c,$(COMMON_LIBS)))

@@ -51,3 +51,16 @@ logged() { eventually 5 grep -qF -- "$1" "$RING2_DIR/relay.log"; }
 
 # listed TEXT: vtpmctl list says it.
 listed() { relay_list | grep -F -- "$1"; }
+
+# relay_child NAME PROCESS: the process id of builder, host-tpm or state, in the order in which they are started.
+relay_child() {
+	local n
+	case $2 in builder) n=1 ;; host-tpm) n=2 ;; state) n=3 ;; esac
+	pgrep -P "$(relay_pid "$1")" | sort -n | sed -n "${n}p"
+}
+
+relay_is_gone() {
+	kill -0 "$(relay_pid "$1")" 2>/dev/null && return 1
+	wait "$(relay_pid "$1")" 2>/dev/null
+	rm -f "$WORK/host-$1/relay.pid"
+}

@@ -2,13 +2,14 @@
 # shellcheck shell=bash
 set -u
 RING2_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-VARIANT=${VARIANT:-release}
-BIN=$RING2_TOP/build/$VARIANT/bin
-RING2_BIN=$RING2_TOP/build/$VARIANT/ring2
+export VARIANT=${VARIANT:-release}
+export BIN=$RING2_TOP/build/$VARIANT/bin
+export RING2_BIN=$RING2_TOP/build/$VARIANT/ring2
 WORK=$(mktemp -d "/tmp/ring2-$(basename "$0")-XXXXXX")
 chmod 755 "$WORK"
 # leaks at exit are not what these tests look for, errors are
-export ASAN_OPTIONS=detect_leaks=0:log_path=$WORK/sanitizer UBSAN_OPTIONS=print_stacktrace=1:log_path=$WORK/sanitizer
+mkdir -m 1777 "$WORK/sanitizer" # the daemons' users write there
+export ASAN_OPTIONS=detect_leaks=0:log_path=$WORK/sanitizer/log UBSAN_OPTIONS=print_stacktrace=1:log_path=$WORK/sanitizer/log
 passed=0 failed=0 skipped=0
 
 ok() { echo "ok - $*"; passed=$((passed + 1)); }
@@ -42,7 +43,7 @@ at_end=()
 finish() {
 	local i logs
 	for ((i = ${#at_end[@]} - 1; i >= 0; i--)); do ${at_end[i]}; done
-	logs=$(cat "$WORK"/sanitizer.* 2>/dev/null)
+	logs=$(cat "$WORK"/sanitizer/* 2>/dev/null)
 	if [ -n "$logs" ]; then
 		not_ok "no sanitizer has complained"
 		printf '%s\n' "$logs" | head -n 60 | sed 's/^/#   /'

@@ -4,7 +4,6 @@ for part in xen tpm tls kmc relay stub; do
 	# shellcheck source=/dev/null
 	. "$RING2_TOP/tests/ring2/lib/$part.sh"
 done
-export RING2_BIN
 STUB_PROGRAM=$BIN/vtpm-stubdom
 STUB_LAUNCHER=$RING2_TOP/tests/ring2/launch-stub
 

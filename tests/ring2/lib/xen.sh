@@ -23,7 +23,7 @@ host_use() {
 host_stop() {
 	local pid
 	for pid in "$WORK/host-$1"/stub-*.pid; do
-		[ -e "$pid" ] && kill -9 "$(cat "$pid")" 2>/dev/null
+		[ -e "$pid" ] && kill -9 -- "-$(cat "$pid")" 2>/dev/null
 	done
 	stop "$(cat "$WORK/host-$1/pid")"
 }
