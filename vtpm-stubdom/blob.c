@@ -19,7 +19,7 @@
 #define AUTHS 3
 #define DIGEST_MAX 64
 #define PCR_BANKS_MAX 16
-#define PCR_SELECT_MAX 32
+#define PCR_SELECT_SIZE 3 /* bytes: 24 PCRs */
 #define COMMAND_LIST_MAX 256 /* bytes of a bit map over all commands */
 #define SEED_LEVELS 3
 #define SEED_COMPAT_LEVEL 1 /* libtpms 0.8 and later; another one makes other RSA keys of the same seed */
@@ -111,7 +111,7 @@ static int skip_pcr_selection(struct buf *b)
 	for (uint32_t i = 0; r == 0 && i < banks; i++) {
 		if ((r = buf_get_u16(b, &alg)) != 0 || (r = buf_get_u8(b, &n)) != 0)
 			return r;
-		r = n > PCR_SELECT_MAX ? E_FORMAT : skip(b, n);
+		r = n != PCR_SELECT_SIZE ? E_FORMAT : skip(b, n);
 	}
 	return r;
 }

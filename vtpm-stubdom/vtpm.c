@@ -370,21 +370,17 @@ bool vtpm_take_changed(struct vtpm *v)
 	return changed;
 }
 
-int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
+static int seal(struct vtpm *v, struct secret *transient, struct buf *out, struct handoff_store *store)
 {
 	const struct sealed_head head = {
-		.kind = SEALED_PERMANENT, .uuid = v->derive.uuid, .generation = v->derive.generation, .lease_epoch = v->lease_epoch,
-		.version = v->version + 1, .epochs = v->epochs, .incarnation = v->incarnation,
+		.kind = transient ? SEALED_SUSPENDED : SEALED_PERMANENT, .uuid = v->derive.uuid, .generation = v->derive.generation,
+		.lease_epoch = v->lease_epoch, .version = v->version + 1, .epochs = v->epochs, .incarnation = v->incarnation,
 	};
-	struct engine_state state = {.permanent = NULL};
 	const struct secret *permanent = engine_permanent(v->engine);
+	const struct engine_state state = {.permanent = (struct secret *)(uintptr_t)permanent, .transient = transient}; /* read only */
 	size_t start = out->len;
-	int r;
+	int r = permanent && !v->broken ? sealed_write(out, v->state_key, &head, &state) : E_STATE;
 
-	if (!permanent || v->broken)
-		return E_STATE;
-	state.permanent = (struct secret *)(uintptr_t)permanent; /* read only */
-	r = sealed_write(out, v->state_key, &head, &state);
 	if (r != 0)
 		return r;
 	v->version = head.version;
@@ -393,6 +389,20 @@ int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
 		.platform_epoch = v->epochs.platform, .state = view_of(out->data + start, out->len - start),
 	};
 	return 0;
+}
+
+int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
+{
+	return seal(v, NULL, out, store);
+}
+
+int vtpm_suspend(struct vtpm *v, struct buf *out, struct handoff_store *store)
+{
+	struct secret *transient = engine_transient(v->engine);
+	int r = transient ? seal(v, transient, out, store) : E_STATE;
+
+	secret_free(&transient);
+	return r;
 }
 
 void vtpm_stored(struct vtpm *v, uint64_t version)

@@ -45,8 +45,11 @@ struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *c
 /** vtpm_take_changed() - did permanent state change since the last call? Then the last response has to wait. */
 bool vtpm_take_changed(struct vtpm *v);
 
-/** vtpm_seal() - seal the present state as the next version, appended to @out: 0 or an error. @store points into @out. */
+/** vtpm_seal() - seal the permanent state as the next version, appended to @out: 0 or an error. @store points into @out. */
 int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store);
+
+/** vtpm_suspend() - the same, with the transient state: for the guest's next incarnation to go on from. */
+int vtpm_suspend(struct vtpm *v, struct buf *out, struct handoff_store *store);
 
 /** vtpm_stored() - version @version is safe: the last command can't be undone any more. */
 void vtpm_stored(struct vtpm *v, uint64_t version);
