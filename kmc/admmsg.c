@@ -1,0 +1,137 @@
+/* The control socket's message table. */
+#include "kmc/admmsg.h"
+
+#include "common/buf.h"
+#include "common/error.h"
+
+#define NAME(key, s, m) MSG_FIELD_TEXT(key, s, m, 1, KMC_NAME_MAX)
+#define NAME_OPT(key, s, m) MSG_FIELD_TEXT_OPT(key, s, m, 1, KMC_NAME_MAX)
+
+static const struct msg_field status_reply[] = {
+	NAME(3, struct adm_status_reply, kmc),
+	MSG_FIELD_TEXT(4, struct adm_status_reply, address, 1, 300),
+	NAME(5, struct adm_status_reply, store),
+	MSG_FIELD_UINT(6, struct adm_status_reply, started_at, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct adm_status_reply, hosts, UINT64_MAX),
+	MSG_FIELD_UINT(8, struct adm_status_reply, vtpms, UINT64_MAX),
+	MSG_FIELD_UINT(9, struct adm_status_reply, held, UINT64_MAX),
+	MSG_FIELD_UINT(10, struct adm_status_reply, states, UINT64_MAX),
+	MSG_FIELD_UINT(11, struct adm_status_reply, state_bytes, UINT64_MAX),
+	MSG_FIELD_UINT(12, struct adm_status_reply, opens, UINT64_MAX),
+	MSG_FIELD_UINT(13, struct adm_status_reply, refusals, UINT64_MAX),
+};
+
+static const struct msg_field list[] = {
+	MSG_FIELD_BYTES_OPT(3, struct adm_list, after, 1, KMC_NAME_MAX),
+};
+
+static const struct msg_field pool[] = {
+	NAME(3, struct adm_pool, name),
+	MSG_FIELD_UINT(4, struct adm_pool, registered_only, 1),
+};
+
+static const struct msg_field pool_put[] = {
+	NAME(3, struct adm_pool_put, name),
+	MSG_FIELD_UINT(4, struct adm_pool_put, registered_only, 1),
+	MSG_FIELD_UINT(5, struct adm_pool_put, create, 1),
+};
+
+static const struct msg_field host[] = {
+	NAME(3, struct adm_host, name),
+	NAME(4, struct adm_host, pool),
+	MSG_FIELD_UINT(5, struct adm_host, removed, 1),
+	MSG_FIELD_UINT(6, struct adm_host, added_at, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct adm_host, expires_at, UINT64_MAX),
+};
+
+static const struct msg_field host_add[] = {
+	NAME(3, struct adm_host_add, name),
+	NAME(4, struct adm_host_add, pool),
+	MSG_FIELD_BYTES(5, struct adm_host_add, spki, 1, 512),
+	MSG_FIELD_UINT(6, struct adm_host_add, not_before, INT64_MAX),
+	MSG_FIELD_UINT(7, struct adm_host_add, not_after, INT64_MAX),
+};
+
+static const struct msg_field host_added[] = {
+	MSG_FIELD_BYTES(3, struct adm_host_added, cert, 1, 2048),
+	MSG_FIELD_BYTES(4, struct adm_host_added, ca, 1, 2048),
+	MSG_FIELD_TEXT(5, struct adm_host_added, address, 1, 300),
+};
+
+static const struct msg_field name[] = {
+	NAME_OPT(3, struct adm_name, name),
+};
+
+static const struct msg_field vtpm[] = {
+	MSG_FIELD_UUID(3, struct adm_vtpm, uuid),
+	NAME(4, struct adm_vtpm, pool),
+	NAME_OPT(5, struct adm_vtpm, holder),
+	NAME_OPT(6, struct adm_vtpm, last_holder),
+	MSG_FIELD_UINT(7, struct adm_vtpm, generation, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct adm_vtpm, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(9, struct adm_vtpm, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(10, struct adm_vtpm, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(11, struct adm_vtpm, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(12, struct adm_vtpm, state_version, UINT64_MAX),
+	MSG_FIELD_UINT(13, struct adm_vtpm, has_seed, 1),
+	MSG_FIELD_UINT(14, struct adm_vtpm, created_at, UINT64_MAX),
+	MSG_FIELD_UINT(15, struct adm_vtpm, opened_at, UINT64_MAX),
+	MSG_FIELD_UINT(16, struct adm_vtpm, stored_at, UINT64_MAX),
+};
+
+static const struct msg_field uuid[] = {
+	MSG_FIELD_UUID(3, struct adm_uuid, uuid),
+};
+
+static const struct msg_field registration[] = {
+	MSG_FIELD_UUID(3, struct adm_register, uuid),
+	NAME(4, struct adm_register, pool),
+};
+
+static const struct msg_field end[] = {
+	MSG_FIELD_UINT(3, struct adm_end, more, 1),
+};
+
+static const struct msg_field failed[] = {
+	MSG_FIELD_UINT(3, struct adm_failed, code, 255),
+	MSG_FIELD_TEXT(4, struct adm_failed, reason, 1, ADM_REASON_MAX),
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
+#define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
+
+static const struct msg_schema schemas[] = {
+	EMPTY(ADM_STATUS, "status"),
+	SCHEMA(ADM_STATUS_REPLY, "status reply", adm_status_reply, status_reply),
+	SCHEMA(ADM_POOL_LIST, "pool list", adm_list, list),
+	SCHEMA(ADM_POOL, "pool", adm_pool, pool),
+	SCHEMA(ADM_POOL_PUT, "pool put", adm_pool_put, pool_put),
+	SCHEMA(ADM_HOST_LIST, "host list", adm_list, list),
+	SCHEMA(ADM_HOST, "host", adm_host, host),
+	SCHEMA(ADM_HOST_ADD, "host add", adm_host_add, host_add),
+	SCHEMA(ADM_HOST_ADDED, "host added", adm_host_added, host_added),
+	SCHEMA(ADM_HOST_REMOVE, "host remove", adm_name, name),
+	SCHEMA(ADM_VTPM_LIST, "vtpm list", adm_list, list),
+	SCHEMA(ADM_VTPM, "vtpm", adm_vtpm, vtpm),
+	SCHEMA(ADM_VTPM_SHOW, "vtpm show", adm_uuid, uuid),
+	SCHEMA(ADM_VTPM_TAKEOVER, "vtpm takeover", adm_uuid, uuid),
+	SCHEMA(ADM_VTPM_REGISTER, "vtpm register", adm_register, registration),
+	SCHEMA(ADM_KEY_ROTATE, "key rotate", adm_name, name),
+	EMPTY(ADM_DONE, "done"),
+	SCHEMA(ADM_END, "end", adm_end, end),
+	SCHEMA(ADM_FAILED, "failed", adm_failed, failed),
+};
+
+const struct msg_schema *adm_schema(uint64_t type)
+{
+	return msg_schema_find(schemas, COUNT(schemas), type);
+}
+
+int adm_write(struct buf *out, enum adm_type type, const void *fields)
+{
+	static const struct adm_empty none;
+	const struct msg_schema *schema = adm_schema(type);
+
+	return schema ? msg_write(out, schema, ADM_VERSION, 0, fields ? fields : &none) : E_ARG;
+}

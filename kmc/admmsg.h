@@ -1,0 +1,127 @@
+/*
+ * What kmcctl and kmcd say over the control socket: one request at a time, entries, an end.
+ *
+ *   kmcctl                              kmcd
+ *   STATUS                              STATUS_REPLY
+ *   POOL_LIST, HOST_LIST, VTPM_LIST     POOL, HOST or VTPM ..., END (more: ask again after the last one)
+ *   POOL_PUT, HOST_REMOVE, KEY_ROTATE, VTPM_REGISTER     DONE
+ *   HOST_ADD                            HOST_ADDED
+ *   VTPM_SHOW, VTPM_TAKEOVER            VTPM (as it was before), END
+ *   anything                            FAILED
+ */
+#ifndef KMC_ADMMSG_H
+#define KMC_ADMMSG_H
+
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+#include "common/msg.h"
+#include "common/uuid.h"
+
+#define ADM_VERSION 1
+#define ADM_BODY_MAX 8192
+#define ADM_REASON_MAX 400
+#define ADM_PAGE 200 /* entries in one answer */
+
+enum adm_type {
+	ADM_STATUS = 1,
+	ADM_STATUS_REPLY,
+	ADM_POOL_LIST,
+	ADM_POOL,
+	ADM_POOL_PUT,
+	ADM_HOST_LIST,
+	ADM_HOST,
+	ADM_HOST_ADD,
+	ADM_HOST_ADDED,
+	ADM_HOST_REMOVE,
+	ADM_VTPM_LIST,
+	ADM_VTPM,
+	ADM_VTPM_SHOW,
+	ADM_VTPM_TAKEOVER,
+	ADM_VTPM_REGISTER,
+	ADM_KEY_ROTATE,
+	ADM_DONE,
+	ADM_END,
+	ADM_FAILED,
+};
+
+struct adm_status_reply {
+	struct view kmc, address, store;
+	uint64_t started_at; /* seconds since 1970, as all times here */
+	uint64_t hosts, vtpms, held, states, state_bytes;
+	uint64_t opens, refusals; /* since the start */
+};
+
+struct adm_list {
+	struct view after; /* the last name or UUID of the page before; absent for the first page */
+};
+
+struct adm_pool {
+	struct view name;
+	uint64_t registered_only;
+};
+
+struct adm_pool_put {
+	struct view name;
+	uint64_t registered_only;
+	uint64_t create; /* 1: must be new; 0: must be there */
+};
+
+struct adm_host {
+	struct view name, pool;
+	uint64_t removed, added_at, expires_at;
+};
+
+struct adm_host_add {
+	struct view name, pool, spki;
+	uint64_t not_before, not_after;
+};
+
+struct adm_host_added {
+	struct view cert, ca; /* DER */
+	struct view address;  /* of the KMC, for relay.conf */
+};
+
+struct adm_name {
+	struct view name; /* absent: all (KEY_ROTATE only) */
+};
+
+struct adm_vtpm {
+	struct uuid uuid;
+	struct view pool;
+	struct view holder, last_holder; /* absent: nobody */
+	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	uint64_t has_seed;
+	uint64_t created_at, opened_at, stored_at; /* 0: never */
+};
+
+struct adm_uuid {
+	struct uuid uuid;
+};
+
+struct adm_register {
+	struct uuid uuid;
+	struct view pool;
+};
+
+struct adm_end {
+	uint64_t more;
+};
+
+struct adm_failed {
+	uint64_t code; /* a positive enum vtpm_error */
+	struct view reason;
+};
+
+struct adm_empty {
+	uint8_t unused;
+};
+
+const struct msg_schema *adm_schema(uint64_t type);
+
+struct buf;
+
+/** adm_write() - append one message to @out: 0, E_RANGE or E_ARG. */
+int adm_write(struct buf *out, enum adm_type type, const void *fields);
+
+#endif

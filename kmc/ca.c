@@ -1,0 +1,339 @@
+/* The KMC's CA on OpenSSL's X509. */
+#include "kmc/ca.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+
+#define SERIAL_BITS 127 /* random: RFC 5280 4.1.2.2 allows 20 bytes */
+
+struct x509_key {
+	EVP_PKEY *pkey;
+};
+
+static int adopt(struct x509_key **key, EVP_PKEY *pkey, int r)
+{
+	*key = pkey ? calloc(1, sizeof(**key)) : NULL;
+	if (!*key) {
+		EVP_PKEY_free(pkey);
+		return r;
+	}
+	(*key)->pkey = pkey;
+	return 0;
+}
+
+int ca_key_make(struct x509_key **key)
+{
+	return adopt(key, EVP_EC_gen("P-256"), E_CRYPTO);
+}
+
+int ca_key_save(const struct x509_key *key, struct secret **der)
+{
+	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key->pkey);
+	int n = info ? i2d_PKCS8_PRIV_KEY_INFO(info, NULL) : -1;
+	unsigned char *p;
+
+	*der = n > 0 && n <= CA_KEY_MAX ? secret_new((size_t)n) : NULL;
+	if (*der) {
+		p = (*der)->data;
+		i2d_PKCS8_PRIV_KEY_INFO(info, &p);
+	}
+	PKCS8_PRIV_KEY_INFO_free(info);
+	if (n <= 0 || n > CA_KEY_MAX)
+		return E_CRYPTO;
+	return *der ? 0 : E_NOMEM;
+}
+
+int ca_key_load(struct x509_key **key, const struct secret *der)
+{
+	const unsigned char *p = der->data;
+	EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &p, (long)der->size);
+
+	if (pkey && p != der->data + der->size) {
+		EVP_PKEY_free(pkey);
+		pkey = NULL;
+	}
+	ERR_clear_error();
+	return adopt(key, pkey, E_FORMAT);
+}
+
+static FILE *new_file(const char *path, unsigned int mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	FILE *f = fd < 0 || fchmod(fd, mode) != 0 ? NULL : fdopen(fd, "w");
+
+	if (!f && fd >= 0)
+		close(fd);
+	return f;
+}
+
+static int end_file(FILE *f, bool ok)
+{
+	ok = ok && fflush(f) == 0 && fsync(fileno(f)) == 0;
+	return fclose(f) == 0 && ok ? 0 : E_IO;
+}
+
+int ca_key_write(const struct x509_key *key, const char *path)
+{
+	FILE *f = new_file(path, 0600);
+
+	if (!f)
+		return errno == EEXIST ? E_EXISTS : E_IO;
+	return end_file(f, PEM_write_PKCS8PrivateKey(f, key->pkey, NULL, NULL, 0, NULL, NULL) == 1);
+}
+
+int ca_key_public(const struct x509_key *key, uint8_t spki[CA_SPKI_MAX])
+{
+	unsigned char *p = spki;
+	int n = i2d_PUBKEY(key->pkey, NULL);
+
+	return n > 0 && n <= CA_SPKI_MAX ? i2d_PUBKEY(key->pkey, &p) : E_CRYPTO;
+}
+
+int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32])
+{
+	BIGNUM *bx = NULL, *by = NULL;
+	int ok;
+
+	ok = EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_EC_PUB_X, &bx) == 1 &&
+	     EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &by) == 1 && BN_bn2binpad(bx, x, 32) == 32 && BN_bn2binpad(by, y, 32) == 32;
+	BN_free(bx);
+	BN_free(by);
+	return ok ? 0 : E_CRYPTO;
+}
+
+void ca_key_free(struct x509_key **key)
+{
+	if (!*key)
+		return;
+	EVP_PKEY_free((*key)->pkey);
+	free(*key);
+	*key = NULL;
+}
+
+static int complain(char why[CA_WHY], const char *what)
+{
+	unsigned long e = ERR_peek_last_error();
+	const char *reason = e ? ERR_reason_error_string(e) : NULL;
+
+	snprintf(why, CA_WHY, "%s: %s", what, reason ? reason : "OpenSSL gave no reason");
+	ERR_clear_error();
+	return E_CRYPTO;
+}
+
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+	X509_EXTENSION *x;
+	X509V3_CTX ctx;
+	bool ok;
+
+	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+	x = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	ok = x && X509_add_ext(cert, x, -1) == 1;
+	X509_EXTENSION_free(x);
+	return ok;
+}
+
+static bool is_dns_name(const char *s)
+{
+	return *s && strlen(s) <= 253 &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == strlen(s) && *s != '.' && *s != '-';
+}
+
+/* Each word as "IP:..." or "DNS:...". */
+static int add_alt_names(X509 *cert, const char *names, char why[CA_WHY])
+{
+	char copy[1024], list[2048] = "", *save = NULL, *name;
+	size_t at = 0;
+
+	if (strlen(names) >= sizeof(copy)) {
+		snprintf(why, CA_WHY, "the list of names is too long");
+		return E_ARG;
+	}
+	memcpy(copy, names, strlen(names) + 1);
+	for (name = strtok_r(copy, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+		unsigned char address[16];
+		bool is_address = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+
+		if (!is_address && !is_dns_name(name)) {
+			snprintf(why, CA_WHY, "'%.64s' is neither a DNS name nor an address", name);
+			return E_ARG;
+		}
+		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s:%s", at ? "," : "", is_address ? "IP" : "DNS", name);
+		if (at >= sizeof(list)) {
+			snprintf(why, CA_WHY, "the list of names is too long");
+			return E_ARG;
+		}
+	}
+	if (at == 0) {
+		snprintf(why, CA_WHY, "a server needs at least one name or address");
+		return E_ARG;
+	}
+	return add_extension(cert, cert, NID_subject_alt_name, list) ? 0 : complain(why, "can't add the names to a certificate");
+}
+
+static bool set_serial(X509 *cert)
+{
+	BIGNUM *n = BN_new();
+	bool ok = n && BN_rand(n, SERIAL_BITS, BN_RAND_TOP_ONE, BN_RAND_BOTTOM_ANY) == 1 &&
+		  BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert)) != NULL;
+
+	BN_free(n);
+	return ok;
+}
+
+static bool set_times(X509 *cert, const struct ca_profile *p)
+{
+	return ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)p->not_before) && ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)p->not_after);
+}
+
+static bool set_subject(X509 *cert, const char *name)
+{
+	X509_NAME *subject = X509_get_subject_name(cert);
+
+	return X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1;
+}
+
+/* RFC 5280's profile of each kind. */
+static bool add_usage(X509 *cert, X509 *issuer, enum ca_kind kind)
+{
+	static const struct {
+		const char *constraints, *usage, *extended;
+	} profiles[] = {
+		[CA_ROOT] = {"critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign", NULL},
+		[CA_SERVER] = {"critical,CA:FALSE", "critical,digitalSignature", "serverAuth"},
+		[CA_HOST] = {"critical,CA:FALSE", "critical,digitalSignature", "clientAuth"},
+	};
+
+	return add_extension(cert, issuer, NID_basic_constraints, profiles[kind].constraints) &&
+	       add_extension(cert, issuer, NID_key_usage, profiles[kind].usage) &&
+	       (!profiles[kind].extended || add_extension(cert, issuer, NID_ext_key_usage, profiles[kind].extended)) &&
+	       add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
+	       add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always");
+}
+
+static int to_der(X509 *cert, struct ca_cert *out, char why[CA_WHY])
+{
+	unsigned char *p = out->der;
+	int n = i2d_X509(cert, NULL);
+
+	if (n <= 0 || n > CA_DER_MAX)
+		return complain(why, "the certificate is too large");
+	out->size = (size_t)i2d_X509(cert, &p);
+	return 0;
+}
+
+static X509 *from_der(const struct ca_cert *cert)
+{
+	const unsigned char *p = cert->der;
+
+	return d2i_X509(NULL, &p, (long)cert->size);
+}
+
+/* A certificate for @subject; @issuer NULL: signed by itself. */
+static int make(EVP_PKEY *ca_key, X509 *issuer, const struct ca_profile *p, EVP_PKEY *subject, struct ca_cert *out, char why[CA_WHY])
+{
+	X509 *cert = X509_new();
+	int r = E_CRYPTO;
+
+	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) || !set_times(cert, p) || !set_subject(cert, p->name) ||
+	    X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert)) != 1 || X509_set_pubkey(cert, subject) != 1 ||
+	    !add_usage(cert, issuer ? issuer : cert, p->kind)) {
+		complain(why, "can't fill in a certificate");
+		goto out;
+	}
+	r = p->kind == CA_SERVER ? add_alt_names(cert, p->alt_names, why) : 0;
+	if (r != 0)
+		goto out;
+	r = X509_sign(cert, ca_key, EVP_sha256()) > 0 ? to_der(cert, out, why) : complain(why, "can't sign a certificate");
+out:
+	X509_free(cert);
+	return r;
+}
+
+int ca_root(const struct x509_key *key, const struct ca_profile *profile, struct ca_cert *out, char why[CA_WHY])
+{
+	return make(key->pkey, NULL, profile, key->pkey, out, why);
+}
+
+static bool is_strong(EVP_PKEY *key)
+{
+	char group[32] = "";
+	size_t n;
+
+	if (EVP_PKEY_is_a(key, "RSA"))
+		return EVP_PKEY_get_bits(key) >= 2048 && EVP_PKEY_get_bits(key) <= 4096;
+	return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), &n) == 1 &&
+	       (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0);
+}
+
+int ca_issue(const struct x509_key *ca_key, const struct ca_cert *ca, const struct ca_profile *profile, struct view spki,
+	     struct ca_cert *out, char why[CA_WHY])
+{
+	const unsigned char *p = spki.p;
+	EVP_PKEY *subject = d2i_PUBKEY(NULL, &p, (long)spki.n);
+	X509 *issuer = from_der(ca);
+	int r;
+
+	if (!subject || p != spki.p + spki.n || !is_strong(subject)) {
+		snprintf(why, CA_WHY, "the public key is neither ECDSA on P-256 or P-384 nor RSA with 2048 to 4096 bits");
+		r = E_FORMAT;
+	} else if (!issuer) {
+		r = complain(why, "can't read the CA's certificate");
+	} else {
+		r = make(ca_key->pkey, issuer, profile, subject, out, why);
+	}
+	ERR_clear_error();
+	EVP_PKEY_free(subject);
+	X509_free(issuer);
+	return r;
+}
+
+int ca_cert_write(const struct ca_cert *cert, const char *path)
+{
+	X509 *x = from_der(cert);
+	FILE *f;
+	int r;
+
+	if (!x)
+		return E_FORMAT;
+	f = new_file(path, 0644);
+	r = f ? end_file(f, PEM_write_X509(f, x) == 1) : errno == EEXIST ? E_EXISTS : E_IO;
+	X509_free(x);
+	return r;
+}
+
+int ca_cert_read(struct ca_cert *cert, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char why[CA_WHY];
+	X509 *x;
+	int r;
+
+	if (!f)
+		return E_NOTFOUND;
+	x = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	r = x ? to_der(x, cert, why) : E_FORMAT;
+	X509_free(x);
+	ERR_clear_error();
+	return r == 0 ? 0 : E_FORMAT;
+}
+
+int ca_cert_fingerprint(const struct ca_cert *cert, uint8_t hash[32])
+{
+	return EVP_Digest(cert->der, cert->size, hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : E_CRYPTO;
+}

@@ -1,0 +1,371 @@
+/* One host's connection in the front. */
+#include "kmc/conn.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/loop.h"
+#include "common/tls.h"
+
+#define SMALL 4096	    /* bytes of a buffer that an idle connection keeps */
+#define HELLO_MAX 512	    /* bytes of a body before the host is welcome */
+#define FRAME_MS 20000	    /* for a frame that has begun, and for taking in an answer */
+#define CLOSING_MS 3000	    /* for taking in the last one */
+#define WHY_MAX 300
+
+enum conn_state {
+	CONN_HANDSHAKE, /* TLS */
+	CONN_NEW,	/* HELLO is expected, or with the engine */
+	CONN_READY,	/* welcome: any request */
+	CONN_CLOSING,	/* the last answer is on its way */
+};
+
+enum wait { WAIT_NOTHING, WAIT_START, WAIT_FRAME, WAIT_WRITE, WAIT_CLOSING };
+
+struct conn {
+	struct loop *loop;
+	int fd;
+	struct tls *tls;
+	struct source *source, *timer;
+	struct sockaddr_storage peer;
+	const struct conn_ops *ops;
+	void *arg;
+	uint64_t id, start_ms; /* start_ms: for handshake and HELLO */
+	enum conn_state state;
+	enum wait wait;
+	bool asked;	/* a request waits for its answer */
+	bool advancing; /* in advance(), which goes on by itself after an answer */
+	bool read_wants_write, write_wants_read;
+	uint64_t request_id;
+	char name[KMC_NAME_MAX + 1];
+	uint8_t fingerprint[32];
+	struct buf in, out;
+};
+
+static void advance(struct conn *c);
+
+static void close_with(struct conn *c, const char *why)
+{
+	c->ops->closed(c->arg, c, why);
+}
+
+static void on_ready(void *arg, unsigned int what)
+{
+	(void)what;
+	advance(arg);
+}
+
+static void on_deadline(void *arg, unsigned int what)
+{
+	static const char *const texts[] = {
+		[WAIT_NOTHING] = "?",
+		[WAIT_START] = "no TLS handshake and HELLO in time",
+		[WAIT_FRAME] = "a message did not arrive as a whole in time",
+		[WAIT_WRITE] = "an answer was not taken in time",
+		[WAIT_CLOSING] = "",
+	};
+	struct conn *c = arg;
+
+	(void)what;
+	close_with(c, texts[c->wait]);
+}
+
+struct conn *conn_new(struct loop *loop, struct tls_context *tls, int fd, const struct sockaddr_storage *peer, uint64_t deadline_ms,
+		      const struct conn_ops *ops, void *arg)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(fd);
+		return NULL;
+	}
+	*c = (struct conn){.loop = loop, .fd = fd, .peer = *peer, .ops = ops, .arg = arg, .start_ms = deadline_ms};
+	c->tls = tls_new(tls, fd, NULL);
+	c->source = source_fd(loop, fd, LOOP_READ, on_ready, c);
+	c->timer = source_timer(loop, on_deadline, c);
+	if (!c->tls || !c->source || !c->timer || buf_init(&c->in, SMALL) != 0) {
+		conn_free(&c);
+		return NULL;
+	}
+	c->wait = WAIT_START;
+	source_set_ms(c->timer, deadline_ms);
+	return c;
+}
+
+void conn_free(struct conn **conn)
+{
+	struct conn *c = *conn;
+
+	if (!c)
+		return;
+	source_free(&c->source);
+	source_free(&c->timer);
+	tls_free(&c->tls);
+	buf_free(&c->in);
+	buf_free(&c->out);
+	close(c->fd);
+	free(c);
+	*conn = NULL;
+}
+
+/* Each state's interest and deadline, set in one place. */
+static void settle(struct conn *c)
+{
+	static const unsigned int ms[] = {[WAIT_FRAME] = FRAME_MS, [WAIT_WRITE] = FRAME_MS, [WAIT_CLOSING] = CLOSING_MS};
+	bool writing = buf_left(&c->out) != 0;
+	unsigned int what = 0;
+	enum wait wait;
+
+	if (writing ? !c->write_wants_read : c->read_wants_write)
+		what = LOOP_WRITE;
+	else if (writing || !c->asked)
+		what = LOOP_READ;
+	source_interest(c->source, what);
+	if (c->state == CONN_HANDSHAKE || c->state == CONN_NEW)
+		wait = WAIT_START;
+	else if (c->state == CONN_CLOSING)
+		wait = WAIT_CLOSING;
+	else if (writing)
+		wait = WAIT_WRITE;
+	else
+		wait = buf_left(&c->in) && !c->asked ? WAIT_FRAME : WAIT_NOTHING;
+	if (wait == c->wait)
+		return; /* a deadline is not put off by a trickle of bytes */
+	c->wait = wait;
+	if (wait == WAIT_NOTHING)
+		source_clear(c->timer);
+	else
+		source_set_ms(c->timer, ms[wait]);
+}
+
+/* Return: 0, E_AGAIN_*, or anything else: the connection is dead. */
+static int handshake(struct conn *c)
+{
+	char name[TLS_NAME];
+	int r = tls_handshake(c->tls);
+
+	if (r != 0)
+		return r;
+	if (tls_peer_name(c->tls, name) != 0 || strlen(name) > KMC_NAME_MAX || tls_peer_fingerprint(c->tls, c->fingerprint) != 0)
+		return E_FORMAT;
+	memcpy(c->name, name, strlen(name) + 1);
+	c->state = CONN_NEW;
+	return 0;
+}
+
+static int flush(struct conn *c)
+{
+	while (buf_left(&c->out)) {
+		size_t n;
+		int r = tls_write(c->tls, buf_ptr(&c->out), buf_left(&c->out), &n);
+
+		c->write_wants_read = r == E_AGAIN_IN;
+		if (r != 0)
+			return r;
+		c->out.off += n;
+	}
+	if (c->out.cap > SMALL)
+		buf_free(&c->out);
+	else
+		buf_reset(&c->out);
+	return 0;
+}
+
+static size_t body_max(const struct conn *c)
+{
+	return c->state == CONN_READY ? KMC_BODY_MAX : HELLO_MAX;
+}
+
+/* Make room for the whole frame whose length is known, or give back what a large one took. */
+static int fit(struct conn *c)
+{
+	struct buf peek = c->in, b;
+	size_t cap = SMALL;
+	uint32_t n;
+	int r;
+
+	if (buf_get_u32(&peek, &n) == 0 && n <= body_max(c) && n + sizeof(n) > SMALL)
+		cap = n + sizeof(n);
+	if (cap == SMALL ? c->in.cap <= SMALL || buf_left(&c->in) > SMALL : cap <= c->in.cap) {
+		buf_compact(&c->in);
+		return 0;
+	}
+	r = buf_init(&b, cap);
+	if (r != 0)
+		return r;
+	buf_put(&b, buf_ptr(&c->in), buf_left(&c->in));
+	buf_free(&c->in);
+	c->in = b;
+	return 0;
+}
+
+/* 0, or the refusal of a message that must not be passed on. */
+static enum kmc_refusal check(const struct conn *c, const struct msg *m, char why[WHY_MAX])
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct msg_schema *schema = kmc_schema(m->head.type);
+	uint64_t type = m->head.type;
+	int r;
+
+	if (m->head.version != KMC_VERSION) {
+		snprintf(why, WHY_MAX, "protocol version %u is spoken here: upgrade the older side", KMC_VERSION);
+		return KMC_REFUSED_VERSION;
+	}
+	if (!schema || (type != KMC_HELLO && type != KMC_PROTECT && type != KMC_OPEN && type != KMC_RELEASE && type != KMC_STORE)) {
+		snprintf(why, WHY_MAX, "this message is no request that is known here");
+		return KMC_REFUSED_MALFORMED;
+	}
+	if ((c->state == CONN_NEW) != (type == KMC_HELLO)) {
+		snprintf(why, WHY_MAX, "HELLO belongs at the beginning, once");
+		return KMC_REFUSED_MALFORMED;
+	}
+	r = schema->size <= sizeof(fields) ? msg_fields(m, schema, fields) : E_RANGE;
+	if (r == 0)
+		return 0;
+	snprintf(why, WHY_MAX, "message '%s': %s", schema->name, error_text(r));
+	return KMC_REFUSED_MALFORMED;
+}
+
+/* Take the next request, if it is there: 0, E_AGAIN_IN. */
+static int take(struct conn *c)
+{
+	char why[WHY_MAX];
+	enum kmc_refusal code;
+	struct msg m;
+	int r = msg_next(&c->in, body_max(c), &m);
+
+	if (r == E_AGAIN_IN)
+		return r;
+	c->asked = true;
+	c->request_id = r == 0 ? m.head.id : 0;
+	if (r != 0) {
+		conn_refuse(c, KMC_REFUSED_MALFORMED, r == E_RANGE ? "the message is too long" : "this is not our protocol");
+		return 0;
+	}
+	code = check(c, &m, why);
+	if (code)
+		conn_refuse(c, code, why);
+	else
+		c->ops->request(c->arg, c, (enum kmc_type)m.head.type, view_of(m.body.p - sizeof(uint32_t), m.body.n + sizeof(uint32_t)));
+	return 0;
+}
+
+static int receive(struct conn *c)
+{
+	size_t n;
+	int r = fit(c);
+
+	if (r == 0)
+		r = tls_read(c->tls, buf_end(&c->in), buf_space(&c->in), &n);
+	c->read_wants_write = r == E_AGAIN_OUT;
+	if (r == 0)
+		c->in.len += n;
+	return r;
+}
+
+/* Go on as far as it goes: 0 (an answer is awaited), E_AGAIN_*, E_EOF after the last answer, or what broke. */
+static int step(struct conn *c)
+{
+	int r = c->state == CONN_HANDSHAKE ? handshake(c) : 0;
+
+	while (r == 0) {
+		if ((r = flush(c)) != 0)
+			break;
+		if (c->state == CONN_CLOSING)
+			return E_EOF;
+		if (c->asked)
+			return 0;
+		r = take(c);
+		if (r == E_AGAIN_IN)
+			r = receive(c);
+	}
+	return r;
+}
+
+static void advance(struct conn *c)
+{
+	int r;
+
+	c->advancing = true;
+	r = step(c);
+	c->advancing = false;
+	if (r == 0 || r == E_AGAIN_IN || r == E_AGAIN_OUT)
+		settle(c);
+	else if (r == E_FORMAT)
+		close_with(c, "its certificate names no host");
+	else if (r == E_NOMEM)
+		close_with(c, "there is no memory for its message");
+	else
+		close_with(c, r == E_EOF && c->state != CONN_HANDSHAKE ? "" : tls_why(c->tls));
+}
+
+static int queue(struct conn *c, struct view frame)
+{
+	if (c->out.cap < frame.n) {
+		buf_free(&c->out);
+		if (buf_init(&c->out, frame.n < SMALL ? SMALL : frame.n) != 0)
+			return E_NOMEM;
+	}
+	return buf_put(&c->out, frame.p, frame.n);
+}
+
+void conn_answer(struct conn *c, struct view frame)
+{
+	struct msg m = {0};
+	struct buf b;
+
+	buf_view(&b, frame.p, frame.n);
+	if (!c->asked || msg_next(&b, KMC_BODY_MAX, &m) != 0 || queue(c, frame) != 0)
+		c->state = CONN_CLOSING;
+	else if (c->state == CONN_NEW)
+		c->state = m.head.type == KMC_WELCOME ? CONN_READY : CONN_CLOSING;
+	c->asked = false;
+	buf_compact(&c->in);
+	if (!c->advancing)
+		advance(c);
+}
+
+void conn_refuse(struct conn *c, enum kmc_refusal code, const char *why)
+{
+	const struct kmc_refused m = {.code = code, .reason = view_text(why)};
+	uint8_t room[SMALL / 4];
+	struct buf b;
+
+	buf_over(&b, room, sizeof(room));
+	if (kmc_write(&b, KMC_REFUSED, c->request_id, &m) == 0)
+		queue(c, view_of(b.data, b.len));
+	c->state = CONN_CLOSING;
+	c->asked = false;
+	if (!c->advancing)
+		advance(c);
+}
+
+const char *conn_name(const struct conn *c)
+{
+	return c->name;
+}
+
+const uint8_t *conn_fingerprint(const struct conn *c)
+{
+	return c->fingerprint;
+}
+
+const struct sockaddr_storage *conn_peer(const struct conn *c)
+{
+	return &c->peer;
+}
+
+uint64_t conn_id(const struct conn *c)
+{
+	return c->id;
+}
+
+void conn_set_id(struct conn *c, uint64_t id)
+{
+	c->id = id;
+}

@@ -1,0 +1,262 @@
+/* kmcctl's tables and JSON. */
+#include "kmc/ctl_show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "common/error.h"
+
+#define TIME_TEXT 24
+
+/* What is being shown. */
+struct showing {
+	bool json, all, heading, takeover;
+	json_t *rows; /* an array for lists, else one object */
+	bool more;    /* of the last END */
+	uint8_t last[KMC_NAME_MAX];
+	size_t last_size; /* of the last entry's name or UUID */
+};
+
+static const char *when(uint64_t t, char text[TIME_TEXT])
+{
+	const time_t seconds = (time_t)t;
+	struct tm tm;
+
+	if (t == 0 || !gmtime_r(&seconds, &tm))
+		return "-";
+	strftime(text, TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return text;
+}
+
+static json_t *json_of(struct view v)
+{
+	return v.p ? json_stringn((const char *)v.p, v.n) : json_null();
+}
+
+static json_t *json_when(uint64_t t)
+{
+	char text[TIME_TEXT];
+
+	return t ? json_string(when(t, text)) : json_null();
+}
+
+static json_t *json_number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+/* Columns that hold names are as wide as most names are; longer ones push the rest to the right. */
+#define T(v) (int)((v).p ? (v).n : 1), (v).p ? (const char *)(v).p : "-"
+
+static void remember(struct showing *s, const void *p, size_t n)
+{
+	s->last_size = n <= sizeof(s->last) ? n : 0;
+	memcpy(s->last, p, s->last_size);
+}
+
+static bool head(struct showing *s)
+{
+	bool first = !s->heading;
+
+	s->heading = true;
+	return first && !s->json;
+}
+
+static void show_pool(struct showing *s, const struct adm_pool *p)
+{
+	const char *policy = p->registered_only ? "registered" : "auto";
+
+	remember(s, p->name.p, p->name.n);
+	if (head(s))
+		printf("%-20s  %s\n", "POOL", "POLICY");
+	if (s->json)
+		json_array_append_new(s->rows, json_pack("{s:o, s:s}", "name", json_of(p->name), "policy", policy));
+	else
+		printf("%-20.*s  %s\n", T(p->name), policy);
+}
+
+static void show_host(struct showing *s, const struct adm_host *h)
+{
+	char added[TIME_TEXT], expires[TIME_TEXT];
+
+	remember(s, h->name.p, h->name.n);
+	if (h->removed && !s->all)
+		return;
+	if (head(s))
+		printf("%-20s  %-20s  %-20s  %-20s  %s\n", "HOST", "POOL", "ADDED", "CERTIFICATE UNTIL", "STATE");
+	if (s->json)
+		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:o, s:b}", "name", json_of(h->name), "pool", json_of(h->pool), "added",
+							 json_when(h->added_at), "certificate_until", json_when(h->expires_at), "removed", (int)h->removed));
+	else
+		printf("%-20.*s  %-20.*s  %-20s  %-20s  %s\n", T(h->name), T(h->pool), when(h->added_at, added), when(h->expires_at, expires),
+		       h->removed ? "removed" : "registered");
+}
+
+static json_t *vtpm_object(const struct adm_vtpm *v)
+{
+	char u[UUID_TEXT];
+	json_t *o = json_object();
+
+	json_object_set_new(o, "uuid", json_string(uuid_format(&v->uuid, u)));
+	json_object_set_new(o, "pool", json_of(v->pool));
+	json_object_set_new(o, "holder", json_of(v->holder));
+	json_object_set_new(o, "last_holder", json_of(v->last_holder));
+	json_object_set_new(o, "generation", json_number(v->generation));
+	json_object_set_new(o, "lease_epoch", json_number(v->lease_epoch));
+	json_object_set_new(o, "owner_epoch", json_number(v->owner_epoch));
+	json_object_set_new(o, "endorsement_epoch", json_number(v->endorsement_epoch));
+	json_object_set_new(o, "platform_epoch", json_number(v->platform_epoch));
+	json_object_set_new(o, "state_version", json_number(v->state_version));
+	json_object_set_new(o, "has_seed", json_boolean(v->has_seed));
+	json_object_set_new(o, "created", json_when(v->created_at));
+	json_object_set_new(o, "opened", json_when(v->opened_at));
+	json_object_set_new(o, "stored", json_when(v->stored_at));
+	return o;
+}
+
+static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
+{
+	char u[UUID_TEXT], opened[TIME_TEXT];
+
+	remember(s, v->uuid.b, UUID_SIZE);
+	if (head(s))
+		printf("%-36s  %-16s  %-16s  %6s  %6s  %s\n", "VTPM", "POOL", "HOLDER", "LEASE", "STATE", "OPENED");
+	if (s->json)
+		json_array_append_new(s->rows, vtpm_object(v));
+	else
+		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s\n", uuid_format(&v->uuid, u), T(v->pool), T(v->holder), v->lease_epoch,
+		       v->state_version, when(v->opened_at, opened));
+}
+
+static bool on_entry(void *arg, uint64_t type, const void *fields)
+{
+	const struct adm_end *end = fields;
+	struct showing *s = arg;
+
+	if (type == ADM_POOL)
+		show_pool(s, fields);
+	else if (type == ADM_HOST)
+		show_host(s, fields);
+	else if (type == ADM_VTPM)
+		list_vtpm(s, fields);
+	else
+		s->more = type == ADM_END && end->more;
+	return type != ADM_END;
+}
+
+static void dump(const struct showing *s)
+{
+	if (!s->json)
+		return;
+	json_dumpf(s->rows, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+int ctl_list(struct ctl_client *c, enum adm_type list, bool json, bool all)
+{
+	struct showing s = {.json = json, .all = all, .rows = json_array()};
+	struct adm_list m = {0};
+	int code;
+
+	do {
+		if (s.last_size)
+			m.after = view_of(s.last, s.last_size);
+		s.more = false;
+		code = ctl_ask(c, list, &m, on_entry, &s);
+	} while (code == EXIT_FINE && s.more);
+	if (code == EXIT_FINE)
+		dump(&s);
+	json_decref(s.rows);
+	return code;
+}
+
+static void print_vtpm(const struct adm_vtpm *v)
+{
+	char u[UUID_TEXT], created[TIME_TEXT], opened[TIME_TEXT], stored[TIME_TEXT];
+
+	printf("vtpm          %s\n", uuid_format(&v->uuid, u));
+	printf("pool          %.*s\n", T(v->pool));
+	printf("holder        %.*s\n", T(v->holder));
+	printf("last holder   %.*s\n", T(v->last_holder));
+	printf("lease epoch   %" PRIu64 "\n", v->lease_epoch);
+	printf("seed          %s, generation %" PRIu64 "\n", v->has_seed ? "made" : "not made yet", v->generation);
+	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch, v->endorsement_epoch, v->platform_epoch);
+	printf("state         version %" PRIu64 ", stored %s\n", v->state_version, when(v->stored_at, stored));
+	printf("created       %s\n", when(v->created_at, created));
+	printf("opened        %s\n", when(v->opened_at, opened));
+}
+
+static bool on_vtpm(void *arg, uint64_t type, const void *fields)
+{
+	struct showing *s = arg;
+	const struct adm_vtpm *v = fields;
+	char u[UUID_TEXT];
+
+	if (type != ADM_VTPM)
+		return false;
+	if (s->json)
+		json_object_update_new(s->rows, vtpm_object(v));
+	else if (s->takeover)
+		printf("vTPM %s was held by host '%.*s' (lease %" PRIu64 "): that lease is over, the next open succeeds\n", uuid_format(&v->uuid, u),
+		       T(v->holder), v->lease_epoch);
+	else
+		print_vtpm(v);
+	return true;
+}
+
+int ctl_show_vtpm(struct ctl_client *c, enum adm_type type, const struct uuid *uuid, bool json)
+{
+	struct showing s = {.json = json, .takeover = type == ADM_VTPM_TAKEOVER, .rows = json_object()};
+	const struct adm_uuid m = {.uuid = *uuid};
+	int code = ctl_ask(c, type, &m, on_vtpm, &s);
+
+	if (code == EXIT_FINE)
+		dump(&s);
+	json_decref(s.rows);
+	return code;
+}
+
+static bool on_status(void *arg, uint64_t type, const void *fields)
+{
+	const struct adm_status_reply *r = fields;
+	struct showing *s = arg;
+	char started[TIME_TEXT];
+
+	if (type != ADM_STATUS_REPLY)
+		return false;
+	if (s->json) {
+		json_object_set_new(s->rows, "kmc", json_of(r->kmc));
+		json_object_set_new(s->rows, "address", json_of(r->address));
+		json_object_set_new(s->rows, "store", json_of(r->store));
+		json_object_set_new(s->rows, "started", json_when(r->started_at));
+		json_object_set_new(s->rows, "hosts", json_number(r->hosts));
+		json_object_set_new(s->rows, "vtpms", json_number(r->vtpms));
+		json_object_set_new(s->rows, "held", json_number(r->held));
+		json_object_set_new(s->rows, "states", json_number(r->states));
+		json_object_set_new(s->rows, "state_bytes", json_number(r->state_bytes));
+		json_object_set_new(s->rows, "opens", json_number(r->opens));
+		json_object_set_new(s->rows, "refusals", json_number(r->refusals));
+		return false;
+	}
+	printf("kmc       %.*s at %.*s, store %.*s\n", T(r->kmc), T(r->address), T(r->store));
+	printf("running   since %s: %" PRIu64 " opens, %" PRIu64 " refusals\n", when(r->started_at, started), r->opens, r->refusals);
+	printf("hosts     %" PRIu64 "\n", r->hosts);
+	printf("vtpms     %" PRIu64 ", %" PRIu64 " of them held\n", r->vtpms, r->held);
+	printf("states    %" PRIu64 ", %" PRIu64 " KiB\n", r->states, (r->state_bytes + 1023) / 1024);
+	return false;
+}
+
+int ctl_status(struct ctl_client *c, bool json)
+{
+	struct showing s = {.json = json, .rows = json_object()};
+	int code = ctl_ask(c, ADM_STATUS, NULL, on_status, &s);
+
+	if (code == EXIT_FINE)
+		dump(&s);
+	json_decref(s.rows);
+	return code;
+}

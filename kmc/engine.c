@@ -1,0 +1,108 @@
+/* The engine's middle. */
+#include "kmc/engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/secret.h"
+
+#define TICK_MS 1000
+
+int64_t engine_now(void)
+{
+	return (int64_t)time(NULL);
+}
+
+void engine_answer(struct engine *e, const struct asker *a, enum kmc_type type, const void *fields)
+{
+	struct front_answer m = {.conn = a->conn};
+	int r;
+
+	buf_reset(&e->frame);
+	r = kmc_write(&e->frame, type, a->id, fields);
+	if (r != 0)
+		fatal("can't write message %d: %s", (int)type, error_text(r));
+	m.frame = view_of(buf_ptr(&e->frame), buf_left(&e->frame));
+	link_send(e->front, FRONT_ANSWER, 0, &m);
+}
+
+/* A host is told 240 bytes: no half character at the end. */
+static size_t whole_characters(const char *s, size_t n)
+{
+	while (n && ((unsigned char)s[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
+void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...)
+{
+	char reason[REASON_MAX + 16];
+	struct kmc_refused m = {.code = code};
+	size_t n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	n = strlen(reason);
+	m.reason = view_of(reason, n > REASON_MAX ? whole_characters(reason, REASON_MAX) : n);
+	e->refusals++;
+	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), reason);
+	engine_answer(e, a, KMC_REFUSED, &m);
+}
+
+void engine_refuse_db(struct engine *e, const struct asker *a)
+{
+	log_error("%s", e->store->why);
+	engine_refuse(e, a, KMC_REFUSED_INTERNAL, "the KMC's database failed: its log says more");
+}
+
+bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint)
+{
+	struct store_host host;
+	int r = e->store->ops->host_get(e->store, a->host, &host);
+
+	if (r == E_DB)
+		engine_refuse_db(e, a);
+	else if (r != 0)
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' is not registered here: run 'kmcctl host add %s'", a->host, a->host);
+	else if (host.removed)
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' was removed here", a->host);
+	else if (!bytes_equal(host.fingerprint, fingerprint.p, sizeof(host.fingerprint)))
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this is not the certificate that was last issued to host '%s'", a->host);
+	else
+		memcpy(a->pool, host.pool, sizeof(a->pool));
+	return a->pool[0] != '\0';
+}
+
+struct ticket *engine_ticket(struct engine *e, enum ticket_kind kind)
+{
+	for (size_t i = 0; i < TICKETS_MAX; i++) {
+		struct ticket *t = &e->tickets[i];
+
+		if (t->kind != TICKET_FREE)
+			continue;
+		*t = (struct ticket){.kind = kind, .id = ++e->last_ticket, .since_ms = loop_now_ms()};
+		source_set_ms(e->timer, TICK_MS);
+		return t;
+	}
+	return NULL;
+}
+
+struct ticket *engine_find(struct engine *e, uint64_t id)
+{
+	for (size_t i = 0; i < TICKETS_MAX; i++)
+		if (e->tickets[i].kind != TICKET_FREE && e->tickets[i].id == id)
+			return &e->tickets[i];
+	fatal("the vault process answered ticket %llu, which there is not", (unsigned long long)id);
+}
+
+void engine_ticket_end(struct ticket *t)
+{
+	memset(t, 0, sizeof(*t));
+}

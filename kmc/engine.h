@@ -1,0 +1,83 @@
+/*
+ * The engine's middle: what its parts share, and how a host is answered.
+ *
+ * The engine decides and owns the database. A host's request is answered at once, or waits under a ticket for the vault.
+ */
+#ifndef KMC_ENGINE_H
+#define KMC_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/kmcmsg.h"
+#include "kmc/ca.h"
+#include "kmc/procmsg.h"
+#include "kmc/store.h"
+
+struct admin;
+struct kmcconf;
+struct link;
+struct loop;
+
+#define TICKETS_MAX 320	   /* the front lets in fewer, see SLOTS in front.c */
+#define TICKET_MS 10000	   /* a host waits so long for the vault */
+#define REASON_MAX 240	   /* bytes of a refusal's text, as in the protocol */
+
+/* A host as it stands at the other end of a connection. */
+struct asker {
+	uint64_t conn, id; /* id: of its request */
+	char host[STORE_NAME], pool[STORE_NAME];
+};
+
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST };
+
+/* A request that waits for the vault. */
+struct ticket {
+	enum ticket_kind kind;
+	uint64_t id, since_ms;
+	bool given_up;	     /* the host was told so: what comes is dropped */
+	struct asker asker;  /* protect, open */
+	struct uuid uuid;    /* open: once decrypted */
+	struct store_vtpm vtpm; /* open: as committed */
+	uint64_t client;     /* host: of the control socket */
+	struct store_host host; /* host: to be added */
+};
+
+struct engine {
+	const struct kmcconf *conf;
+	struct store *store;
+	struct link *front, *vault;
+	struct admin *admin;
+	struct ca_cert ca; /* what hosts are given as their trust anchor */
+	struct source *timer; /* runs while there are tickets */
+	uint64_t last_ticket, opens, refusals;
+	int64_t started_at;
+	bool front_ready, vault_ready;
+	struct ticket tickets[TICKETS_MAX];
+	struct buf frame, state; /* for one answer; for one state */
+};
+
+/** engine_answer() - send one message to a host. */
+void engine_answer(struct engine *e, const struct asker *a, enum kmc_type type, const void *fields);
+
+/** engine_refuse() - say no, with the reason for its administrator; it is logged here too. */
+void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/** engine_refuse_db() - the database failed: the log gets the particulars, the host does not. */
+void engine_refuse_db(struct engine *e, const struct asker *a);
+
+/** engine_check_host() - that the certificate still stands for a host; fills in the pool, or refuses. */
+bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint);
+
+/** engine_ticket() - a new ticket, or NULL if there are too many. */
+struct ticket *engine_ticket(struct engine *e, enum ticket_kind kind);
+
+/** engine_find() - the ticket with @id that waits for an answer of @kind; NULL if it was given up. fatal() if there is none. */
+struct ticket *engine_find(struct engine *e, uint64_t id);
+void engine_ticket_end(struct ticket *t);
+
+/** engine_now() - seconds since 1970. */
+int64_t engine_now(void);
+
+#endif

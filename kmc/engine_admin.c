@@ -1,0 +1,393 @@
+/* What kmcctl asks of the engine. */
+#include "kmc/engine_admin.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "kmc/admin.h"
+#include "kmc/kmcconf.h"
+
+struct request {
+	struct engine *e;
+	struct store *s;
+	uint64_t client;
+};
+
+static void reply(const struct request *q, enum adm_type type, const void *fields)
+{
+	if (admin_answer(q->e->admin, q->client, type, fields) != 0)
+		log_error("control: can't write an answer");
+}
+
+static void fail(const struct request *q, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void fail(const struct request *q, int r, const char *fmt, ...)
+{
+	char text[ADM_REASON_MAX];
+	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m.reason = view_text(text_make_printable(text)); /* a path may have been cut inside a character */
+	reply(q, ADM_FAILED, &m);
+}
+
+static void fail_db(const struct request *q)
+{
+	log_error("%s", q->s->why);
+	fail(q, E_DB, "%s", q->s->why);
+}
+
+/* Names are file names, common names and words of messages. */
+static bool is_name(const char *s)
+{
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(s) && *s != '.' && *s != '-';
+}
+
+static bool take_name(const struct request *q, struct view v, const char *what, char name[STORE_NAME])
+{
+	if (v.p && view_copy_text(v, name, STORE_NAME) == 0 && is_name(name))
+		return true;
+	fail(q, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit", what, KMC_NAME_MAX);
+	return false;
+}
+
+static void on_status(const struct request *q)
+{
+	struct engine *e = q->e;
+	struct store_counts c;
+
+	if (q->s->ops->count(q->s, &c) != 0) {
+		fail_db(q);
+		return;
+	}
+	reply(q, ADM_STATUS_REPLY, &(const struct adm_status_reply){
+		.kmc = view_text(e->conf->name), .address = view_text(e->conf->address), .store = view_text(q->s->ops->name),
+		.started_at = (uint64_t)e->started_at, .hosts = c.hosts, .vtpms = c.vtpms, .held = c.held, .states = c.states,
+		.state_bytes = c.state_bytes, .opens = e->opens, .refusals = e->refusals});
+}
+
+static int send_pool(const struct request *q, const struct store_pool *p)
+{
+	const struct adm_pool m = {.name = view_text(p->name), .registered_only = p->registered_only};
+
+	return admin_answer(q->e->admin, q->client, ADM_POOL, &m);
+}
+
+static int send_host(const struct request *q, const struct store_host *h)
+{
+	const struct adm_host m = {.name = view_text(h->name), .pool = view_text(h->pool), .removed = h->removed,
+				   .added_at = (uint64_t)h->added_at, .expires_at = (uint64_t)h->expires_at};
+
+	return admin_answer(q->e->admin, q->client, ADM_HOST, &m);
+}
+
+static struct view text_or_absent(const char *s)
+{
+	return *s ? view_text(s) : (struct view){0};
+}
+
+static int send_vtpm(const struct request *q, const struct store_vtpm *v)
+{
+	const struct lease *l = &v->lease;
+	const struct adm_vtpm m = {
+		.uuid = v->uuid, .pool = view_text(l->pool), .holder = text_or_absent(l->holder), .last_holder = text_or_absent(l->last_holder),
+		.generation = v->generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
+		.platform_epoch = l->platform_epoch, .state_version = l->state_version, .has_seed = v->seed_size != 0,
+		.created_at = (uint64_t)v->created_at, .opened_at = (uint64_t)v->opened_at, .stored_at = (uint64_t)v->stored_at,
+	};
+
+	return admin_answer(q->e->admin, q->client, ADM_VTPM, &m);
+}
+
+/* The end of a page: @r is what stopped it. */
+static void end_page(const struct request *q, int r)
+{
+	const struct adm_end m = {.more = r == 0 || r == E_RANGE};
+
+	if (r == E_DB)
+		fail_db(q);
+	else
+		reply(q, ADM_END, &m);
+}
+
+static void on_pool_list(const struct request *q, const struct adm_list *m)
+{
+	struct store_pool p = {.name = ""};
+	int r = m->after.p ? view_copy_text(m->after, p.name, sizeof(p.name)) : 0;
+
+	for (int i = 0; i < ADM_PAGE && r == 0; i++)
+		if ((r = q->s->ops->pool_next(q->s, p.name, &p)) == 0)
+			r = send_pool(q, &p);
+	end_page(q, r);
+}
+
+static void on_host_list(const struct request *q, const struct adm_list *m)
+{
+	struct store_host h = {.name = ""};
+	int r = m->after.p ? view_copy_text(m->after, h.name, sizeof(h.name)) : 0;
+
+	for (int i = 0; i < ADM_PAGE && r == 0; i++)
+		if ((r = q->s->ops->host_next(q->s, h.name, &h)) == 0)
+			r = send_host(q, &h);
+	end_page(q, r);
+}
+
+static void on_vtpm_list(const struct request *q, const struct adm_list *m)
+{
+	bool first = m->after.n != UUID_SIZE;
+	struct store_vtpm v = {0};
+	int r = 0;
+
+	if (!first)
+		memcpy(v.uuid.b, m->after.p, UUID_SIZE);
+	for (int i = 0; i < ADM_PAGE && r == 0; i++, first = false) {
+		const struct uuid after = v.uuid;
+
+		if ((r = q->s->ops->vtpm_next(q->s, first ? NULL : &after, &v)) == 0)
+			r = send_vtpm(q, &v);
+	}
+	end_page(q, r);
+}
+
+static void on_pool_put(const struct request *q, const struct adm_pool_put *m)
+{
+	struct store_pool p, old;
+	int r;
+
+	if (!take_name(q, m->name, "pool", p.name))
+		return;
+	r = q->s->ops->pool_get(q->s, p.name, &old);
+	p.registered_only = m->registered_only != 0;
+	if (r == 0 && m->create)
+		fail(q, E_EXISTS, "there is a pool '%s' already: change it with 'kmcctl pool set'", p.name);
+	else if (r == E_NOTFOUND && !m->create)
+		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", p.name, p.name);
+	else if (r == E_DB || q->s->ops->pool_put(q->s, &p) != 0)
+		fail_db(q);
+	else
+		reply(q, ADM_DONE, NULL);
+}
+
+static void on_host_add(const struct request *q, const struct adm_host_add *m)
+{
+	struct store_host old, h = {.added_at = engine_now(), .expires_at = (int64_t)m->not_after};
+	struct store_pool pool;
+	struct ticket *t;
+	int r;
+
+	if (!take_name(q, m->name, "host", h.name) || !take_name(q, m->pool, "pool", h.pool))
+		return;
+	r = q->s->ops->pool_get(q->s, h.pool, &pool);
+	if (r == E_NOTFOUND) {
+		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", h.pool, h.pool);
+		return;
+	}
+	if (r == 0)
+		r = q->s->ops->host_get(q->s, h.name, &old);
+	if (r == E_DB) {
+		fail_db(q);
+	} else if (r == 0 && !old.removed) {
+		fail(q, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to get a new certificate", h.name, h.name);
+	} else if (!(t = engine_ticket(q->e, TICKET_HOST))) {
+		fail(q, E_BUSY, "the KMC is busy: try again");
+	} else {
+		const struct vault_issue issue = {.name = view_text(h.name), .spki = m->spki, .not_before = m->not_before, .not_after = m->not_after};
+
+		t->client = q->client;
+		t->host = h;
+		link_send(q->e->vault, VAULT_ISSUE, t->id, &issue);
+	}
+}
+
+void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued *m)
+{
+	const struct request q = {.e = e, .s = e->store, .client = t->client};
+	struct ca_cert cert = {.size = m->cert.n};
+	struct store_host h = t->host;
+
+	engine_ticket_end(t);
+	memcpy(cert.der, m->cert.p, m->cert.n);
+	if (ca_cert_fingerprint(&cert, h.fingerprint) != 0) {
+		fail(&q, E_CRYPTO, "can't hash the new certificate");
+	} else if (q.s->ops->host_put(q.s, &h) != 0) {
+		fail_db(&q);
+	} else {
+		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size), .address = view_text(e->conf->address)};
+
+		log_info("host '%s' was added to pool '%s'", h.name, h.pool);
+		reply(&q, ADM_HOST_ADDED, &added);
+	}
+}
+
+void admin_issue_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
+{
+	const struct request q = {.e = e, .s = e->store, .client = t->client};
+
+	engine_ticket_end(t);
+	fail(&q, -(int)m->code, "can't issue a certificate: %.*s", (int)m->reason.n, (const char *)m->reason.p);
+}
+
+static void on_host_remove(const struct request *q, const struct adm_name *m)
+{
+	struct store_host h;
+	struct front_cut cut;
+	char name[STORE_NAME];
+	int r;
+
+	if (!take_name(q, m->name, "host", name))
+		return;
+	r = q->s->ops->host_get(q->s, name, &h);
+	if (r == E_NOTFOUND || (r == 0 && h.removed)) {
+		fail(q, E_NOTFOUND, "there is no host '%s': see 'kmcctl host list'", name);
+		return;
+	}
+	h.removed = true;
+	if (r != 0 || q->s->ops->host_put(q->s, &h) != 0) {
+		fail_db(q);
+		return;
+	}
+	cut.host = view_text(h.name);
+	link_send(q->e->front, FRONT_CUT, 0, &cut);
+	log_info("host '%s' was removed", h.name);
+	reply(q, ADM_DONE, NULL);
+}
+
+static void on_vtpm_show(const struct request *q, const struct adm_uuid *m)
+{
+	char u[UUID_TEXT];
+	struct store_vtpm v;
+	int r = q->s->ops->vtpm_get(q->s, &m->uuid, &v);
+
+	if (r == E_NOTFOUND)
+		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
+	else if (r != 0)
+		fail_db(q);
+	else if (send_vtpm(q, &v) == 0)
+		end_page(q, E_NOTFOUND);
+}
+
+static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
+{
+	const struct lease_request take = {.act = LEASE_TAKEOVER};
+	struct store_vtpm before, v;
+	char u[UUID_TEXT];
+	int r = q->s->ops->begin(q->s);
+
+	uuid_format(&m->uuid, u);
+	if (r == 0 && (r = q->s->ops->vtpm_get(q->s, &m->uuid, &v)) == 0) {
+		before = v;
+		if (lease_decide(&v.lease, &take).result == LEASE_APPLY) {
+			lease_apply(&v.lease, &take);
+			r = q->s->ops->vtpm_put(q->s, &v);
+		} else {
+			r = E_STATE;
+		}
+	}
+	if (r == 0)
+		r = q->s->ops->commit(q->s);
+	else
+		q->s->ops->rollback(q->s);
+	if (r == E_NOTFOUND) {
+		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+	} else if (r == E_STATE) {
+		fail(q, r, "nobody holds vTPM %s: there is nothing to take over", u);
+	} else if (r != 0) {
+		fail_db(q);
+	} else {
+		log_info("vTPM %s was taken over from host '%s' (lease %" PRIu64 ")", u, before.lease.holder, before.lease.epoch);
+		if (send_vtpm(q, &before) == 0)
+			end_page(q, E_NOTFOUND);
+	}
+}
+
+static void on_vtpm_register(const struct request *q, const struct adm_register *m)
+{
+	struct store_vtpm old, v = {.uuid = m->uuid, .generation = 1, .created_at = engine_now()};
+	struct store_pool pool;
+	char u[UUID_TEXT];
+	int r;
+
+	if (!take_name(q, m->pool, "pool", v.lease.pool))
+		return;
+	r = q->s->ops->pool_get(q->s, v.lease.pool, &pool);
+	if (r == E_NOTFOUND) {
+		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", v.lease.pool, v.lease.pool);
+		return;
+	}
+	if (r == 0)
+		r = q->s->ops->vtpm_get(q->s, &m->uuid, &old);
+	if (r == 0)
+		fail(q, E_EXISTS, "vTPM %s is known already, in pool '%s'", uuid_format(&m->uuid, u), old.lease.pool);
+	else if (uuid_is_nil(&m->uuid))
+		fail(q, E_ARG, "the nil UUID is nobody's vTPM");
+	else if (r == E_DB || q->s->ops->vtpm_put(q->s, &v) != 0)
+		fail_db(q);
+	else
+		reply(q, ADM_DONE, NULL);
+}
+
+static void on_key_rotate(const struct request *q, const struct adm_name *m)
+{
+	char name[STORE_NAME] = "";
+
+	if (m->name.p && !take_name(q, m->name, "host", name))
+		return;
+	if (q->s->ops->key_retire(q->s, name) != 0) {
+		fail_db(q);
+		return;
+	}
+	log_info("protection keys of %s%s were retired", name[0] ? "host " : "all hosts", name);
+	reply(q, ADM_DONE, NULL);
+}
+
+void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields)
+{
+	struct engine *e = arg;
+	const struct request q = {.e = e, .s = e->store, .client = client};
+
+	switch (type) {
+	case ADM_STATUS:
+		on_status(&q);
+		break;
+	case ADM_POOL_LIST:
+		on_pool_list(&q, fields);
+		break;
+	case ADM_HOST_LIST:
+		on_host_list(&q, fields);
+		break;
+	case ADM_VTPM_LIST:
+		on_vtpm_list(&q, fields);
+		break;
+	case ADM_POOL_PUT:
+		on_pool_put(&q, fields);
+		break;
+	case ADM_HOST_ADD:
+		on_host_add(&q, fields);
+		break;
+	case ADM_HOST_REMOVE:
+		on_host_remove(&q, fields);
+		break;
+	case ADM_VTPM_SHOW:
+		on_vtpm_show(&q, fields);
+		break;
+	case ADM_VTPM_TAKEOVER:
+		on_vtpm_takeover(&q, fields);
+		break;
+	case ADM_VTPM_REGISTER:
+		on_vtpm_register(&q, fields);
+		break;
+	case ADM_KEY_ROTATE:
+		on_key_rotate(&q, fields);
+		break;
+	default:
+		fail(&q, E_UNKNOWN, "that is no request");
+	}
+}

@@ -1,0 +1,275 @@
+/*
+ * Opens and protection keys.
+ *
+ *   open: DECRYPT at the vault -> decide -> (new vTPM: MAKE at the vault -> decide again) -> commit -> SEAL at the vault -> answer
+ *
+ * The decision is made in the transaction that records it, so that it holds whatever happened while the vault worked. The seed is
+ * stored, wrapped, and the lease granted in that same transaction, before the vault puts the seed into its envelope.
+ */
+#include "kmc/engine_open.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/privsep.h"
+#include "kmc/kmcconf.h"
+
+static void answer_key(struct engine *e, const struct asker *a, const struct store_key *k)
+{
+	const struct kmc_protected m = {
+		.key_id = view_of(k->id, sizeof(k->id)), .modulus = view_of(k->modulus, k->modulus_size), .exponent = k->exponent,
+		.expires = (uint64_t)k->expires_at,
+	};
+
+	engine_answer(e, a, KMC_PROTECTED, &m);
+}
+
+void open_protect(struct engine *e, const struct asker *a)
+{
+	int64_t half = (int64_t)e->conf->key_lifetime_s / 2;
+	struct store_key key;
+	struct ticket *t;
+	int r = e->store->ops->key_current(e->store, a->host, engine_now() + half, &key);
+
+	if (r == 0 && key.modulus_size * 8 == e->conf->rsa_bits) { /* young enough to be handed out again */
+		answer_key(e, a, &key);
+		return;
+	}
+	if (r == E_DB) {
+		engine_refuse_db(e, a);
+		return;
+	}
+	t = engine_ticket(e, TICKET_PROTECT);
+	if (!t) {
+		engine_refuse(e, a, KMC_REFUSED_BUSY, "too many requests are under way: try again");
+		return;
+	}
+	t->asker = *a;
+	link_send(e->vault, VAULT_PROTECT, t->id, NULL);
+}
+
+void open_protected(struct engine *e, struct ticket *t, const struct vault_protected *m)
+{
+	struct store_key key = {
+		.modulus_size = m->modulus.n, .exponent = m->exponent, .created_at = engine_now(),
+		.expires_at = engine_now() + (int64_t)e->conf->key_lifetime_s, .wrapped_size = m->wrapped.n,
+	};
+	struct asker a = t->asker;
+
+	engine_ticket_end(t);
+	memcpy(key.id, m->key_id.p, sizeof(key.id));
+	memcpy(key.host, a.host, sizeof(key.host));
+	memcpy(key.modulus, m->modulus.p, m->modulus.n);
+	memcpy(key.wrapped, m->wrapped.p, m->wrapped.n);
+	if (e->store->ops->key_put(e->store, &key) != 0 || e->store->ops->key_purge(e->store, engine_now()) != 0)
+		engine_refuse_db(e, &a);
+	else
+		answer_key(e, &a, &key);
+}
+
+void open_start(struct engine *e, const struct asker *a, const struct kmc_open *m)
+{
+	struct vault_decrypt q = {.key_id = m->key_id, .cipher = m->cipher};
+	struct store_key key;
+	struct ticket *t;
+	int r = e->store->ops->key_get(e->store, m->key_id.p, &key);
+
+	if (r == E_DB) {
+		engine_refuse_db(e, a);
+	} else if (r != 0 || strcmp(key.host, a->host) != 0 || key.expires_at <= engine_now()) {
+		engine_refuse(e, a, KMC_REFUSED_KEY, "this protection key is unknown here or has expired: ask for a new one");
+	} else if (!(t = engine_ticket(e, TICKET_OPEN))) {
+		engine_refuse(e, a, KMC_REFUSED_BUSY, "too many opens are under way: try again");
+	} else {
+		t->asker = *a;
+		q.wrapped = view_of(key.wrapped, key.wrapped_size);
+		link_send(e->vault, VAULT_DECRYPT, t->id, &q);
+	}
+}
+
+void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid, const struct lease *lease)
+{
+	char u[UUID_TEXT];
+
+	uuid_format(uuid, u);
+	if (code == KMC_REFUSED_HELD && lease)
+		engine_refuse(e, a, code, "vTPM %s is held by host '%s' (lease %" PRIu64 "): close the guest there, or, if that host is dead, run 'kmcctl vtpm takeover %s'",
+			      u, lease->holder, lease->epoch, u);
+	else if (code == KMC_REFUSED_POLICY && lease)
+		engine_refuse(e, a, code, "vTPM %s belongs to another pool than host '%s'", u, a->host);
+	else if (code == KMC_REFUSED_POLICY)
+		engine_refuse(e, a, code, "vTPM %s is not registered, and pool '%s' asks for that: run 'kmcctl vtpm register %s --pool %s'", u, a->pool, u, a->pool);
+	else if (code == KMC_REFUSED_EPOCH)
+		engine_refuse(e, a, code, "host '%s' does not hold vTPM %s under this lease any more", a->host, u);
+	else if (code == KMC_REFUSED_ROLLBACK)
+		engine_refuse(e, a, code, "vTPM %s has state version %" PRIu64 " here: this one is not newer", u, lease ? lease->state_version : 0);
+	else
+		engine_refuse(e, a, code, "vTPM %s: %s", u, kmc_refusal_text(code));
+}
+
+/* The vault still has what it decrypted. */
+static void give_up(struct engine *e, struct ticket *t)
+{
+	link_send(e->vault, VAULT_FORGET, t->id, NULL);
+	engine_ticket_end(t);
+}
+
+static void ask_seed(struct engine *e, struct ticket *t, const struct store_vtpm *v)
+{
+	const struct vault_make q = {.tenant = view_text(v->lease.pool), .uuid = v->uuid, .generation = v->generation};
+
+	link_send(e->vault, VAULT_MAKE, t->id, &q);
+}
+
+static void ask_seal(struct engine *e, struct ticket *t)
+{
+	const struct store_vtpm *v = &t->vtpm;
+	const struct vault_seal q = {
+		.tenant = view_text(v->lease.pool), .seed = view_of(v->seed, v->seed_size), .generation = v->generation,
+		.lease_epoch = v->lease.epoch, .owner_epoch = v->lease.owner_epoch, .endorsement_epoch = v->lease.endorsement_epoch,
+		.platform_epoch = v->lease.platform_epoch, .state_version = v->lease.state_version,
+	};
+
+	link_send(e->vault, VAULT_SEAL, t->id, &q);
+}
+
+/* What an open is decided on, read inside its transaction. */
+struct facts {
+	struct store_host host;
+	struct store_pool pool;
+	struct store_vtpm vtpm;
+	bool known; /* the vTPM is */
+};
+
+static int read_facts(struct store *s, const struct ticket *t, struct facts *f)
+{
+	int r;
+
+	if ((r = s->ops->host_get(s, t->asker.host, &f->host)) != 0 || (r = s->ops->pool_get(s, f->host.pool, &f->pool)) != 0)
+		return r;
+	r = s->ops->vtpm_get(s, &t->uuid, &f->vtpm);
+	f->known = r == 0;
+	return r == E_NOTFOUND ? 0 : r;
+}
+
+/* A vTPM that nobody knew belongs to the pool that opened it first. */
+static void create(struct facts *f, const struct uuid *uuid)
+{
+	f->vtpm = (struct store_vtpm){.uuid = *uuid, .generation = 1, .created_at = engine_now()};
+	memcpy(f->vtpm.lease.pool, f->host.pool, sizeof(f->vtpm.lease.pool));
+}
+
+/*
+ * Decide inside the open transaction. Return: 0 (changes are written, commit), E_AGAIN_OUT (the vault must make a seed first, roll
+ * back), E_DENIED (*code, roll back) or E_DB.
+ */
+static int decide(struct engine *e, const struct ticket *t, struct view seed, struct facts *f, enum kmc_refusal *code)
+{
+	const struct lease_request q = {
+		.act = LEASE_OPEN, .host = t->asker.host, .pool = f->host.pool, .registered_only = f->pool.registered_only};
+	struct lease_verdict verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
+
+	if (f->host.removed || verdict.result == LEASE_REFUSED) {
+		*code = f->host.removed ? KMC_REFUSED_UNKNOWN_HOST : verdict.code;
+		return E_DENIED;
+	}
+	if (verdict.result == LEASE_CREATE)
+		create(f, &t->uuid);
+	if (!f->vtpm.seed_size && !seed.n)
+		return E_AGAIN_OUT;
+	if (!f->vtpm.seed_size) {
+		memcpy(f->vtpm.seed, seed.p, seed.n);
+		f->vtpm.seed_size = seed.n;
+	}
+	lease_apply(&f->vtpm.lease, &q);
+	f->vtpm.opened_at = engine_now();
+	return e->store->ops->vtpm_put(e->store, &f->vtpm);
+}
+
+static void grant(struct engine *e, struct ticket *t, struct view seed)
+{
+	struct store *s = e->store;
+	enum kmc_refusal code = KMC_REFUSED_INTERNAL;
+	struct facts f = {0};
+	int r = s->ops->begin(s);
+
+	if (r == 0 && (r = read_facts(s, t, &f)) == 0)
+		r = decide(e, t, seed, &f, &code);
+	if (r == 0)
+		r = s->ops->commit(s);
+	else
+		s->ops->rollback(s);
+	if (r == 0) {
+		t->vtpm = f.vtpm;
+		ask_seal(e, t);
+	} else if (r == E_AGAIN_OUT) {
+		ask_seed(e, t, &f.vtpm);
+	} else if (r == E_DENIED) {
+		open_refuse_lease(e, &t->asker, code, &t->uuid, f.known ? &f.vtpm.lease : NULL);
+		give_up(e, t);
+	} else {
+		engine_refuse_db(e, &t->asker);
+		give_up(e, t);
+	}
+}
+
+void open_decrypted(struct engine *e, struct ticket *t, const struct vault_decrypted *m)
+{
+	t->uuid = m->uuid;
+	if (uuid_is_nil(&t->uuid)) {
+		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "the nil UUID is nobody's vTPM");
+		give_up(e, t);
+		return;
+	}
+	grant(e, t, (struct view){0});
+}
+
+void open_made(struct engine *e, struct ticket *t, const struct vault_made *m)
+{
+	grant(e, t, m->seed);
+}
+
+void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *m)
+{
+	const struct lease *l = &t->vtpm.lease;
+	struct kmc_opened opened = {
+		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
+		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
+		.reply = m->reply,
+	};
+	char u[UUID_TEXT];
+	int r = 0;
+
+	buf_reset(&e->state);
+	if (l->state_version) {
+		r = e->store->ops->state_get(e->store, &t->uuid, l->state_version, &e->state);
+		opened.state = view_of(buf_ptr(&e->state), buf_left(&e->state));
+	}
+	if (r == E_DB) {
+		engine_refuse_db(e, &t->asker);
+	} else if (r != 0) { /* the same host opened again and stored, on another connection */
+		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "vTPM %s changed hands while it was opened: try again", uuid_format(&t->uuid, u));
+	} else {
+		e->opens++;
+		log_info("host '%s' opened vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, uuid_format(&t->uuid, u), l->pool,
+			 l->epoch, l->epoch == 1 ? " (new)" : "");
+		engine_answer(e, &t->asker, KMC_OPENED, &opened);
+	}
+	engine_ticket_end(t);
+}
+
+void open_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
+{
+	if (m->code == -E_INTEGRITY && uuid_is_nil(&t->uuid)) {
+		engine_refuse(e, &t->asker, KMC_REFUSED_ENVELOPE, "the request does not decrypt");
+	} else if (m->code == -E_NOMEM || m->code == -E_BUSY) {
+		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "too many opens are under way: try again");
+	} else {
+		log_error("vault: %.*s", (int)m->reason.n, (const char *)m->reason.p);
+		engine_refuse(e, &t->asker, KMC_REFUSED_INTERNAL, "the KMC's vault failed: its log says more");
+	}
+	give_up(e, t);
+}

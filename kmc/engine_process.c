@@ -1,0 +1,185 @@
+/* The engine process. */
+#include "kmc/engine_process.h"
+
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/process.h"
+#include "kmc/admin.h"
+#include "kmc/engine.h"
+#include "kmc/engine_admin.h"
+#include "kmc/engine_open.h"
+#include "kmc/engine_requests.h"
+#include "kmc/kmcconf.h"
+
+#define TICK_MS 1000
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(accept4), "kmcctl connects"},
+	{SCMP_SYS(openat), "the database and its log are opened and checkpointed"},
+	{SCMP_SYS(pread64), "the database"},
+	{SCMP_SYS(pwrite64), "the database"},
+	{SCMP_SYS(fsync), "the database"},
+	{SCMP_SYS(fdatasync), "the database"},
+	{SCMP_SYS(ftruncate), "the database's log is shortened"},
+	{SCMP_SYS(fallocate), "the database grows"},
+	{SCMP_SYS(unlink), "the database's log goes when it is closed"},
+	{SCMP_SYS(fchmod), "the log gets the database's mode"},
+	{SCMP_SYS(fchown), "the log gets the database's owner"},
+	{SCMP_SYS(stat), "the database"},
+	{SCMP_SYS(lstat), "the database"},
+	{SCMP_SYS(readlink), "the database's full name"},
+	{SCMP_SYS(getcwd), "the same"},
+	{SCMP_SYS(statfs), "the database's file system"},
+	{SCMP_SYS(fstatfs), "the same"},
+	{SCMP_SYS(socket), "telling systemd"},
+	{SCMP_SYS(getegid), "who owns the log"},
+};
+
+static struct engine engine;
+
+static void serve_if_ready(struct engine *e)
+{
+	if (!e->front_ready || !e->vault_ready)
+		return;
+	log_info("KMC '%s' serves at %s", e->conf->name, e->conf->listen);
+	process_ready("serving");
+}
+
+static void on_front(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct engine *e = arg;
+
+	(void)id;
+	switch (type) {
+	case FRONT_READY:
+		e->front_ready = true;
+		serve_if_ready(e);
+		break;
+	case FRONT_ASK:
+		requests_ask(e, fields);
+		break;
+	default:
+		fatal("the front process sent an answer where a request belongs");
+	}
+}
+
+/* An answer that nobody waits for any more. */
+static void drop_answer(struct engine *e, struct ticket *t, uint64_t type)
+{
+	if (type == VAULT_DECRYPTED || type == VAULT_MADE)
+		link_send(e->vault, VAULT_FORGET, t->id, NULL);
+	engine_ticket_end(t);
+}
+
+static void on_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
+{
+	if (t->kind == TICKET_HOST)
+		admin_issue_failed(e, t, m);
+	else
+		open_failed(e, t, m);
+}
+
+static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct engine *e = arg;
+	struct ticket *t = type == VAULT_READY ? NULL : engine_find(e, id);
+
+	if (t && t->given_up) {
+		drop_answer(e, t, type);
+		return;
+	}
+	switch (type) {
+	case VAULT_READY:
+		e->vault_ready = true;
+		serve_if_ready(e);
+		break;
+	case VAULT_PROTECTED:
+		open_protected(e, t, fields);
+		break;
+	case VAULT_DECRYPTED:
+		open_decrypted(e, t, fields);
+		break;
+	case VAULT_MADE:
+		open_made(e, t, fields);
+		break;
+	case VAULT_SEALED:
+		open_sealed(e, t, fields);
+		break;
+	case VAULT_ISSUED:
+		admin_issued(e, t, fields);
+		break;
+	case VAULT_FAILED:
+		on_failed(e, t, fields);
+		break;
+	default:
+		fatal("the vault process sent a request");
+	}
+}
+
+/* Tell hosts that the vault takes too long; their tickets stay until it answers. */
+static void on_tick(void *arg, unsigned int what)
+{
+	struct engine *e = arg;
+	uint64_t now = loop_now_ms();
+	bool any = false;
+
+	(void)what;
+	for (size_t i = 0; i < TICKETS_MAX; i++) {
+		struct ticket *t = &e->tickets[i];
+
+		any |= t->kind != TICKET_FREE;
+		if ((t->kind != TICKET_OPEN && t->kind != TICKET_PROTECT) || t->given_up || now - t->since_ms < TICKET_MS)
+			continue;
+		t->given_up = true;
+		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");
+	}
+	if (any)
+		source_set_ms(e->timer, TICK_MS);
+}
+
+static void on_signal(void *arg, unsigned int what)
+{
+	(void)what;
+	loop_stop(arg);
+}
+
+static void open_store(struct engine *e)
+{
+	char why[STORE_WHY];
+
+	if (store_sqlite_open(&e->store, e->conf->database, false, why) != 0)
+		fatal("%s", why);
+}
+
+void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int control_fd)
+{
+	const struct confinement box = {.user = kmcconf_user(conf), .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	struct loop *loop = loop_new();
+	struct engine *e = &engine;
+
+	log_open("kmcd[engine]", LOG_LV_INFO);
+	e->conf = conf;
+	e->started_at = engine_now();
+	if (ca_cert_read(&e->ca, conf->tls_ca) != 0)
+		fatal("can't read the CA's certificate %s: was 'kmcctl init' run?", conf->tls_ca);
+	e->front = loop ? link_new(loop, front_fd, "front", &front_protocol, on_front, e) : NULL;
+	e->vault = loop ? link_new(loop, vault_fd, "vault", &vault_protocol, on_vault, e) : NULL;
+	e->admin = loop ? admin_new(loop, control_fd, admin_request, e) : NULL;
+	e->timer = loop ? source_timer(loop, on_tick, e) : NULL;
+	if (!e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
+	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 || buf_init(&e->state, KMC_STATE_MAX) != 0)
+		fatal("can't start: out of memory");
+	process_confine(&box);
+	open_store(e); /* with the rights that it will be written with */
+	if (loop_run(loop) != 0)
+		fatal("the event loop failed");
+	e->store->ops->close(e->store);
+	log_info("ended");
+	exit(0);
+}

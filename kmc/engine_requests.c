@@ -1,0 +1,143 @@
+/* A host's requests. */
+#include "kmc/engine_requests.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "kmc/engine_open.h"
+#include "kmc/kmcconf.h"
+
+static void on_hello(struct engine *e, const struct asker *a, const struct kmc_hello *m)
+{
+	const struct kmc_welcome w = {
+		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool), .time = (uint64_t)engine_now()};
+
+	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n, (const char *)m->software.p);
+	engine_answer(e, a, KMC_WELCOME, &w);
+}
+
+/* Whether the stored state of the same version is the same, byte for byte. */
+static int compare_state(struct engine *e, const struct store_vtpm *v, const struct kmc_store *m, bool *same)
+{
+	int r;
+
+	*same = false;
+	if (!v->lease.state_version || m->version != v->lease.state_version)
+		return 0;
+	buf_reset(&e->state);
+	r = e->store->ops->state_get(e->store, &v->uuid, m->version, &e->state);
+	*same = r == 0 && buf_left(&e->state) == m->state.n && bytes_equal(buf_ptr(&e->state), m->state.p, m->state.n);
+	return r == E_NOTFOUND ? 0 : r;
+}
+
+/* Write what the verdict allows: 0 (commit), E_DENIED (refused) or E_DB. */
+static int apply(struct engine *e, struct store_vtpm *v, const struct lease_request *q, const struct kmc_store *m, struct lease_verdict verdict)
+{
+	struct store *s = e->store;
+	int r = 0;
+
+	if (verdict.result != LEASE_APPLY)
+		return verdict.result == LEASE_ALREADY ? 0 : E_DENIED;
+	lease_apply(&v->lease, q);
+	if (m) {
+		r = s->ops->state_put(s, &v->uuid, m->version, m->state);
+		v->stored_at = engine_now();
+	}
+	return r != 0 ? r : s->ops->vtpm_put(s, v);
+}
+
+/* A store or a release: decide and record in one transaction. True: done. @m: the state to store, or NULL. */
+static bool change(struct engine *e, const struct asker *a, const struct uuid *uuid, struct lease_request *q, const struct kmc_store *m)
+{
+	struct lease_verdict verdict = {0};
+	struct store *s = e->store;
+	struct store_vtpm v;
+	bool known = false;
+	int r = s->ops->begin(s);
+
+	if (r == 0) {
+		r = s->ops->vtpm_get(s, uuid, &v);
+		known = r == 0;
+		if (known && m)
+			r = compare_state(e, &v, m, &q->same_state);
+		if (r == 0 || r == E_NOTFOUND) {
+			verdict = lease_decide(known ? &v.lease : NULL, q);
+			r = known ? apply(e, &v, q, m, verdict) : E_DENIED;
+		}
+	}
+	if (r == 0)
+		r = s->ops->commit(s);
+	else
+		s->ops->rollback(s);
+	if (r == E_DENIED)
+		open_refuse_lease(e, a, verdict.code, uuid, known ? &v.lease : NULL);
+	else if (r != 0)
+		engine_refuse_db(e, a);
+	return r == 0;
+}
+
+static void on_release(struct engine *e, const struct asker *a, const struct kmc_release *m)
+{
+	struct lease_request q = {.act = LEASE_RELEASE, .host = a->host, .pool = a->pool, .epoch = m->lease_epoch};
+	char u[UUID_TEXT];
+
+	if (!change(e, a, &m->uuid, &q, NULL))
+		return;
+	log_info("host '%s' released vTPM %s, lease %" PRIu64, a->host, uuid_format(&m->uuid, u), m->lease_epoch);
+	engine_answer(e, a, KMC_RELEASED, NULL);
+}
+
+static void on_store(struct engine *e, const struct asker *a, const struct kmc_store *m)
+{
+	struct lease_request q = {
+		.act = LEASE_STORE, .host = a->host, .pool = a->pool, .epoch = m->lease_epoch, .version = m->version,
+		.owner_epoch = m->owner_epoch, .endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch,
+	};
+	const struct kmc_stored stored = {.version = m->version};
+
+	if (m->version > INT64_MAX)
+		engine_refuse(e, a, KMC_REFUSED_MALFORMED, "a state's version must be below 2^63");
+	else if (change(e, a, &m->uuid, &q, m))
+		engine_answer(e, a, KMC_STORED, &stored);
+}
+
+void requests_ask(struct engine *e, const struct front_ask *ask)
+{
+	_Alignas(max_align_t) uint8_t fields[PRIVSEP_FIELDS_MAX];
+	const struct msg_schema *schema;
+	struct asker a = {.conn = ask->conn};
+	struct msg m = {0};
+	struct buf b;
+
+	buf_view(&b, ask->frame.p, ask->frame.n);
+	schema = msg_next(&b, KMC_BODY_MAX, &m) == 0 && buf_done(&b) == 0 ? kmc_schema(m.head.type) : NULL;
+	if (!schema || m.head.version != KMC_VERSION || msg_fields(&m, schema, fields) != 0)
+		fatal("the front process passed on a message that it had not checked");
+	a.id = m.head.id;
+	view_copy_text(ask->host, a.host, sizeof(a.host));
+	if (!engine_check_host(e, &a, ask->fingerprint))
+		return;
+	switch (m.head.type) {
+	case KMC_HELLO:
+		on_hello(e, &a, (const void *)fields);
+		break;
+	case KMC_PROTECT:
+		open_protect(e, &a);
+		break;
+	case KMC_OPEN:
+		open_start(e, &a, (const void *)fields);
+		break;
+	case KMC_RELEASE:
+		on_release(e, &a, (const void *)fields);
+		break;
+	case KMC_STORE:
+		on_store(e, &a, (const void *)fields);
+		break;
+	default:
+		fatal("the front process passed on an answer");
+	}
+}

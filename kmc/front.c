@@ -1,0 +1,370 @@
+/*
+ * The front process.
+ *
+ * Theory of operation: a stranger passes admission (network, rate, slots), then TLS, then is a host with a name. Its requests go to the
+ * engine one at a time, with name and fingerprint, and only as many at once as the link to the engine can hold in both directions: large
+ * ones (they may carry a state, or bring one back) get one of a few slots, small ones one of many. Who finds none waits in line.
+ */
+#include "kmc/front.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "common/process.h"
+#include "common/tls.h"
+#include "kmc/admission.h"
+#include "kmc/conn.h"
+#include "kmc/kmcconf.h"
+#include "kmc/procmsg.h"
+
+#define BACKLOG 256
+#define LARGE_SLOTS 6	/* privsep.c queues eight messages of the largest size */
+#define SMALL_SLOTS 128
+#define KEEPALIVE_S 30	/* of silence before the peer is probed */
+#define LOGGED_PER_S 10 /* lines that strangers can cause */
+
+enum size_class { SIZE_SMALL, SIZE_LARGE };
+
+struct entry {
+	struct conn *conn; /* NULL: free */
+	enum size_class size;
+	bool waiting;
+	struct view frame;
+	uint64_t since; /* of waiting: the lower, the earlier */
+};
+
+struct front {
+	const struct kmcconf *conf;
+	struct loop *loop;
+	struct link *engine;
+	struct tls_context *tls;
+	struct admission *admission;
+	struct entry *entries;
+	size_t n_entries, n_used;
+	unsigned int used_slots[2];
+	uint64_t last_serial, last_wait, n_waiting;
+	uint64_t log_second, logged, unlogged;
+	int listen_fd[KMCCONF_LISTEN_MAX];
+};
+
+static const unsigned int slots[] = {[SIZE_SMALL] = SMALL_SLOTS, [SIZE_LARGE] = LARGE_SLOTS};
+
+static const struct syscall_rule system_calls[] = {
+	{SCMP_SYS(accept4), "hosts connect"},
+	{SCMP_SYS(setsockopt), "keep-alive of a connection"},
+	{SCMP_SYS(getsockopt), "OpenSSL asks for a socket's type"},
+	{SCMP_SYS(shutdown), "end of a connection"},
+	{SCMP_SYS(openat), "OpenSSL looks for its random devices where getrandom() fails"},
+};
+
+static struct front front;
+
+/* Whether one more line that a stranger caused may be written. */
+static bool may_log(struct front *f)
+{
+	uint64_t second = loop_now_ms() / 1000;
+
+	if (second != f->log_second) {
+		if (f->unlogged)
+			log_warn("%llu more connections failed", (unsigned long long)f->unlogged);
+		f->log_second = second;
+		f->logged = f->unlogged = 0;
+	}
+	if (f->logged < LOGGED_PER_S)
+		return ++f->logged;
+	f->unlogged++;
+	return false;
+}
+
+static struct entry *entry_of(struct front *f, uint64_t id)
+{
+	struct entry *e = &f->entries[id % f->n_entries];
+
+	return e->conn && conn_id(e->conn) == id ? e : NULL;
+}
+
+static void pass_on(struct front *f, struct entry *e)
+{
+	const struct front_ask m = {
+		.conn = conn_id(e->conn) << 1 | e->size, .host = view_text(conn_name(e->conn)), .fingerprint = view_of(conn_fingerprint(e->conn), 32),
+		.frame = e->frame,
+	};
+
+	f->used_slots[e->size]++;
+	link_send(f->engine, FRONT_ASK, 0, &m);
+}
+
+/* The one that waits the longest for a slot of this size. */
+static void let_next_in(struct front *f, enum size_class size)
+{
+	struct entry *first = NULL;
+
+	for (size_t i = 0; f->n_waiting && i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (e->waiting && e->size == size && (!first || e->since < first->since))
+			first = e;
+	}
+	if (!first)
+		return;
+	first->waiting = false;
+	f->n_waiting--;
+	pass_on(f, first);
+}
+
+static void free_slot(struct front *f, enum size_class size)
+{
+	f->used_slots[size]--;
+	let_next_in(f, size);
+}
+
+static void drop(struct front *f, struct entry *e)
+{
+	admission_leave(f->admission, address_key(conn_peer(e->conn)));
+	if (e->waiting)
+		f->n_waiting--;
+	e->waiting = false;
+	conn_free(&e->conn); /* a slot that it has at the engine is freed by the engine's answer */
+	f->n_used--;
+}
+
+static void on_closed(void *arg, struct conn *c, const char *why)
+{
+	struct front *f = arg;
+	struct entry *e = entry_of(f, conn_id(c));
+	char text[ADDRESS_TEXT];
+
+	if (*why && may_log(f))
+		log_warn("%s%s%s: %s", address_format(conn_peer(c), text), *conn_name(c) ? ", host " : "", conn_name(c), why);
+	drop(f, e);
+}
+
+/* A host that opens ever more connections loses its oldest. */
+static void limit_host(struct front *f, const char *name)
+{
+	struct entry *oldest = NULL;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (!e->conn || strcmp(conn_name(e->conn), name) != 0)
+			continue;
+		n++;
+		if (!oldest || conn_id(e->conn) < conn_id(oldest->conn))
+			oldest = e;
+	}
+	if (n <= f->conf->per_host)
+		return;
+	if (may_log(f))
+		log_warn("host '%s' has more than %llu connections: its oldest is closed", name, (unsigned long long)f->conf->per_host);
+	drop(f, oldest);
+}
+
+static void on_request(void *arg, struct conn *c, enum kmc_type type, struct view frame)
+{
+	struct front *f = arg;
+	struct entry *e = entry_of(f, conn_id(c));
+
+	if (type == KMC_HELLO)
+		limit_host(f, conn_name(c)); /* never this one: it is the youngest */
+	e->size = type == KMC_OPEN || type == KMC_STORE ? SIZE_LARGE : SIZE_SMALL;
+	e->frame = frame;
+	if (f->used_slots[e->size] < slots[e->size]) {
+		pass_on(f, e);
+		return;
+	}
+	e->waiting = true;
+	e->since = ++f->last_wait;
+	f->n_waiting++;
+}
+
+static const struct conn_ops conn_ops = {.request = on_request, .closed = on_closed};
+
+/* The number that went with the request tells its size, even when the connection has gone meanwhile. */
+static void on_answer(struct front *f, const struct front_answer *m)
+{
+	struct entry *e = entry_of(f, m->conn >> 1);
+
+	free_slot(f, m->conn & 1 ? SIZE_LARGE : SIZE_SMALL);
+	if (e)
+		conn_answer(e->conn, m->frame);
+}
+
+static void on_cut(struct front *f, const struct front_cut *m)
+{
+	char name[KMC_NAME_MAX + 1];
+
+	view_copy_text(m->host, name, sizeof(name));
+	for (size_t i = 0; i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (!e->conn || strcmp(conn_name(e->conn), name) != 0)
+			continue;
+		log_info("a connection of host '%s' is cut off", name);
+		drop(f, e);
+	}
+}
+
+static void on_engine(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	(void)id;
+	if (type == FRONT_ANSWER)
+		on_answer(arg, fields);
+	else if (type == FRONT_CUT)
+		on_cut(arg, fields);
+	else
+		fatal("the engine process sent a request");
+}
+
+static void set_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S / 3},
+		{IPPROTO_TCP, TCP_KEEPCNT, 3},
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value));
+}
+
+static void welcome(struct front *f, int fd, const struct sockaddr_storage *peer)
+{
+	for (size_t i = 0; i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+
+		if (e->conn)
+			continue;
+		set_options(fd);
+		*e = (struct entry){.conn = conn_new(f->loop, f->tls, fd, peer, f->conf->handshake_s * 1000, &conn_ops, f)};
+		if (e->conn) {
+			conn_set_id(e->conn, ++f->last_serial * f->n_entries + i);
+			f->n_used++;
+		} else {
+			log_error("no memory for another connection");
+			admission_leave(f->admission, address_key(peer));
+		}
+		return;
+	}
+	close(fd); /* never: admission counts the same connections */
+}
+
+static void on_accept(void *arg, unsigned int what)
+{
+	int listen_fd = *(const int *)arg, fd;
+	struct sockaddr_storage peer = {0};
+	socklen_t size = sizeof(peer);
+	enum admission_verdict verdict;
+	char text[ADDRESS_TEXT];
+
+	(void)what;
+	fd = accept4(listen_fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	verdict = admission_enter(front.admission, address_key(&peer), loop_now_ms());
+	if (verdict == ADMISSION_WELCOME) {
+		welcome(&front, fd, &peer);
+		return;
+	}
+	close(fd);
+	if (may_log(&front))
+		log_warn("%s: not let in: %s", address_format(&peer, text), admission_text(verdict));
+}
+
+static int listen_at(const struct sockaddr_storage *addr, socklen_t size)
+{
+	const int yes = 1;
+	int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return E_IO;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (addr->ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+	if (bind(fd, (const struct sockaddr *)addr, size) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	close(fd);
+	return E_IO;
+}
+
+/* A machine without IPv6 still serves over IPv4. */
+static void listen_everywhere(struct front *f)
+{
+	unsigned int listening = 0;
+	char text[ADDRESS_TEXT];
+
+	for (unsigned int i = 0; i < f->conf->n_listen; i++) {
+		f->listen_fd[i] = listen_at(&f->conf->listen_at[i], f->conf->listen_size[i]);
+		address_format(&f->conf->listen_at[i], text);
+		if (f->listen_fd[i] < 0 && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+			fatal("can't listen at %s ('listen = %s'): %s; is another kmcd running?", text, f->conf->listen, strerror(errno));
+		if (f->listen_fd[i] < 0) {
+			log_warn("can't listen at %s: %s", text, strerror(errno));
+			continue;
+		}
+		if (!source_fd(f->loop, f->listen_fd[i], LOOP_READ, on_accept, &f->listen_fd[i]))
+			fatal("can't start: out of memory");
+		listening++;
+	}
+	if (!listening)
+		fatal("there is no address to listen at: see 'listen' in kmc.conf");
+}
+
+static void on_end(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+static void open_everything(struct front *f, const struct kmcconf *conf, int fd)
+{
+	const struct admission_rules rules = {
+		.allowed = conf->allowed, .n_allowed = conf->n_allowed, .connections = (unsigned int)conf->connections,
+		.per_address = (unsigned int)conf->per_address, .rate = (unsigned int)conf->rate,
+	};
+	char why[TLS_WHY];
+
+	f->conf = conf;
+	f->loop = loop_new();
+	f->n_entries = (size_t)conf->connections;
+	f->entries = calloc(f->n_entries, sizeof(*f->entries));
+	f->admission = admission_new(&rules);
+	f->engine = f->loop ? link_new(f->loop, fd, "engine", &front_protocol, on_engine, f) : NULL;
+	if (!f->entries || !f->admission || !f->engine)
+		fatal("can't start: out of memory");
+	if (tls_context_new(&f->tls, TLS_SERVER, conf->tls_ca, conf->tls_certificate, conf->tls_key, why) != 0)
+		fatal("%s", why);
+	link_on_end(f->engine, on_end, NULL);
+	listen_everywhere(f);
+}
+
+void front_main(const struct kmcconf *conf, int fd)
+{
+	char empty[KMCCONF_PATH];
+	const struct confinement box = {.user = kmcconf_user(conf), .root = process_is_root() ? kmcconf_path(conf, "empty", empty) : NULL,
+					.rules = system_calls, .n_rules = sizeof(system_calls) / sizeof(system_calls[0])};
+
+	log_open("kmcd[front]", LOG_LV_INFO);
+	open_everything(&front, conf, fd);
+	process_confine(&box);
+	link_send(front.engine, FRONT_READY, 0, NULL);
+	if (loop_run(front.loop) != 0)
+		fatal("the event loop failed");
+	exit(0);
+}

@@ -1,0 +1,42 @@
+/*
+ * The keys of a KMC machine: where they are kept and how they come to life.
+ *
+ *   STATE/vault/seed.tpm      K, as its TPM encrypted it
+ *   STATE/vault/wrapping.tpm  the wrapping key, sealed by the TPM
+ *   STATE/vault/ca.key        the CA's private key, under the wrapping key
+ *   STATE/ca.crt              the CA's certificate
+ */
+#ifndef KMC_KEYRING_H
+#define KMC_KEYRING_H
+
+#include "kmc/ca.h"
+#include "kmc/kmcconf.h"
+#include "kmc/kmctpm.h"
+#include "kmc/wrap.h"
+
+struct keyring {
+	const char *tcti;
+	struct kmctpm *tpm; /* NULL: it went away and did not come back yet */
+	struct kmctpm_blob seed_key;
+	struct wrap_key wrapping;
+	struct x509_key *ca_key;
+	struct ca_cert ca;
+};
+
+#define KEYRING_WHY 512 /* bytes for an error's text */
+
+/** keyring_open() - read all of it; @conf must outlive the keyring. 0 or an error with @why filled in. */
+int keyring_open(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY]);
+void keyring_close(struct keyring *k);
+
+/** keyring_hmac() - TPM2_HMAC with K; a TPM that was reset or away is opened anew, once. 0 or an error with @why filled in. */
+int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, char why[KEYRING_WHY]);
+
+/*
+ * For kmcctl init, in this order, on a keyring that is zeroed but for tcti: each makes one key and writes its file.
+ * 0 or an error with @why filled in.
+ */
+int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority, char why[KEYRING_WHY]);
+int keyring_make_ca(struct keyring *k, const struct kmcconf *conf, int64_t not_before, int64_t not_after, char why[KEYRING_WHY]);
+
+#endif

@@ -1,0 +1,13 @@
+# kmc/: kmcd and kmcctl.
+
+KMC_TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
+KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c keyring.c vault.c kmcconf.c address.c)
+KMC_STORE_SRCS := $(addprefix kmc/,store_sqlite.c store_sqlite_rows.c)
+KMCD_SRCS := $(addprefix kmc/,kmcd.c front.c conn.c admission.c engine_process.c engine_admin.c engine_requests.c engine_open.c engine.c \
+	admin.c admmsg.c lease.c vault_process.c keymaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS)
+KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) -lsqlite3
+
+$(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS)))
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_client.c ctl_init.c ctl_host.c ctl_show.c admmsg.c keyring.c kmctpm.c ca.c wrap.c cleanheap.c \
+	kmcconf.c address.c) $(KMC_STORE_SRCS)
+$(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson))

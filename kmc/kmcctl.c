@@ -1,0 +1,295 @@
+/* kmcctl: what an administrator asks of the KMC. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "kmc/ctl_client.h"
+#include "kmc/ctl_host.h"
+#include "kmc/ctl_init.h"
+#include "kmc/ctl_show.h"
+#include "kmc/kmcconf.h"
+
+#define DAY 86400
+#define SERVER_DAYS 1825
+#define HOST_DAYS 825
+
+struct options {
+	const char *config, *pool, *out, *not_after, *policy;
+	char names[1024]; /* of --san */
+	unsigned int days; /* 0: not given */
+	bool json, all;
+};
+
+struct invocation {
+	const struct options *o;
+	const struct kmcconf *conf;
+	struct ctl_client *client; /* NULL for init */
+	const char *argument;	   /* NULL: none */
+};
+
+static int usage(void)
+{
+	fputs("usage: kmcctl [-c FILE] COMMAND\n"
+	      "  init [--san NAME-OR-ADDRESS]... [--days N]   make keys, CA and database on this machine\n"
+	      "  status [--json]\n"
+	      "  pool add NAME [--policy auto|registered]     registered: vTPMs must be registered before they can be opened\n"
+	      "  pool set NAME --policy auto|registered\n"
+	      "  pool list [--json]\n"
+	      "  host add NAME [--pool P] [--out DIR] [--days N | --not-after YYYY-MM-DDTHH:MM:SSZ]\n"
+	      "  host list [--all] [--json]\n"
+	      "  host remove NAME                             refuse it from now on; its connections are cut\n"
+	      "  vtpm list [--json]\n"
+	      "  vtpm show UUID [--json]\n"
+	      "  vtpm register UUID [--pool P]\n"
+	      "  vtpm takeover UUID [--json]                  end the lease of a host that is dead\n"
+	      "  key rotate [HOST]                            new protection keys at the next request\n"
+	      "All but init need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
+	      stderr);
+	return EXIT_USAGE;
+}
+
+static bool ignore(void *arg, uint64_t type, const void *fields)
+{
+	(void)arg;
+	(void)type;
+	(void)fields;
+	return false;
+}
+
+static bool is_policy(const char *policy, uint64_t *registered_only)
+{
+	*registered_only = policy && strcmp(policy, "registered") == 0;
+	return !policy || *registered_only || strcmp(policy, "auto") == 0;
+}
+
+static int run_init(const struct invocation *in)
+{
+	return ctl_init(in->conf, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
+}
+
+static int run_status(const struct invocation *in)
+{
+	return ctl_status(in->client, in->o->json);
+}
+
+static int put_pool(const struct invocation *in, bool create)
+{
+	struct adm_pool_put m = {.name = view_text(in->argument), .create = create};
+
+	if (!is_policy(in->o->policy, &m.registered_only) || (!create && !in->o->policy))
+		return usage();
+	return ctl_ask(in->client, ADM_POOL_PUT, &m, ignore, NULL);
+}
+
+static int run_pool_add(const struct invocation *in)
+{
+	return put_pool(in, true);
+}
+
+static int run_pool_set(const struct invocation *in)
+{
+	return put_pool(in, false);
+}
+
+static int run_pool_list(const struct invocation *in)
+{
+	return ctl_list(in->client, ADM_POOL_LIST, in->o->json, true);
+}
+
+static int run_host_add(const struct invocation *in)
+{
+	struct ctl_host_options o = {
+		.name = in->argument, .pool = in->o->pool ? in->o->pool : "default", .out = in->o->out ? in->o->out : in->argument,
+		.not_after = (int64_t)time(NULL) + (int64_t)(in->o->days ? in->o->days : HOST_DAYS) * DAY,
+	};
+	struct tm tm = {0};
+	const char *end;
+
+	if (in->o->not_after) {
+		end = strptime(in->o->not_after, "%Y-%m-%dT%H:%M:%SZ", &tm);
+		if (!end || *end)
+			return usage();
+		o.not_after = (int64_t)timegm(&tm);
+	}
+	return ctl_host_add(in->client, &o);
+}
+
+static int run_host_list(const struct invocation *in)
+{
+	return ctl_list(in->client, ADM_HOST_LIST, in->o->json, in->o->all);
+}
+
+static int run_host_remove(const struct invocation *in)
+{
+	const struct adm_name m = {.name = view_text(in->argument)};
+
+	return ctl_ask(in->client, ADM_HOST_REMOVE, &m, ignore, NULL);
+}
+
+static int run_vtpm_list(const struct invocation *in)
+{
+	return ctl_list(in->client, ADM_VTPM_LIST, in->o->json, true);
+}
+
+static bool take_uuid(const struct invocation *in, struct uuid *uuid)
+{
+	if (uuid_parse(in->argument, uuid) == 0)
+		return true;
+	ctl_say("'%s' is not a UUID", in->argument);
+	return false;
+}
+
+static int run_vtpm_show(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	return take_uuid(in, &uuid) ? ctl_show_vtpm(in->client, ADM_VTPM_SHOW, &uuid, in->o->json) : EXIT_USAGE;
+}
+
+static int run_vtpm_takeover(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	return take_uuid(in, &uuid) ? ctl_show_vtpm(in->client, ADM_VTPM_TAKEOVER, &uuid, in->o->json) : EXIT_USAGE;
+}
+
+static int run_vtpm_register(const struct invocation *in)
+{
+	struct adm_register m = {.pool = view_text(in->o->pool ? in->o->pool : "default")};
+
+	return take_uuid(in, &m.uuid) ? ctl_ask(in->client, ADM_VTPM_REGISTER, &m, ignore, NULL) : EXIT_USAGE;
+}
+
+static int run_key_rotate(const struct invocation *in)
+{
+	struct adm_name m = {0};
+
+	if (in->argument)
+		m.name = view_text(in->argument);
+	return ctl_ask(in->client, ADM_KEY_ROTATE, &m, ignore, NULL);
+}
+
+enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT };
+
+static const struct command {
+	const char *noun, *verb; /* verb NULL: the noun is the command */
+	enum argument argument;
+	int (*run)(const struct invocation *in);
+} commands[] = {
+	{"init", NULL, NO_ARGUMENT, run_init},
+	{"status", NULL, NO_ARGUMENT, run_status},
+	{"pool", "add", ONE_ARGUMENT, run_pool_add},
+	{"pool", "set", ONE_ARGUMENT, run_pool_set},
+	{"pool", "list", NO_ARGUMENT, run_pool_list},
+	{"host", "add", ONE_ARGUMENT, run_host_add},
+	{"host", "list", NO_ARGUMENT, run_host_list},
+	{"host", "remove", ONE_ARGUMENT, run_host_remove},
+	{"vtpm", "list", NO_ARGUMENT, run_vtpm_list},
+	{"vtpm", "show", ONE_ARGUMENT, run_vtpm_show},
+	{"vtpm", "register", ONE_ARGUMENT, run_vtpm_register},
+	{"vtpm", "takeover", ONE_ARGUMENT, run_vtpm_takeover},
+	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
+};
+
+static const struct command *find(char **argv, int argc, const char **argument)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *c = &commands[i];
+		int words = c->verb ? 2 : 1, left = argc - words;
+
+		if (left < 0 || strcmp(argv[0], c->noun) != 0 || (c->verb && strcmp(argv[1], c->verb) != 0))
+			continue;
+		*argument = left ? argv[words] : NULL;
+		if (left == (c->argument == ONE_ARGUMENT) || (c->argument == MAYBE_ARGUMENT && left == 1))
+			return c;
+	}
+	return NULL;
+}
+
+static bool add_name(struct options *o, const char *name)
+{
+	size_t n = strlen(o->names);
+
+	if (strchr(name, ' ') || n + strlen(name) + 2 > sizeof(o->names))
+		return false;
+	snprintf(o->names + n, sizeof(o->names) - n, "%s%s", n ? " " : "", name);
+	return true;
+}
+
+static bool set_days(struct options *o, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	o->days = (unsigned int)n;
+	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"all", no_argument, NULL, 'a'},
+		{"pool", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'}, {"days", required_argument, NULL, 'd'},
+		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'}, {"policy", required_argument, NULL, 'P'}, {0}};
+	bool ok = true;
+	int c;
+
+	while (ok && (c = getopt_long(argc, argv, "c:", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c': o->config = optarg; break;
+		case 'j': o->json = true; break;
+		case 'a': o->all = true; break;
+		case 'p': o->pool = optarg; break;
+		case 'o': o->out = optarg; break;
+		case 'n': o->not_after = optarg; break;
+		case 'P': o->policy = optarg; break;
+		case 'd': ok = set_days(o, optarg); break;
+		case 's': ok = add_name(o, optarg); break;
+		default: ok = false;
+		}
+	}
+	return ok;
+}
+
+static bool fits(const char *name)
+{
+	return !name || (*name && strlen(name) <= KMC_NAME_MAX);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {0};
+	struct invocation in = {.o = &o};
+	const struct command *command;
+	char why[CONFIG_WHY];
+	struct kmcconf conf;
+	int code = EXIT_NO_KMCD;
+
+	log_open("kmcctl", LOG_LV_INFO);
+	umask(077);
+	command = parse(argc, argv, &o) && optind < argc ? find(argv + optind, argc - optind, &in.argument) : NULL;
+	if (!command)
+		return usage();
+	if (!fits(in.argument) || !fits(o.pool)) {
+		ctl_say("a name has 1 to %d characters", KMC_NAME_MAX);
+		return EXIT_USAGE;
+	}
+	if (kmcconf_read(o.config ? o.config : KMC_CONF, &conf, why) != 0) {
+		ctl_say("%s", why);
+		return EXIT_ERROR;
+	}
+	in.conf = &conf;
+	if (command->run != run_init)
+		in.client = ctl_connect(conf.control);
+	if (in.client || command->run == run_init)
+		code = command->run(&in);
+	ctl_close(&in.client);
+	kmcconf_free(&conf);
+	return code;
+}

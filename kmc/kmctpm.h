@@ -1,0 +1,66 @@
+/*
+ * The KMC's own TPM. Only kmctpm.c sees tss2.
+ *
+ * Everything hangs below one storage primary (owner hierarchy, ECC P-256), which is made anew from the TPM's own seed
+ * at every start and takes no room in the TPM. What is below it is kept in files that this TPM alone can load.
+ * Every command that carries a secret does so in a session salted with that primary, so the bus sees cipher text.
+ */
+#ifndef KMC_KMCTPM_H
+#define KMC_KMCTPM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/msg.h"
+
+struct kmctpm;
+struct secret;
+
+#define KMCTPM_WHY 200	     /* bytes for an error's text */
+#define KMCTPM_BLOB_MAX 1536 /* bytes of an object's public and private part */
+#define KMCTPM_MAC_SIZE 32
+
+/* An object as it is kept outside: TPM2B_PUBLIC, TPM2B_PRIVATE. No secret: the TPM encrypted it. */
+struct kmctpm_blob {
+	uint8_t data[KMCTPM_BLOB_MAX];
+	size_t size;
+};
+
+/* The public half of the key that may authorise a duplication: a point of P-256. */
+struct kmctpm_authority {
+	uint8_t x[32], y[32];
+};
+
+/**
+ * kmctpm_open() - connect, start the TPM up if nobody did, make the primary and the session
+ * @tcti: such as "device:/dev/tpmrm0"
+ *
+ * Return: 0 (*tpm is the caller's), E_TPM or E_NOMEM with @why filled in.
+ */
+int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY]);
+void kmctpm_close(struct kmctpm **tpm);
+
+/**
+ * kmctpm_make_hmac_key() - a keyedhash key (HMAC, SHA-256) that the TPM draws itself and never shows
+ * @authority: whose signature is needed to duplicate it (TPM2_PolicyAuthorize)
+ *
+ * Return: 0 or E_TPM with @why filled in.
+ */
+int kmctpm_make_hmac_key(struct kmctpm *tpm, const struct kmctpm_authority *authority, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
+
+/** kmctpm_load_hmac_key() - make it the one that kmctpm_hmac() uses. 0, E_FORMAT or E_TPM with @why filled in. */
+int kmctpm_load_hmac_key(struct kmctpm *tpm, const struct kmctpm_blob *blob, char why[KMCTPM_WHY]);
+
+/** kmctpm_hmac() - TPM2_HMAC over up to 1024 bytes; *mac is the caller's. 0, E_ARG, E_NOMEM or E_TPM with @why filled in. */
+int kmctpm_hmac(struct kmctpm *tpm, struct view message, struct secret **mac, char why[KMCTPM_WHY]);
+
+/** kmctpm_seal() - keep up to 128 bytes that this TPM alone gives back. 0, E_ARG or E_TPM with @why filled in. */
+int kmctpm_seal(struct kmctpm *tpm, const struct secret *data, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
+
+/** kmctpm_unseal() - and get them back; *data is the caller's. 0, E_FORMAT, E_NOMEM or E_TPM with @why filled in. */
+int kmctpm_unseal(struct kmctpm *tpm, const struct kmctpm_blob *blob, struct secret **data, char why[KMCTPM_WHY]);
+
+/** kmctpm_authority_policy() - the authPolicy that needs the authority's signature; 0 or E_CRYPTO. */
+int kmctpm_authority_policy(const struct kmctpm_authority *authority, uint8_t digest[32]);
+
+#endif

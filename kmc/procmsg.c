@@ -1,0 +1,126 @@
+/* The message tables between kmcd's processes. */
+#include "kmc/procmsg.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
+#define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct proc_empty)}
+
+static const struct msg_field ask[] = {
+	MSG_FIELD_UINT(3, struct front_ask, conn, UINT64_MAX),
+	MSG_FIELD_TEXT(4, struct front_ask, host, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(5, struct front_ask, fingerprint, 32, 32),
+	MSG_FIELD_BYTES(6, struct front_ask, frame, 1, FRONT_FRAME_MAX),
+};
+
+static const struct msg_field answer[] = {
+	MSG_FIELD_UINT(3, struct front_answer, conn, UINT64_MAX),
+	MSG_FIELD_BYTES(4, struct front_answer, frame, 1, FRONT_FRAME_MAX),
+};
+
+static const struct msg_field cut[] = {
+	MSG_FIELD_TEXT(3, struct front_cut, host, 1, KMC_NAME_MAX),
+};
+
+static const struct msg_schema front_schemas[] = {
+	EMPTY(FRONT_READY, "ready"),
+	SCHEMA(FRONT_ASK, "ask", front_ask, ask),
+	SCHEMA(FRONT_ANSWER, "answer", front_answer, answer),
+	SCHEMA(FRONT_CUT, "cut", front_cut, cut),
+};
+
+const struct privsep_protocol front_protocol = {
+	.name = "front", .body_max = FRONT_FRAME_MAX + 256, .schemas = front_schemas, .n_schemas = COUNT(front_schemas)};
+
+static const struct msg_field protected[] = {
+	MSG_FIELD_BYTES(3, struct vault_protected, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct vault_protected, modulus, 256, KMC_RSA_MAX),
+	MSG_FIELD_BYTES(5, struct vault_protected, wrapped, 1, VAULT_WRAPPED_MAX),
+	MSG_FIELD_UINT(6, struct vault_protected, exponent, UINT32_MAX),
+};
+
+static const struct msg_field decrypt[] = {
+	MSG_FIELD_BYTES(3, struct vault_decrypt, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct vault_decrypt, wrapped, 1, VAULT_WRAPPED_MAX),
+	MSG_FIELD_BYTES(5, struct vault_decrypt, cipher, 256, KMC_RSA_MAX),
+};
+
+static const struct msg_field decrypted[] = {
+	MSG_FIELD_UUID(3, struct vault_decrypted, uuid),
+};
+
+static const struct msg_field make[] = {
+	MSG_FIELD_TEXT(3, struct vault_make, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_UUID(4, struct vault_make, uuid),
+	MSG_FIELD_UINT(5, struct vault_make, generation, UINT32_MAX),
+};
+
+static const struct msg_field made[] = {
+	MSG_FIELD_BYTES(3, struct vault_made, seed, 1, VAULT_SEED_MAX),
+};
+
+static const struct msg_field seal[] = {
+	MSG_FIELD_TEXT(3, struct vault_seal, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_seal, seed, 1, VAULT_SEED_MAX),
+	MSG_FIELD_UINT(5, struct vault_seal, generation, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct vault_seal, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct vault_seal, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct vault_seal, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(9, struct vault_seal, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(10, struct vault_seal, state_version, UINT64_MAX),
+};
+
+static const struct msg_field sealed[] = {
+	MSG_FIELD_BYTES(3, struct vault_sealed, reply, 256, KMC_RSA_MAX + 64),
+};
+
+static const struct msg_field issue[] = {
+	MSG_FIELD_TEXT(3, struct vault_issue, name, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_issue, spki, 1, VAULT_SPKI_MAX),
+	MSG_FIELD_UINT(5, struct vault_issue, not_before, INT64_MAX),
+	MSG_FIELD_UINT(6, struct vault_issue, not_after, INT64_MAX),
+};
+
+static const struct msg_field issued[] = {
+	MSG_FIELD_BYTES(3, struct vault_issued, cert, 1, VAULT_CERT_MAX),
+};
+
+static const struct msg_field failed[] = {
+	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
+	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
+};
+
+static const struct msg_schema vault_schemas[] = {
+	EMPTY(VAULT_READY, "ready"),
+	EMPTY(VAULT_PROTECT, "protect"),
+	SCHEMA(VAULT_PROTECTED, "protected", vault_protected, protected),
+	SCHEMA(VAULT_DECRYPT, "decrypt", vault_decrypt, decrypt),
+	SCHEMA(VAULT_DECRYPTED, "decrypted", vault_decrypted, decrypted),
+	SCHEMA(VAULT_MAKE, "make", vault_make, make),
+	SCHEMA(VAULT_MADE, "made", vault_made, made),
+	SCHEMA(VAULT_SEAL, "seal", vault_seal, seal),
+	SCHEMA(VAULT_SEALED, "sealed", vault_sealed, sealed),
+	EMPTY(VAULT_FORGET, "forget"),
+	SCHEMA(VAULT_ISSUE, "issue", vault_issue, issue),
+	SCHEMA(VAULT_ISSUED, "issued", vault_issued, issued),
+	SCHEMA(VAULT_FAILED, "failed", vault_failed, failed),
+};
+
+/* Larger than any message: the queue must hold what 256 hosts ask at once. */
+const struct privsep_protocol vault_protocol = {
+	.name = "vault", .body_max = 128 * 1024, .schemas = vault_schemas, .n_schemas = COUNT(vault_schemas)};
+
+static const struct msg_field key[] = {
+	MSG_FIELD_UINT(3, struct keymaker_key, bits, 4096),
+};
+
+static const struct msg_field key_made[] = {
+	MSG_FIELD_BYTES(3, struct keymaker_made, der, 1, 2048),
+};
+
+static const struct msg_schema keymaker_schemas[] = {
+	SCHEMA(KEYMAKER_KEY, "key", keymaker_key, key),
+	SCHEMA(KEYMAKER_MADE, "key made", keymaker_made, key_made),
+};
+
+const struct privsep_protocol keymaker_protocol = {
+	.name = "keymaker", .body_max = 4096, .schemas = keymaker_schemas, .n_schemas = COUNT(keymaker_schemas)};

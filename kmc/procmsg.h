@@ -1,0 +1,127 @@
+/*
+ * What the processes of kmcd say to each other.
+ *
+ *   front  -> engine     READY once, then ASK                                        a host's message and who sent it; conn says which connection
+ *   engine -> front      ANSWER, CUT
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, FAILED
+ *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
+ *
+ * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
+ */
+#ifndef KMC_PROCMSG_H
+#define KMC_PROCMSG_H
+
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+#include "common/privsep.h"
+
+enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT };
+
+#define FRONT_FRAME_MAX (KMC_BODY_MAX + 4)
+
+struct front_ask {
+	uint64_t conn;
+	struct view host;	 /* the verified certificate's common name */
+	struct view fingerprint; /* and its SHA-256 */
+	struct view frame;	 /* one whole message, checked */
+};
+
+struct front_answer {
+	uint64_t conn;
+	struct view frame;
+};
+
+struct front_cut {
+	struct view host; /* close all its connections */
+};
+
+enum vault_type {
+	VAULT_READY = 1,
+	VAULT_PROTECT,
+	VAULT_PROTECTED,
+	VAULT_DECRYPT,
+	VAULT_DECRYPTED,
+	VAULT_MAKE,
+	VAULT_MADE,
+	VAULT_SEAL,
+	VAULT_SEALED,
+	VAULT_FORGET,
+	VAULT_ISSUE,
+	VAULT_ISSUED,
+	VAULT_FAILED,
+};
+
+#define VAULT_WRAPPED_MAX 2304
+#define VAULT_SEED_MAX 128
+#define VAULT_SPKI_MAX 512
+#define VAULT_CERT_MAX 2048 /* CA_DER_MAX */
+#define VAULT_REASON_MAX 240
+
+struct vault_protected {
+	struct view key_id, modulus, wrapped;
+	uint64_t exponent;
+};
+
+struct vault_decrypt {
+	struct view key_id, wrapped, cipher;
+};
+
+struct vault_decrypted {
+	struct uuid uuid;
+};
+
+struct vault_make {
+	struct view tenant;
+	struct uuid uuid;
+	uint64_t generation;
+};
+
+struct vault_made {
+	struct view seed; /* wrapped */
+};
+
+/* Reply to what was decrypted under the same id. */
+struct vault_seal {
+	struct view tenant, seed;
+	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+};
+
+struct vault_sealed {
+	struct view reply;
+};
+
+struct vault_issue {
+	struct view name, spki;
+	uint64_t not_before, not_after;
+};
+
+struct vault_issued {
+	struct view cert; /* DER */
+};
+
+struct vault_failed {
+	uint64_t code; /* a positive enum vtpm_error */
+	struct view reason;
+};
+
+enum keymaker_type { KEYMAKER_KEY = 1, KEYMAKER_MADE };
+
+struct keymaker_key {
+	uint64_t bits;
+};
+
+struct keymaker_made {
+	struct view der;
+};
+
+struct proc_empty {
+	uint8_t unused;
+};
+
+extern const struct privsep_protocol front_protocol;
+extern const struct privsep_protocol vault_protocol;
+extern const struct privsep_protocol keymaker_protocol;
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * What the KMC remembers: hosts, pools, protection keys, vTPMs and their state. Engines stand behind one table of operations.
+ *
+ * Nothing in a store is secret: seeds and private keys were wrapped by the vault, state was sealed by its stub domain. Changes between
+ * begin and commit happen together or not at all, and are on stable storage once commit returned 0. Rows are plain structs,
+ * copied in and out.
+ */
+#ifndef KMC_STORE_H
+#define KMC_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+#include "common/uuid.h"
+#include "kmc/lease.h"
+
+struct buf;
+
+#define STORE_NAME LEASE_NAME
+#define STORE_WRAPPED_KEY_MAX 2304 /* bytes of a wrapped protection key */
+#define STORE_WRAPPED_SEED_MAX 128 /* bytes of a wrapped seed */
+#define STORE_WHY 240		   /* bytes for an error's text */
+
+struct store_pool {
+	char name[STORE_NAME];
+	bool registered_only; /* vTPMs must be registered before they can be opened */
+};
+
+struct store_host {
+	char name[STORE_NAME], pool[STORE_NAME];
+	uint8_t fingerprint[32]; /* of the one certificate that stands for it */
+	bool removed;
+	int64_t added_at, expires_at; /* seconds since 1970; expires: the certificate */
+};
+
+struct store_key {
+	uint8_t id[KMC_KEY_ID_SIZE];
+	char host[STORE_NAME];
+	uint8_t modulus[KMC_RSA_MAX];
+	size_t modulus_size;
+	uint64_t exponent;
+	int64_t created_at, expires_at;
+	bool retired; /* answers until it expires, but is handed out no more */
+	uint8_t wrapped[STORE_WRAPPED_KEY_MAX];
+	size_t wrapped_size;
+};
+
+struct store_vtpm {
+	struct uuid uuid;
+	struct lease lease;
+	uint32_t generation;
+	uint8_t seed[STORE_WRAPPED_SEED_MAX];
+	size_t seed_size; /* 0: registered, never opened */
+	int64_t created_at, opened_at, stored_at; /* 0: never */
+};
+
+struct store_counts {
+	uint64_t hosts, vtpms, held, states, state_bytes;
+};
+
+struct store;
+
+/* An engine. Lookups return 0, E_NOTFOUND or E_DB; changes 0 or E_DB; the text of a failure is store->why. */
+struct store_ops {
+	const char *name;
+	void (*close)(struct store *s);
+	int (*begin)(struct store *s);	/* for changes: takes the write lock */
+	int (*commit)(struct store *s); /* on failure the transaction is rolled back */
+	void (*rollback)(struct store *s);
+
+	int (*pool_get)(struct store *s, const char *name, struct store_pool *p);
+	int (*pool_put)(struct store *s, const struct store_pool *p); /* new or changed */
+	int (*pool_next)(struct store *s, const char *after, struct store_pool *p); /* by name; "" is before the first */
+
+	int (*host_get)(struct store *s, const char *name, struct store_host *h);
+	int (*host_put)(struct store *s, const struct store_host *h);
+	int (*host_next)(struct store *s, const char *after, struct store_host *h);
+
+	int (*key_get)(struct store *s, const uint8_t id[KMC_KEY_ID_SIZE], struct store_key *k);
+	int (*key_current)(struct store *s, const char *host, int64_t expires_after, struct store_key *k); /* newest not retired */
+	int (*key_put)(struct store *s, const struct store_key *k);
+	int (*key_retire)(struct store *s, const char *host); /* "": of all hosts */
+	int (*key_purge)(struct store *s, int64_t expired_before);
+
+	int (*vtpm_get)(struct store *s, const struct uuid *uuid, struct store_vtpm *v);
+	int (*vtpm_put)(struct store *s, const struct store_vtpm *v);
+	int (*vtpm_next)(struct store *s, const struct uuid *after, struct store_vtpm *v); /* by uuid; NULL is before the first */
+
+	int (*state_get)(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out); /* E_RANGE: no room */
+	int (*state_put)(struct store *s, const struct uuid *uuid, uint64_t version, struct view state); /* instead of older versions */
+
+	int (*count)(struct store *s, struct store_counts *c);
+};
+
+struct store {
+	const struct store_ops *ops;
+	char why[STORE_WHY];
+};
+
+/**
+ * store_sqlite_open() - the embedded engine
+ * @path: of the database file
+ * @create: make a new one; otherwise it must be there, and is brought to the present schema
+ *
+ * Return: 0 (*s is the caller's; release with (*s)->ops->close(*s)), E_NOTFOUND, E_EXISTS, E_VERSION (made by a newer
+ * program), E_DB or E_NOMEM, with @why filled in.
+ */
+int store_sqlite_open(struct store **s, const char *path, bool create, char why[STORE_WHY]);
+
+#endif

@@ -1,0 +1,485 @@
+/* The SQLite engine: rows in and out. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "kmc/store_sqlite.h"
+
+#define HOST_COLUMNS "name, pool, fingerprint, removed, added_at, expires_at"
+#define KEY_COLUMNS "id, host, modulus, exponent, created_at, expires_at, retired, wrapped"
+#define VTPM_COLUMNS \
+	"uuid, pool, generation, seed, owner_epoch, endorsement_epoch, platform_epoch, holder, last_holder, lease_epoch, state_version, " \
+	"created_at, opened_at, stored_at"
+
+const char *const store_sqlite_sql[N_STATEMENTS] = {
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
+	[SQL_POOL_PUT] = "INSERT INTO pools VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET registered_only = excluded.registered_only",
+	[SQL_POOL_NEXT] = "SELECT name, registered_only FROM pools WHERE name > ?1 ORDER BY name LIMIT 1",
+	[SQL_HOST_GET] = "SELECT " HOST_COLUMNS " FROM hosts WHERE name = ?1",
+	[SQL_HOST_PUT] = "INSERT INTO hosts (" HOST_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET"
+			 " pool = excluded.pool, fingerprint = excluded.fingerprint, removed = excluded.removed, added_at = excluded.added_at,"
+			 " expires_at = excluded.expires_at",
+	[SQL_HOST_NEXT] = "SELECT " HOST_COLUMNS " FROM hosts WHERE name > ?1 ORDER BY name LIMIT 1",
+	[SQL_KEY_GET] = "SELECT " KEY_COLUMNS " FROM protection_keys WHERE id = ?1",
+	[SQL_KEY_CURRENT] = "SELECT " KEY_COLUMNS " FROM protection_keys WHERE host = ?1 AND NOT retired AND expires_at > ?2"
+			    " ORDER BY expires_at DESC LIMIT 1",
+	[SQL_KEY_PUT] = "INSERT INTO protection_keys (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_KEY_RETIRE] = "UPDATE protection_keys SET retired = 1 WHERE NOT retired AND (host = ?1 OR ?1 = '')",
+	[SQL_KEY_PURGE] = "DELETE FROM protection_keys WHERE expires_at < ?1",
+	[SQL_VTPM_GET] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid = ?1",
+	[SQL_VTPM_PUT] = "INSERT INTO vtpms (" VTPM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+			 " ON CONFLICT (uuid) DO UPDATE SET pool = excluded.pool, generation = excluded.generation, seed = excluded.seed,"
+			 " owner_epoch = excluded.owner_epoch, endorsement_epoch = excluded.endorsement_epoch,"
+			 " platform_epoch = excluded.platform_epoch, holder = excluded.holder, last_holder = excluded.last_holder,"
+			 " lease_epoch = excluded.lease_epoch, state_version = excluded.state_version, created_at = excluded.created_at,"
+			 " opened_at = excluded.opened_at, stored_at = excluded.stored_at",
+	[SQL_VTPM_FIRST] = "SELECT " VTPM_COLUMNS " FROM vtpms ORDER BY uuid LIMIT 1",
+	[SQL_VTPM_NEXT] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid > ?1 ORDER BY uuid LIMIT 1",
+	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
+	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2",
+	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, state) VALUES (?1, ?2, ?3)",
+	[SQL_COUNT] = "SELECT (SELECT count(*) FROM hosts WHERE NOT removed), (SELECT count(*) FROM vtpms),"
+		      " (SELECT count(*) FROM vtpms WHERE holder IS NOT NULL), (SELECT count(*) FROM states),"
+		      " (SELECT coalesce(sum(length(state)), 0) FROM states)",
+};
+
+/* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
+struct row {
+	sqlite3_stmt *st;
+	int column;
+	bool bad;
+};
+
+static struct sqlite_store *self(struct store *s)
+{
+	return (struct sqlite_store *)s;
+}
+
+static struct row start(struct store *s, enum statement which)
+{
+	return (struct row){.st = self(s)->statement[which]};
+}
+
+static void put_text(struct row *w, const char *text)
+{
+	w->bad |= sqlite3_bind_text(w->st, ++w->column, text, -1, SQLITE_TRANSIENT) != SQLITE_OK;
+}
+
+static void put_text_or_null(struct row *w, const char *text)
+{
+	if (*text)
+		put_text(w, text);
+	else
+		w->bad |= sqlite3_bind_null(w->st, ++w->column) != SQLITE_OK;
+}
+
+static void put_number(struct row *w, uint64_t n)
+{
+	w->bad |= n > INT64_MAX || sqlite3_bind_int64(w->st, ++w->column, (sqlite3_int64)n) != SQLITE_OK;
+}
+
+static void put_time(struct row *w, int64_t t)
+{
+	w->bad |= sqlite3_bind_int64(w->st, ++w->column, t) != SQLITE_OK;
+}
+
+/* @p must stay until the statement has run; n == 0 is NULL. */
+static void put_blob(struct row *w, const void *p, size_t n)
+{
+	w->column++;
+	w->bad |= (n ? sqlite3_bind_blob64(w->st, w->column, p, n, SQLITE_STATIC) : sqlite3_bind_null(w->st, w->column)) != SQLITE_OK;
+}
+
+static void get_text(struct row *w, char *out, size_t cap)
+{
+	const char *text = (const char *)sqlite3_column_text(w->st, w->column);
+	size_t n = (size_t)sqlite3_column_bytes(w->st, w->column++);
+
+	w->bad |= n >= cap;
+	snprintf(out, cap, "%s", text ? text : "");
+}
+
+static uint64_t get_number(struct row *w)
+{
+	sqlite3_int64 n = sqlite3_column_int64(w->st, w->column++);
+
+	w->bad |= n < 0;
+	return (uint64_t)n;
+}
+
+static int64_t get_time(struct row *w)
+{
+	return sqlite3_column_int64(w->st, w->column++);
+}
+
+static size_t get_blob(struct row *w, void *out, size_t cap)
+{
+	const void *p = sqlite3_column_blob(w->st, w->column);
+	size_t n = (size_t)sqlite3_column_bytes(w->st, w->column++);
+
+	w->bad |= n > cap;
+	if (n && n <= cap)
+		memcpy(out, p, n);
+	return n;
+}
+
+static void get_exact(struct row *w, void *out, size_t size)
+{
+	w->bad |= get_blob(w, out, size) != size;
+}
+
+static void end(struct row *w)
+{
+	sqlite3_reset(w->st);
+	sqlite3_clear_bindings(w->st);
+}
+
+/* Run a change. */
+static int run(struct store *s, struct row *w, const char *what)
+{
+	int r = 0;
+
+	if (w->bad || sqlite3_step(w->st) != SQLITE_DONE)
+		r = store_sqlite_fail(self(s), what);
+	end(w);
+	return r;
+}
+
+/* Run a lookup as far as its row: 0, E_NOTFOUND or E_DB; then the columns are read and finish() follows. */
+static int find(struct store *s, struct row *w, const char *what)
+{
+	int rc = w->bad ? SQLITE_ERROR : sqlite3_step(w->st), r;
+
+	w->column = 0;
+	if (rc == SQLITE_ROW)
+		return 0;
+	r = rc == SQLITE_DONE ? E_NOTFOUND : store_sqlite_fail(self(s), what);
+	end(w);
+	return r;
+}
+
+static int finish(struct store *s, struct row *w, const char *what)
+{
+	bool bad = w->bad;
+
+	end(w);
+	if (!bad)
+		return 0;
+	snprintf(s->why, sizeof(s->why), "database: %s: a row holds what can't be there; was the file changed by hand?", what);
+	return E_DB;
+}
+
+static int simple(struct store *s, enum statement which, const char *what)
+{
+	struct row w = start(s, which);
+
+	return run(s, &w, what);
+}
+
+static int begin(struct store *s)
+{
+	return simple(s, SQL_BEGIN, "can't begin a transaction");
+}
+
+static void rollback(struct store *s)
+{
+	if (!sqlite3_get_autocommit(self(s)->db))
+		simple(s, SQL_ROLLBACK, "can't roll back");
+}
+
+static int commit(struct store *s)
+{
+	char why[STORE_WHY];
+	int r = simple(s, SQL_COMMIT, "can't commit");
+
+	if (r != 0) {
+		memcpy(why, s->why, sizeof(why));
+		rollback(s);
+		memcpy(s->why, why, sizeof(why));
+	}
+	return r;
+}
+
+static int read_pool(struct store *s, struct row *w, struct store_pool *p)
+{
+	get_text(w, p->name, sizeof(p->name));
+	p->registered_only = get_number(w) != 0;
+	return finish(s, w, "a pool");
+}
+
+static int pool_get(struct store *s, const char *name, struct store_pool *p)
+{
+	struct row w = start(s, SQL_POOL_GET);
+	int r;
+
+	put_text(&w, name);
+	r = find(s, &w, "can't look up a pool");
+	return r != 0 ? r : read_pool(s, &w, p);
+}
+
+static int pool_next(struct store *s, const char *after, struct store_pool *p)
+{
+	struct row w = start(s, SQL_POOL_NEXT);
+	int r;
+
+	put_text(&w, after);
+	r = find(s, &w, "can't list the pools");
+	return r != 0 ? r : read_pool(s, &w, p);
+}
+
+static int pool_put(struct store *s, const struct store_pool *p)
+{
+	struct row w = start(s, SQL_POOL_PUT);
+
+	put_text(&w, p->name);
+	put_number(&w, p->registered_only);
+	return run(s, &w, "can't write a pool");
+}
+
+static int read_host(struct store *s, struct row *w, struct store_host *h)
+{
+	get_text(w, h->name, sizeof(h->name));
+	get_text(w, h->pool, sizeof(h->pool));
+	get_exact(w, h->fingerprint, sizeof(h->fingerprint));
+	h->removed = get_number(w) != 0;
+	h->added_at = get_time(w);
+	h->expires_at = get_time(w);
+	return finish(s, w, "a host");
+}
+
+static int host_get(struct store *s, const char *name, struct store_host *h)
+{
+	struct row w = start(s, SQL_HOST_GET);
+	int r;
+
+	put_text(&w, name);
+	r = find(s, &w, "can't look up a host");
+	return r != 0 ? r : read_host(s, &w, h);
+}
+
+static int host_next(struct store *s, const char *after, struct store_host *h)
+{
+	struct row w = start(s, SQL_HOST_NEXT);
+	int r;
+
+	put_text(&w, after);
+	r = find(s, &w, "can't list the hosts");
+	return r != 0 ? r : read_host(s, &w, h);
+}
+
+static int host_put(struct store *s, const struct store_host *h)
+{
+	struct row w = start(s, SQL_HOST_PUT);
+
+	put_text(&w, h->name);
+	put_text(&w, h->pool);
+	put_blob(&w, h->fingerprint, sizeof(h->fingerprint));
+	put_number(&w, h->removed);
+	put_time(&w, h->added_at);
+	put_time(&w, h->expires_at);
+	return run(s, &w, "can't write a host");
+}
+
+static int read_key(struct store *s, struct row *w, struct store_key *k)
+{
+	get_exact(w, k->id, sizeof(k->id));
+	get_text(w, k->host, sizeof(k->host));
+	k->modulus_size = get_blob(w, k->modulus, sizeof(k->modulus));
+	k->exponent = get_number(w);
+	k->created_at = get_time(w);
+	k->expires_at = get_time(w);
+	k->retired = get_number(w) != 0;
+	k->wrapped_size = get_blob(w, k->wrapped, sizeof(k->wrapped));
+	return finish(s, w, "a protection key");
+}
+
+static int key_get(struct store *s, const uint8_t id[KMC_KEY_ID_SIZE], struct store_key *k)
+{
+	struct row w = start(s, SQL_KEY_GET);
+	int r;
+
+	put_blob(&w, id, KMC_KEY_ID_SIZE);
+	r = find(s, &w, "can't look up a protection key");
+	return r != 0 ? r : read_key(s, &w, k);
+}
+
+static int key_current(struct store *s, const char *host, int64_t expires_after, struct store_key *k)
+{
+	struct row w = start(s, SQL_KEY_CURRENT);
+	int r;
+
+	put_text(&w, host);
+	put_time(&w, expires_after);
+	r = find(s, &w, "can't look up a host's protection key");
+	return r != 0 ? r : read_key(s, &w, k);
+}
+
+static int key_put(struct store *s, const struct store_key *k)
+{
+	struct row w = start(s, SQL_KEY_PUT);
+
+	put_blob(&w, k->id, sizeof(k->id));
+	put_text(&w, k->host);
+	put_blob(&w, k->modulus, k->modulus_size);
+	put_number(&w, k->exponent);
+	put_time(&w, k->created_at);
+	put_time(&w, k->expires_at);
+	put_number(&w, k->retired);
+	put_blob(&w, k->wrapped, k->wrapped_size);
+	return run(s, &w, "can't write a protection key");
+}
+
+static int key_retire(struct store *s, const char *host)
+{
+	struct row w = start(s, SQL_KEY_RETIRE);
+
+	put_text(&w, host);
+	return run(s, &w, "can't retire protection keys");
+}
+
+static int key_purge(struct store *s, int64_t expired_before)
+{
+	struct row w = start(s, SQL_KEY_PURGE);
+
+	put_time(&w, expired_before);
+	return run(s, &w, "can't remove expired protection keys");
+}
+
+static int read_vtpm(struct store *s, struct row *w, struct store_vtpm *v)
+{
+	struct lease *l = &v->lease;
+
+	get_exact(w, v->uuid.b, UUID_SIZE);
+	get_text(w, l->pool, sizeof(l->pool));
+	v->generation = (uint32_t)get_number(w);
+	v->seed_size = get_blob(w, v->seed, sizeof(v->seed));
+	l->owner_epoch = get_number(w);
+	l->endorsement_epoch = get_number(w);
+	l->platform_epoch = get_number(w);
+	get_text(w, l->holder, sizeof(l->holder));
+	get_text(w, l->last_holder, sizeof(l->last_holder));
+	l->epoch = get_number(w);
+	l->state_version = get_number(w);
+	v->created_at = get_time(w);
+	v->opened_at = get_time(w);
+	v->stored_at = get_time(w);
+	return finish(s, w, "a vTPM");
+}
+
+static int vtpm_get(struct store *s, const struct uuid *uuid, struct store_vtpm *v)
+{
+	struct row w = start(s, SQL_VTPM_GET);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	r = find(s, &w, "can't look up a vTPM");
+	return r != 0 ? r : read_vtpm(s, &w, v);
+}
+
+static int vtpm_next(struct store *s, const struct uuid *after, struct store_vtpm *v)
+{
+	struct row w = start(s, after ? SQL_VTPM_NEXT : SQL_VTPM_FIRST);
+	int r;
+
+	if (after)
+		put_blob(&w, after->b, UUID_SIZE);
+	r = find(s, &w, "can't list the vTPMs");
+	return r != 0 ? r : read_vtpm(s, &w, v);
+}
+
+static int vtpm_put(struct store *s, const struct store_vtpm *v)
+{
+	struct row w = start(s, SQL_VTPM_PUT);
+	const struct lease *l = &v->lease;
+
+	put_blob(&w, v->uuid.b, UUID_SIZE);
+	put_text(&w, l->pool);
+	put_number(&w, v->generation);
+	put_blob(&w, v->seed, v->seed_size);
+	put_number(&w, l->owner_epoch);
+	put_number(&w, l->endorsement_epoch);
+	put_number(&w, l->platform_epoch);
+	put_text_or_null(&w, l->holder);
+	put_text_or_null(&w, l->last_holder);
+	put_number(&w, l->epoch);
+	put_number(&w, l->state_version);
+	put_time(&w, v->created_at);
+	put_time(&w, v->opened_at);
+	put_time(&w, v->stored_at);
+	return run(s, &w, "can't write a vTPM");
+}
+
+static int state_get(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out)
+{
+	struct row w = start(s, SQL_STATE_GET);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, version);
+	r = find(s, &w, "can't look up a state");
+	if (r != 0)
+		return r;
+	r = buf_put(out, sqlite3_column_blob(w.st, 0), (size_t)sqlite3_column_bytes(w.st, 0));
+	end(&w);
+	return r;
+}
+
+static int state_put(struct store *s, const struct uuid *uuid, uint64_t version, struct view state)
+{
+	struct row drop = start(s, SQL_STATE_DROP), put = start(s, SQL_STATE_PUT);
+	int r;
+
+	put_blob(&drop, uuid->b, UUID_SIZE);
+	put_number(&drop, version);
+	r = run(s, &drop, "can't remove an older state");
+	if (r != 0)
+		return r;
+	put_blob(&put, uuid->b, UUID_SIZE);
+	put_number(&put, version);
+	put_blob(&put, state.p, state.n);
+	return run(s, &put, "can't write a state");
+}
+
+static int count(struct store *s, struct store_counts *c)
+{
+	struct row w = start(s, SQL_COUNT);
+	int r = find(s, &w, "can't count");
+
+	if (r != 0)
+		return r;
+	c->hosts = get_number(&w);
+	c->vtpms = get_number(&w);
+	c->held = get_number(&w);
+	c->states = get_number(&w);
+	c->state_bytes = get_number(&w);
+	return finish(s, &w, "counts");
+}
+
+const struct store_ops store_sqlite_ops = {
+	.name = "sqlite",
+	.close = store_sqlite_close,
+	.begin = begin,
+	.commit = commit,
+	.rollback = rollback,
+	.pool_get = pool_get,
+	.pool_put = pool_put,
+	.pool_next = pool_next,
+	.host_get = host_get,
+	.host_put = host_put,
+	.host_next = host_next,
+	.key_get = key_get,
+	.key_current = key_current,
+	.key_put = key_put,
+	.key_retire = key_retire,
+	.key_purge = key_purge,
+	.vtpm_get = vtpm_get,
+	.vtpm_put = vtpm_put,
+	.vtpm_next = vtpm_next,
+	.state_get = state_get,
+	.state_put = state_put,
+	.count = count,
+};

@@ -1,0 +1,274 @@
+/* What the vault does with its keys. */
+#include "kmc/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/secret.h"
+#include "kmc/rsakey.h"
+
+#define TICKETS_MAX 64
+#define CACHE_MAX 256 /* unwrapped protection keys: some 4 KiB each */
+
+struct ticket {
+	uint64_t id; /* 0: free */
+	uint8_t key_id[KMC_KEY_ID_SIZE];
+	uint8_t cipher[KMC_RSA_MAX];
+	size_t cipher_size;
+	struct uuid uuid;
+	uint8_t nonce[ENVELOPE_NONCE_SIZE];
+	struct secret *response_key;
+};
+
+struct cached {
+	uint8_t id[KMC_KEY_ID_SIZE];
+	struct rsakey *key; /* NULL: free */
+	uint64_t used;	    /* when, in uses of the cache */
+};
+
+struct vault {
+	struct keyring keyring;
+	uint64_t uses;
+	struct ticket tickets[TICKETS_MAX];
+	struct cached cache[CACHE_MAX];
+};
+
+static int complain(char why[KEYRING_WHY], const char *what, int r)
+{
+	snprintf(why, KEYRING_WHY, "%s: %s", what, error_text(r));
+	return r;
+}
+
+struct vault *vault_new(struct keyring *keyring)
+{
+	struct vault *v = calloc(1, sizeof(*v));
+
+	if (v) {
+		v->keyring = *keyring;
+		memset(keyring, 0, sizeof(*keyring));
+	}
+	return v;
+}
+
+static struct ticket *find(struct vault *v, uint64_t id)
+{
+	for (size_t i = 0; i < TICKETS_MAX; i++)
+		if (v->tickets[i].id == id)
+			return &v->tickets[i];
+	return NULL;
+}
+
+static void drop(struct ticket *t)
+{
+	secret_free(&t->response_key);
+	wipe(t, sizeof(*t));
+}
+
+void vault_free(struct vault **v)
+{
+	if (!*v)
+		return;
+	for (size_t i = 0; i < TICKETS_MAX; i++)
+		drop(&(*v)->tickets[i]);
+	for (size_t i = 0; i < CACHE_MAX; i++)
+		rsakey_free(&(*v)->cache[i].key);
+	keyring_close(&(*v)->keyring);
+	free(*v);
+	*v = NULL;
+}
+
+int vault_wrap_key(struct vault *v, const struct secret *der, struct vault_key *out)
+{
+	struct rsakey *key = NULL;
+	int r;
+
+	if (der->size + WRAP_OVERHEAD > sizeof(out->wrapped))
+		return E_RANGE;
+	if (getrandom(out->id, sizeof(out->id), 0) != sizeof(out->id))
+		return E_IO;
+	if ((r = rsakey_load(&key, der)) == 0 && (r = rsakey_public(key, out->modulus, &out->exponent)) == 0)
+		r = wrap_seal(&v->keyring.wrapping, WRAP_PROTECTION_KEY, view_of(out->id, sizeof(out->id)), der, out->wrapped);
+	out->modulus_size = key ? rsakey_size(key) : 0;
+	out->wrapped_size = der->size + WRAP_OVERHEAD;
+	rsakey_free(&key);
+	return r;
+}
+
+/* The slot that holds @id, or the one that was not used for the longest time. */
+static struct cached *cache_slot(struct vault *v, const uint8_t id[KMC_KEY_ID_SIZE])
+{
+	struct cached *oldest = &v->cache[0];
+
+	for (size_t i = 0; i < CACHE_MAX; i++) {
+		struct cached *c = &v->cache[i];
+
+		if (c->key && memcmp(c->id, id, KMC_KEY_ID_SIZE) == 0)
+			return c;
+		if (c->used < oldest->used)
+			oldest = c;
+	}
+	rsakey_free(&oldest->key);
+	return oldest;
+}
+
+static int get_key(struct vault *v, struct view id, struct view wrapped, const struct rsakey **key)
+{
+	struct cached *c = cache_slot(v, id.p);
+	struct secret *der = NULL;
+	int r = 0;
+
+	c->used = ++v->uses;
+	if (!c->key) {
+		r = wrap_open(&v->keyring.wrapping, WRAP_PROTECTION_KEY, id, wrapped, &der);
+		if (r == 0)
+			r = rsakey_load(&c->key, der);
+		secret_free(&der);
+		memcpy(c->id, id.p, sizeof(c->id));
+	}
+	*key = c->key;
+	return r;
+}
+
+/* The private key of a ticket: in the cache since its decrypt, if the cache is not smaller than the table of tickets. */
+static const struct rsakey *key_of(struct vault *v, const struct ticket *t)
+{
+	_Static_assert(CACHE_MAX >= 2 * TICKETS_MAX, "a ticket's key must not be pushed out");
+	struct cached *c = cache_slot(v, t->key_id);
+
+	return c->key;
+}
+
+int vault_decrypt(struct vault *v, uint64_t ticket, const struct vault_decrypt *q, struct uuid *uuid, char why[KEYRING_WHY])
+{
+	struct ticket *t = find(v, 0);
+	const struct rsakey *key;
+	struct secret *plain = NULL;
+	int r;
+
+	if (!t)
+		return complain(why, "too many opens are under way", E_NOMEM);
+	r = get_key(v, q->key_id, q->wrapped, &key);
+	if (r != 0) /* our own key is damaged: nothing that the host sent */
+		return complain(why, "can't unwrap a protection key", r == E_INTEGRITY ? E_CRYPTO : r);
+	r = rsakey_decrypt(key, q->cipher, ENVELOPE_LABEL, &plain);
+	if (r == 0)
+		r = envelope_plain_unpack(plain, &t->uuid, &t->response_key, t->nonce);
+	secret_free(&plain);
+	if (r != 0) {
+		drop(t);
+		return complain(why, "the request does not decrypt", r == E_NOMEM ? r : E_INTEGRITY);
+	}
+	t->id = ticket;
+	t->cipher_size = q->cipher.n;
+	memcpy(t->cipher, q->cipher.p, q->cipher.n);
+	memcpy(t->key_id, q->key_id.p, sizeof(t->key_id));
+	*uuid = t->uuid;
+	return 0;
+}
+
+int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY])
+{
+	_Static_assert(SEED_SIZE + WRAP_OVERHEAD <= VAULT_SEED_MAX, "a wrapped seed must fit");
+	_Static_assert(SEED_MESSAGE_MAX <= WRAP_CONTEXT_MAX, "a seed's owner must fit as context");
+	struct secret *entropy = NULL, *seed = NULL;
+	uint8_t text[SEED_MESSAGE_MAX];
+	struct view message;
+	struct buf b;
+	int r;
+
+	buf_over(&b, text, sizeof(text));
+	r = seed_message(owner, &b);
+	if (r != 0)
+		return complain(why, "can't make a seed", r);
+	message = view_of(text, b.len);
+	r = keyring_hmac(&v->keyring, message, &entropy, why);
+	if (r == 0 && (r = seed_from_entropy(owner, entropy, &seed)) != 0)
+		complain(why, "the random number generator failed", r);
+	if (r == 0 && (r = wrap_seal(&v->keyring.wrapping, WRAP_SEED, message, seed, wrapped)) != 0)
+		complain(why, "can't wrap a seed", r);
+	*size = SEED_SIZE + WRAP_OVERHEAD;
+	secret_free(&entropy);
+	secret_free(&seed);
+	return r;
+}
+
+static int unwrap_seed(struct vault *v, const struct ticket *t, const struct vault_seal *q, struct secret **seed)
+{
+	const struct seed_owner owner = {.tenant = q->tenant, .uuid = t->uuid, .generation = (uint32_t)q->generation};
+	uint8_t text[SEED_MESSAGE_MAX];
+	struct buf b;
+	int r;
+
+	buf_over(&b, text, sizeof(text));
+	r = seed_message(&owner, &b);
+	return r != 0 ? r : wrap_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), q->seed, seed);
+}
+
+static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uint8_t hash[ENVELOPE_HASH_SIZE])
+{
+	struct envelope_facts facts = {
+		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->cipher_size), .tenant = q->tenant,
+		.uuid = t->uuid, .generation = q->generation, .lease_epoch = q->lease_epoch, .owner_epoch = q->owner_epoch,
+		.endorsement_epoch = q->endorsement_epoch, .platform_epoch = q->platform_epoch, .state_version = q->state_version,
+	};
+
+	memcpy(facts.nonce, t->nonce, sizeof(facts.nonce));
+	return envelope_exchange(&facts, hash);
+}
+
+int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], size_t *size,
+	       char why[KEYRING_WHY])
+{
+	struct secret *seed = NULL, *block = NULL, *inner = NULL;
+	struct ticket *t = ticket ? find(v, ticket) : NULL;
+	const struct rsakey *key = t ? key_of(v, t) : NULL;
+	uint8_t hash[ENVELOPE_HASH_SIZE];
+	int r;
+
+	if (!key)
+		return complain(why, "can't reply to an open that is not under way", E_STATE);
+	r = unwrap_seed(v, t, q, &seed);
+	if (r != 0) {
+		complain(why, "can't unwrap the stored seed (was the database changed or mixed with another KMC's?)", r);
+		goto out;
+	}
+	if ((r = hash_exchange(t, q, hash)) != 0)
+		goto out;
+	block = envelope_block_pack(seed, hash, rsakey_size(key));
+	r = block ? rsakey_private(key, block, &inner) : E_NOMEM;
+	if (r == 0)
+		r = envelope_seal(t->response_key, hash, inner, reply);
+	if (r != 0)
+		complain(why, "can't put a seed into its envelope", r);
+	*size = rsakey_size(key) + ENVELOPE_OVERHEAD;
+out:
+	secret_free(&seed);
+	secret_free(&block);
+	secret_free(&inner);
+	drop(t);
+	return r;
+}
+
+void vault_forget(struct vault *v, uint64_t ticket)
+{
+	struct ticket *t = ticket ? find(v, ticket) : NULL;
+
+	if (t)
+		drop(t);
+}
+
+int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY])
+{
+	char name[KMC_NAME_MAX + 1];
+	const struct ca_profile profile = {
+		.kind = CA_HOST, .name = name, .not_before = (int64_t)q->not_before, .not_after = (int64_t)q->not_after};
+	int r = view_copy_text(q->name, name, sizeof(name));
+
+	if (r != 0)
+		return complain(why, "can't issue a certificate", r);
+	return ca_issue(v->keyring.ca_key, &v->keyring.ca, &profile, q->spki, out, why);
+}

@@ -1,0 +1,59 @@
+/*
+ * What the vault does with its keys, one request at a time: no loop, no messages.
+ *
+ * The only module that ever holds a private key, a seed or a response key in clear, each for one call, but for three tables: tickets
+ * (response keys between decrypt and seal), protection keys in use (unwrapped once, kept ready), and protection keys made in advance.
+ */
+#ifndef KMC_VAULT_H
+#define KMC_VAULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/envelope.h"
+#include "common/kmcmsg.h"
+#include "kmc/keyring.h"
+#include "kmc/procmsg.h"
+#include "kmc/seed.h"
+
+struct vault;
+
+/** vault_new() - over an open keyring, which it takes over. NULL: no memory. */
+struct vault *vault_new(struct keyring *keyring);
+void vault_free(struct vault **v);
+
+/* A protection key as others may keep it. */
+struct vault_key {
+	uint8_t id[KMC_KEY_ID_SIZE];
+	uint8_t modulus[KMC_RSA_MAX];
+	size_t modulus_size;
+	uint64_t exponent;
+	uint8_t wrapped[VAULT_WRAPPED_MAX];
+	size_t wrapped_size;
+};
+
+/** vault_wrap_key() - give a new private key (PKCS#1 DER) an id and wrap it. 0 or an error. */
+int vault_wrap_key(struct vault *v, const struct secret *der, struct vault_key *out);
+
+/**
+ * vault_decrypt() - step 3 of an open: take the request apart and keep it under @ticket
+ * @ticket: not 0, not in use
+ *
+ * Return: 0; E_INTEGRITY for whatever is wrong with the request; E_NOMEM (too many tickets); else the KMC's own failure.
+ */
+int vault_decrypt(struct vault *v, uint64_t ticket, const struct vault_decrypt *q, struct uuid *uuid, char why[KEYRING_WHY]);
+
+/** vault_make_seed() - step 4: derive and wrap; *size bytes into @wrapped. 0 or an error with @why filled in. */
+int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY]);
+
+/** vault_seal() - step 6: the reply to the request under @ticket, which is gone afterwards. 0 or an error with @why filled in. */
+int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], size_t *size,
+	       char why[KEYRING_WHY]);
+
+/** vault_forget() - drop @ticket, if there is such. */
+void vault_forget(struct vault *v, uint64_t ticket);
+
+/** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
+int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);
+
+#endif

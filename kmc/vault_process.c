@@ -1,0 +1,265 @@
+/*
+ * The vault process.
+ *
+ * Theory of operation: one request at a time, answered before the next is read, but for PROTECT: it takes a key that the keymaker made
+ * in advance, or waits in line for the next one. The TPM is opened before the user is dropped.
+ */
+#include "kmc/vault_process.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/process.h"
+#include "common/secret.h"
+#include "common/text.h"
+#include "kmc/cleanheap.h"
+#include "kmc/keymaker.h"
+#include "kmc/vault.h"
+
+#define READY_MAX 32
+#define WAITING_MAX 512
+
+struct vault_process {
+	const struct kmcconf *conf;
+	struct vault *vault;
+	struct link *engine, *keymaker;
+	struct vault_key ready[READY_MAX];
+	size_t n_ready;
+	uint64_t waiting[WAITING_MAX]; /* tickets of PROTECTs, oldest first */
+	size_t n_waiting;
+};
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(openat), "a TPM that was away is opened again; TCTI modules"},
+	{SCMP_SYS(ioctl), "isatty() in stdio; TPM character device"},
+	{SCMP_SYS(pread64), "the dynamic loader, for a TCTI module"},
+	{SCMP_SYS(socket), "a TPM behind a socket"},
+	{SCMP_SYS(connect), "the same"},
+	{SCMP_SYS(setsockopt), "the same"},
+	{SCMP_SYS(select), "waiting for the TPM"},
+	{SCMP_SYS(pselect6), "the same"},
+};
+
+static void fail(struct vault_process *p, uint64_t id, int r, const char *why)
+{
+	char reason[VAULT_REASON_MAX + 1];
+	struct vault_failed f = {.code = (uint64_t)-(int64_t)r};
+
+	snprintf(reason, sizeof(reason), "%s", *why ? why : error_text(r));
+	f.reason = view_text(text_make_printable(reason));
+	link_send(p->engine, VAULT_FAILED, id, &f);
+}
+
+static void ask_keymaker(struct vault_process *p)
+{
+	const struct keymaker_key q = {.bits = p->conf->rsa_bits};
+
+	link_send(p->keymaker, KEYMAKER_KEY, 0, &q);
+}
+
+static void give_key(struct vault_process *p, uint64_t id, const struct vault_key *k)
+{
+	const struct vault_protected m = {
+		.key_id = view_of(k->id, sizeof(k->id)), .modulus = view_of(k->modulus, k->modulus_size),
+		.wrapped = view_of(k->wrapped, k->wrapped_size), .exponent = k->exponent,
+	};
+
+	link_send(p->engine, VAULT_PROTECTED, id, &m);
+}
+
+static void on_protect(struct vault_process *p, uint64_t id)
+{
+	if (p->n_ready) {
+		give_key(p, id, &p->ready[--p->n_ready]);
+	} else if (p->n_waiting == WAITING_MAX) {
+		fail(p, id, E_BUSY, "too many hosts wait for a key");
+		return;
+	} else {
+		p->waiting[p->n_waiting++] = id;
+	}
+	ask_keymaker(p);
+}
+
+static void on_key(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	const struct keymaker_made *made = fields;
+	struct vault_process *p = arg;
+	struct secret *der;
+	struct vault_key key;
+	int r;
+
+	(void)id;
+	if (type != KEYMAKER_MADE)
+		fatal("the keymaker process sent a request");
+	der = secret_dup(made->der.p, made->der.n);
+	r = der ? vault_wrap_key(p->vault, der, &key) : E_NOMEM;
+	secret_free(&der);
+	if (r != 0)
+		fatal("can't wrap a new RSA key: %s", error_text(r));
+	if (p->n_waiting) {
+		give_key(p, p->waiting[0], &key);
+		memmove(p->waiting, p->waiting + 1, --p->n_waiting * sizeof(p->waiting[0]));
+	} else if (p->n_ready < READY_MAX) {
+		p->ready[p->n_ready++] = key;
+	}
+}
+
+static void on_decrypt(struct vault_process *p, uint64_t id, const struct vault_decrypt *q)
+{
+	struct vault_decrypted m;
+	char why[KEYRING_WHY] = "";
+	int r = vault_decrypt(p->vault, id, q, &m.uuid, why);
+
+	if (r == 0)
+		link_send(p->engine, VAULT_DECRYPTED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_make(struct vault_process *p, uint64_t id, const struct vault_make *q)
+{
+	const struct seed_owner owner = {.tenant = q->tenant, .uuid = q->uuid, .generation = (uint32_t)q->generation};
+	uint8_t wrapped[VAULT_SEED_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_made m;
+	size_t n;
+	int r = vault_make_seed(p->vault, &owner, wrapped, &n, why);
+
+	m.seed = view_of(wrapped, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_MADE, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_seal(struct vault_process *p, uint64_t id, const struct vault_seal *q)
+{
+	uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD];
+	char why[KEYRING_WHY] = "";
+	struct vault_sealed m;
+	size_t n = 0;
+	int r = vault_seal(p->vault, id, q, reply, &n, why);
+
+	m.reply = view_of(reply, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_SEALED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_issue(struct vault_process *p, uint64_t id, const struct vault_issue *q)
+{
+	char why[KEYRING_WHY] = "";
+	struct vault_issued m;
+	struct ca_cert cert;
+	int r = vault_issue(p->vault, q, &cert, why);
+
+	m.cert = view_of(cert.der, cert.size);
+	if (r == 0)
+		link_send(p->engine, VAULT_ISSUED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct vault_process *p = arg;
+
+	if (id == 0)
+		fatal("the engine process sent a request without a ticket");
+	switch (type) {
+	case VAULT_PROTECT:
+		on_protect(p, id);
+		break;
+	case VAULT_DECRYPT:
+		on_decrypt(p, id, fields);
+		break;
+	case VAULT_MAKE:
+		on_make(p, id, fields);
+		break;
+	case VAULT_SEAL:
+		on_seal(p, id, fields);
+		break;
+	case VAULT_FORGET:
+		vault_forget(p->vault, id);
+		break;
+	case VAULT_ISSUE:
+		on_issue(p, id, fields);
+		break;
+	default:
+		fatal("the engine process sent an answer where a request belongs");
+	}
+}
+
+static void on_end(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+/* Before the TPM is opened: the child inherits nothing but its link. */
+static int start_keymaker(const struct kmcconf *conf, int engine_fd)
+{
+	int fd[2];
+	pid_t pid;
+
+	if (privsep_pair(fd) != 0 || (pid = process_spawn()) < 0)
+		fatal("can't start the keymaker process");
+	if (pid == 0) {
+		if (dup2(fd[1], engine_fd) != engine_fd || close_range((unsigned int)engine_fd + 1, ~0U, 0) != 0)
+			fatal("can't start the keymaker process: %s", strerror(errno));
+		keymaker_main(conf, engine_fd);
+	}
+	close(fd[1]);
+	return fd[0];
+}
+
+static struct vault *open_vault(const struct kmcconf *conf)
+{
+	struct keyring keyring;
+	char why[KEYRING_WHY];
+	struct vault *v;
+
+	if (keyring_open(&keyring, conf, why) != 0)
+		fatal("%s", why);
+	v = vault_new(&keyring);
+	if (!v)
+		fatal("can't start: out of memory");
+	return v;
+}
+
+void vault_main(const struct kmcconf *conf, int fd)
+{
+	/* The device's group, where there is one: a TPM that went away must be opened again without being root. */
+	const struct confinement box = {.user = kmcconf_user(conf), .groups = getgrnam("tss") ? "tss" : NULL, .rules = rules,
+					.n_rules = sizeof(rules) / sizeof(rules[0])};
+	static struct vault_process p;
+	int keymaker_fd = start_keymaker(conf, fd);
+	struct loop *loop;
+
+	log_open("kmcd[vault]", LOG_LV_INFO);
+	cleanheap_use();
+	loop = loop_new();
+	p.conf = conf;
+	p.vault = open_vault(conf);
+	p.engine = loop ? link_new(loop, fd, "engine", &vault_protocol, on_message, &p) : NULL;
+	p.keymaker = loop ? link_new(loop, keymaker_fd, "keymaker", &keymaker_protocol, on_key, &p) : NULL;
+	if (!p.engine || !p.keymaker)
+		fatal("can't start: out of memory");
+	link_on_end(p.engine, on_end, NULL);
+	process_confine(&box);
+	link_send(p.engine, VAULT_READY, 0, NULL);
+	for (size_t i = 0; i < conf->keys_ready; i++)
+		ask_keymaker(&p);
+	if (loop_run(loop) != 0)
+		fatal("the event loop failed");
+	exit(0);
+}

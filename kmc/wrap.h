@@ -1,0 +1,42 @@
+/*
+ * What the vault gives others to keep: AES-256-GCM under the wrapping key, bound to what it is and whose.
+ *
+ *   wrapped = 0x01 || u32 number of the wrapping key || iv (12) || cipher text || tag (16)
+ *   aad     = 0x01 || u32 number || u8 purpose || u32 length of context || context
+ *
+ * The iv is random: one wrapping key may serve 2^32 times (SP 800-38D 8.3), far more than a KMC has vTPMs and keys.
+ */
+#ifndef KMC_WRAP_H
+#define KMC_WRAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/msg.h"
+
+struct secret;
+
+#define WRAP_KEY_SIZE 32
+#define WRAP_OVERHEAD (1 + 4 + 12 + 16) /* bytes of what is wrapped beyond the secret */
+#define WRAP_CONTEXT_MAX 128
+
+enum wrap_purpose { WRAP_CA_KEY = 1, WRAP_PROTECTION_KEY, WRAP_SEED };
+
+struct wrap_key {
+	uint32_t number; /* of this wrapping key: they are counted as they are replaced */
+	struct secret *key;
+};
+
+/**
+ * wrap_seal() - wrap @plain
+ * @context: whose it is; the same bytes are needed to open it
+ * @out: room for plain->size + WRAP_OVERHEAD bytes
+ *
+ * Return: 0, E_ARG or E_CRYPTO.
+ */
+int wrap_seal(const struct wrap_key *k, enum wrap_purpose purpose, struct view context, const struct secret *plain, uint8_t *out);
+
+/** wrap_open() - unwrap; *plain is the caller's. Return: 0, E_INTEGRITY, E_VERSION, E_RANGE, E_NOMEM or E_CRYPTO. */
+int wrap_open(const struct wrap_key *k, enum wrap_purpose purpose, struct view context, struct view wrapped, struct secret **plain);
+
+#endif

@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# A real KMC for a test: swtpm as its TPM, kmcd and kmcctl as built. Source it; several KMCs can run at once, each with its own DIR.
+#
+#   kmc_setup DIR [NAME]       a new KMC in DIR (made): TPM, configuration, init. Everything of it lives in DIR.
+#   kmc_start DIR              start kmcd (and the TPM, if it was stopped); returns when it serves, or fails with the log's end
+#   kmc_stop DIR               end kmcd in good order
+#   kmc_kill DIR               kill -9 all of kmcd
+#   kmc_end DIR                end kmcd and the TPM; DIR stays
+#   kmc_ctl DIR ARGS...        kmcctl for this KMC, e.g. kmc_ctl DIR vtpm list
+#   kmc_pool DIR POOL [registered]     make a pool (there is 'default')
+#   kmc_host_add DIR HOST OUT [OPTION...]   host.key, host.crt, ca.crt, relay.conf into OUT; options as kmcctl's (--pool P, --days N)
+#   kmc_tpm_start DIR, kmc_tpm_stop DIR     the KMC's TPM alone
+#
+# In DIR: kmc.conf, log (of kmcd), tpm.log, port (that kmcd listens at, on 127.0.0.1), kmcd.pid, state/.
+# Run as root, kmcd's processes become KMC_USER (nobody): DIR must be in a place that this user can pass through (/tmp is).
+# BIN says where the programs are (build/release/bin). Options for kmc.conf: append to DIR/kmc.conf between setup and start.
+
+BIN=${BIN:-build/release/bin}
+KMC_USER=${KMC_USER:-nobody}
+
+# kmc_free_port: a TCP port on 127.0.0.1 that nobody listens at.
+kmc_free_port() {
+	local port
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+	done
+}
+
+# kmc_wait SECONDS COMMAND...: until it succeeds.
+kmc_wait() {
+	local tries=$(($1 * 20))
+	shift
+	while [ "$tries" -gt 0 ]; do
+		"$@" && return
+		tries=$((tries - 1))
+		sleep 0.05
+	done
+	return 1
+}
+
+kmc_tpm_start() {
+	local dir=$1
+	[ -S "$dir/tpm.sock" ] && [ -e "$dir/tpm.pid" ] && kill -0 "$(cat "$dir/tpm.pid")" 2>/dev/null && return
+	mkdir -p "$dir/tpm"
+	rm -f "$dir/tpm.sock" "$dir/tpm.sock.ctrl"
+	swtpm socket --tpm2 --tpmstate "dir=$dir/tpm" --server "type=unixio,path=$dir/tpm.sock" --ctrl "type=unixio,path=$dir/tpm.sock.ctrl" \
+		--flags not-need-init,startup-clear --pid "file=$dir/tpm.pid" --log "file=$dir/tpm.log,level=1" --daemon || return
+	chmod 666 "$dir/tpm.sock" "$dir/tpm.sock.ctrl"
+}
+
+kmc_stop_pid() {
+	local pid
+	pid=$(cat "$1" 2>/dev/null) || return 0
+	kill "-$2" "$pid" 2>/dev/null
+	kmc_wait 10 kmc_gone "$pid"
+	rm -f "$1"
+}
+
+kmc_gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+kmc_tpm_stop() {
+	kmc_stop_pid "$1/tpm.pid" TERM
+}
+
+kmc_setup() {
+	local dir=$1 name=${2:-kmc}
+	mkdir -p "$dir" && chmod 711 "$dir" || return
+	dir=$(cd "$dir" && pwd)
+	kmc_free_port >"$dir/port"
+	cat >"$dir/kmc.conf" <<-CONF
+		[kmc]
+		name = $name
+		listen = 127.0.0.1:$(cat "$dir/port")
+		address = 127.0.0.1:$(cat "$dir/port")
+		state = $dir/state
+		control = $dir/control.sock
+		user = $KMC_USER
+		[tpm]
+		tcti = swtpm:path=$dir/tpm.sock
+	CONF
+	kmc_tpm_start "$dir" && kmc_ctl "$dir" init >"$dir/init.log" || { cat "$dir/init.log"; return 1; }
+}
+
+kmc_ctl() {
+	local dir=$1
+	shift
+	"$BIN/kmcctl" -c "$dir/kmc.conf" "$@"
+}
+
+# Serving, or ended: kmc_start tells them apart.
+kmc_is_settled() {
+	kmc_gone "$(cat "$1/kmcd.pid")" || kmc_is_serving "$@"
+}
+
+kmc_is_serving() {
+	grep -q ' serves at ' <(tail -c "+$(($2 + 1))" "$1/log")
+}
+
+kmc_start() {
+	local dir=$1 from
+	kmc_tpm_start "$dir" || return
+	touch "$dir/log"
+	from=$(stat -c %s "$dir/log")
+	"$BIN/kmcd" -c "$dir/kmc.conf" >>"$dir/log" 2>&1 &
+	echo $! >"$dir/kmcd.pid"
+	kmc_wait 20 kmc_is_settled "$dir" "$from" && kmc_is_serving "$dir" "$from" && return
+	tail -n 5 "$dir/log" >&2
+	return 1
+}
+
+kmc_stop() {
+	kmc_stop_pid "$1/kmcd.pid" TERM
+}
+
+# The others die with their parent.
+kmc_kill() {
+	kmc_stop_pid "$1/kmcd.pid" KILL
+}
+
+kmc_end() {
+	kmc_stop "$1"
+	kmc_tpm_stop "$1"
+}
+
+kmc_pool() {
+	kmc_ctl "$1" pool add "$2" --policy "${3:-auto}"
+}
+
+kmc_host_add() {
+	local dir=$1 host=$2 out=$3
+	shift 3
+	kmc_ctl "$dir" host add "$host" --out "$out" "$@"
+}
