@@ -160,12 +160,16 @@ struct backend *backend_new(struct loop *loop, struct port *port, const struct b
 
 void backend_answer(struct backend *b, const uint8_t *response, size_t n)
 {
+	bool stale = b->stale;
+
 	if (!b->busy)
 		return;
-	if (b->page && !b->stale)
+	if (b->page && !stale)
 		answer(b, response, n);
 	b->busy = b->stale = false;
 	wipe(b->request.data, b->request.n); /* it may have held a password */
+	if (b->page && stale)
+		serve(b); /* the new ring's events were not listened to */
 }
 
 bool backend_connected(const struct backend *b)

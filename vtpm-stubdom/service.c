@@ -24,6 +24,7 @@
 
 #define STORE_DEADLINE_MS 20000 /* then the guest's command fails: Linux's driver gives up after 120 s */
 #define CLOSE_DEADLINE_MS 3500	/* for the last state: the relay's own patience is 5 s */
+#define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
 #define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
 
 enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED };
@@ -44,6 +45,7 @@ struct service {
 	bool unanswered;	  /* there is one */
 	struct view held;	  /* the response that waits for it; the vTPM's until the next command. p == NULL: none */
 	uint64_t commands, malformed, service_ns, began_ns;
+	unsigned int changes_logged;
 };
 
 static uint64_t now_ns(void)
@@ -125,7 +127,8 @@ static void on_connected(void *arg, bool connected)
 	struct service *s = arg;
 	const struct handoff_frontend f = {.connected = connected};
 
-	log_info("the guest's driver %s", connected ? "is connected" : "went away");
+	if (s->changes_logged++ < CHANGES_LOGGED_MAX)
+		log_info("the guest's driver %s", connected ? "is connected" : "went away");
 	relaylink_send(s->link, HANDOFF_FRONTEND, &f);
 }
 
