@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the lab's build scripts share: errors, kernel unpacking, module closures, cpio archives.
+# What the lab's build scripts share: errors, kernel unpacking, module closures.
 
 die() {
 	echo "$(basename "$0"): $*" >&2
@@ -46,9 +46,4 @@ install_modules() {
 		cp "$path" "$tree/modules/"
 		basename "$path" >>"$tree/modules/list"
 	done
-}
-
-# pack_cpio TREE: print TREE as an initramfs, not compressed: unpacking costs more than loading here.
-pack_cpio() {
-	(cd "$1" && find . -print0 | LC_ALL=C sort -z | cpio --quiet --null --create --format=newc --owner=0:0)
 }

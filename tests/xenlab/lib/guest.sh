@@ -140,33 +140,41 @@ guest_run() {
 	request=$seconds:$(printf %s "$1" | base64 -w 0)
 	sum=$(printf %s "$request" | md5sum)
 	while [ $status -eq 254 ] && [ $tries -gt 0 ]; do
-		lab_guest_exchange "$tty" "$log" "$call" "LAB $call ${sum%% *} $request" $((seconds + ${GUEST_PATIENCE:-15}))
-		status=$?
+		status=0
+		lab_guest_exchange "$tty" "$log" "$call" "LAB $call ${sum%% *} $request" $((seconds + ${GUEST_PATIENCE:-15})) || status=$?
 		tries=$((tries - 1))
 	done
 	exec {lock}<&-
-	[ $status -ge 254 ] && echo "no answer from guest $name to: $*" >&2 && return 255
-	return $status
+	[ $status -lt 254 ] && return $status
+	echo "no answer from guest $name to: $*" >&2
+	return 255
+}
+
+# guest_shell NAME: an interactive shell in the guest; leave it with exit, then Ctrl-].
+guest_shell() {
+	local tty
+	tty=$(xenstore-read "/local/domain/$(guest_id "$1")/console/tty") || return
+	{ sleep 1; timeout 5 tee "$tty" <<<shell; } >/dev/null &
+	xl console "$1"
 }
 
 # lab_guest_exchange TTY LOG CALL REQUEST SECONDS: send a request, find its answer in the console log (see guest/agent).
 # Status 254: the answer was damaged by kernel messages, ask again; 255: none came.
 lab_guest_exchange() {
-	local tty=$1 log=$2 call=$3 position file=/run/lab/answer-$3 lines status sum out err n IFS=''
+	local tty=$1 log=$2 call=$3 position file=/run/lab/answer-$3 lines status sum out err n=0
 	position=$(stat -c %s "$log")
 	timeout 10 tee "$tty" >/dev/null <<<"$4" || return 255
-	lab_follow "$log" "$position" "$5" sed -n "/LAB-OUT $call /,/LAB-END $call/{s/\r\$//;p;/LAB-END/q 9}" >"$file"
-	n=$?
+	lab_follow "$log" "$position" "$5" sed -n "/LAB-OUT $call /,/LAB-END $call/{s/\r\$//;p;/LAB-END/q 9}" >"$file" || n=$?
 	mapfile -t lines <"$file"
 	rm -f "$file"
 	[ ${#lines[@]} -gt 0 ] || return 255
 	[ $n -eq 9 ] || return 254
-	IFS=' ' read -r status sum <<<"${lines[0]##*LAB-OUT "$call" }"
+	read -r status sum <<<"${lines[0]##*LAB-OUT "$call" }"
 	n=1
 	while [ "$n" -lt ${#lines[@]} ] && [ "${lines[n]}" != "LAB-ERR $call" ]; do
 		n=$((n + 1))
 	done
-	out="${lines[*]:1:n-1}" err="${lines[*]:n+1:${#lines[@]}-n-2}"
+	out=$(printf %s "${lines[@]:1:n-1}") err=$(printf %s "${lines[@]:n+1:${#lines[@]}-n-2}")
 	[ "$(printf '%s %s %s' "$status" "$out" "$err" | md5sum)" = "$sum  -" ] || return 254
 	[ -z "$out" ] || base64 -d <<<"$out"
 	[ -z "$err" ] || base64 -d <<<"$err" >&2
@@ -176,12 +184,11 @@ lab_guest_exchange() {
 # lab_follow FILE POSITION SECONDS FILTER...: give the filter what the file has and gets after POSITION, until the filter
 # ends (its status is returned) or time is up (it sees the end of the file then).
 lab_follow() {
-	local fd pid status
+	local fd pid status=0
 	exec {fd}< <(exec timeout "$3" tail -s 0.05 -c "+$(($2 + 1))" -F "$1" 2>/dev/null)
 	pid=$!
-	"${@:4}" <&"$fd"
-	status=$?
-	kill $pid 2>/dev/null
+	"${@:4}" <&"$fd" || status=$?
+	kill $pid 2>/dev/null || true
 	exec {fd}<&-
 	return $status
 }

@@ -4,7 +4,7 @@
 # lab_rpc SOCAT-ADDRESS STDIN COMMAND...: print the command's output and errors, return its status; 255: the way there failed.
 # RUN_TIMEOUT (default 120) seconds are allowed.
 lab_rpc() {
-	local address=$1 input=$2 seconds=${RUN_TIMEOUT:-120} arg request
+	local address=$1 input=$2 seconds=${RUN_TIMEOUT:-120} arg request result=0
 	shift 2
 	request="$input $seconds"
 	for arg in "$@"; do
@@ -21,6 +21,6 @@ lab_rpc() {
 		head -c "$out"
 		head -c "$err" >&2
 		exit "$status"
-	}
-	return "${PIPESTATUS[2]}"
+	} || result=$?
+	return $result
 }

@@ -3,6 +3,8 @@
 . /lab/lib/rpc.sh
 . /lab/lib/machines.sh
 . /lab/lib/guest.sh
+. /lab/lib/vtpm.sh
+. /lab/lib/kmc.sh
 
 LAB_STEP='' LAB_STEPS=0 LAB_ENDED=''
 
@@ -63,6 +65,7 @@ lab_begin() {
 	trap 'exit 1' USR1
 	trap 'exit 143' TERM
 	trap lab_end EXIT
+	mkdir -p /var/log/lab
 	if [ -n "${LAB_TRACE:-}" ]; then
 		exec {BASH_XTRACEFD}>>"/var/log/lab/$1.trace"
 		PS4='+ ${BASH_SOURCE##*/}:$LINENO: '
@@ -71,7 +74,8 @@ lab_begin() {
 }
 
 lab_end() {
-	local status=$?
+	local status=$? IFS=' '
+	set +e
 	trap '' USR1
 	[ -n "$LAB_ENDED" ] || [ -e "/run/lab/ended.$$" ] && return
 	if [ "$status" -eq 143 ]; then
@@ -87,9 +91,8 @@ lab_end() {
 
 # expect_ok COMMAND...: fail unless the command succeeds; its output is shown in the log.
 expect_ok() {
-	local status
-	"$@"
-	status=$?
+	local status=0
+	"$@" || status=$?
 	[ $status -eq 0 ] || fail "status $status from: $*"
 }
 
@@ -100,10 +103,9 @@ expect_fail() {
 
 # expect_output TEXT COMMAND...: fail unless the command succeeds and prints TEXT somewhere.
 expect_output() {
-	local text=$1 output status
+	local text=$1 output status=0
 	shift
-	output=$("$@" 2>&1)
-	status=$?
+	output=$("$@" 2>&1) || status=$?
 	printf '%s\n' "$output"
 	[ $status -eq 0 ] || fail "status $status from: $*: $(tail -c 300 <<<"$output")"
 	[[ $output == *"$text"* ]] || fail "no '$text' in the output of: $*: $(tail -c 300 <<<"$output")"

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Hook: what every scenario without a line "# lab: bare" finds ready. Called once after each boot, in host A's dom0.
-#
-# Steps are optional here; `fail` says why the services do not come up, and then no such scenario runs.
+# What every scenario without a line "# lab: bare" finds ready. Called once after each boot, in host A's dom0: a KMC, the
+# hosts registered there, and a relay in each that is connected. `fail` says why they don't come up.
 
 # Domains whose names match this pattern belong to the services: the clean-up between two scenarios leaves them alone.
 LAB_KEEP_DOMAINS=''
 
 lab_setup() {
-	:
+	kmc_make kmc "$KMC_PORT" || fail "the KMC does not start"
+	host_join kmc a || fail "host a does not come up"
+	[ "$LAB_HOSTS" -lt 2 ] || host_join kmc b || fail "host b does not come up"
 }

@@ -78,7 +78,8 @@ make_payload() {
 	rm -rf "$stage"
 }
 
-# order SECONDS WORDS...: give host A's dom0 an order and report events until it is done. Status 1: the host died.
+# order SECONDS WORDS...: give host A's dom0 an order and report events until it is done; order_status is its status then.
+# Status 1: the host died.
 order() {
 	local deadline=$((SECONDS + $1 + 30)) line='' part
 	shift
@@ -86,7 +87,7 @@ order() {
 	while :; do
 		if IFS= read -r -t 1 part <&"$events"; then
 			line+=$part
-			[[ $line == '@done '* ]] && return
+			[[ $line == '@done '* ]] && order_status=${line#* } && return
 			report_event "$line"
 			line=''
 			continue
@@ -112,7 +113,7 @@ run_setup() {
 }
 
 run_scenario() {
-	local file=$1 seconds name
+	local file=$1 seconds name before failures
 	name=$(basename "$file")
 	number=$((${number:-0} + 1))
 	report_scenario "$name"
@@ -132,7 +133,12 @@ run_scenario() {
 	header "$file" bare >/dev/null || run_setup || return
 	seconds=$(header "$file" timeout) || seconds=600
 	step_text=''
+	before=$((passed + failed + skipped)) order_status=0
+	failures=$failed
 	order "$seconds" scenario "$number/$name" "$seconds"
+	# Whatever went wrong inside, what did not end well is no success.
+	[ "$order_status" -eq 0 ] || [ "$failed" -gt "$failures" ] || report_event "@fail ended with status $order_status"
+	[ $((passed + failed + skipped)) -gt "$before" ] || report_event "@fail ended without a result"
 }
 
 run_shell() {
