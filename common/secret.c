@@ -45,6 +45,20 @@ struct secret *secret_dup(const void *p, size_t len)
 	return s;
 }
 
+bool secret_assign(struct secret **s, const void *p, size_t len)
+{
+	if (*s && len && len <= (*s)->pages - sizeof(struct secret)) {
+		if ((*s)->size > len)
+			explicit_bzero((*s)->data + len, (*s)->size - len);
+		memcpy((*s)->data, p, len);
+		(*s)->size = len;
+		return true;
+	}
+	secret_free(s);
+	*s = secret_dup(p, len);
+	return *s != NULL;
+}
+
 struct secret *secret_random(size_t size)
 {
 	struct secret *s = secret_new(size);

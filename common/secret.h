@@ -29,6 +29,13 @@ struct secret *secret_new(size_t size);
 /** secret_dup() - a new secret with a copy of @len bytes at @p, or NULL. The source is not wiped. */
 struct secret *secret_dup(const void *p, size_t len);
 
+/**
+ * secret_assign() - make *@s hold a copy of @len bytes at @p, in the pages that it has if they suffice
+ *
+ * For what changes often. *@s may be NULL, @p must not lie in it. Return: false: no memory, and *@s is NULL.
+ */
+bool secret_assign(struct secret **s, const void *p, size_t len);
+
 /** secret_random() - a new secret of @size random bytes from the kernel, or NULL. */
 struct secret *secret_random(size_t size);
 

@@ -3,6 +3,7 @@
 include tests/unit/unit.mk
 include tests/fuzz/fuzz.mk
 include tests/ring2/ring2.mk
+include tests/bench/bench.mk
 
 .PHONY: check check-unit check-lint check-layers
 check: deps ## install, build and run every test

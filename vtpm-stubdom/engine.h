@@ -64,7 +64,7 @@ bool engine_take_changed(struct engine *e);
 /** engine_permanent() - the permanent state as of the last change; the engine's own, valid until it processes the next command. */
 const struct secret *engine_permanent(const struct engine *e);
 
-/** engine_transient() - a copy of the transient state at this moment, or NULL. */
-struct secret *engine_transient(struct engine *e);
+/** engine_transient() - copy the transient state of this moment into *@s, see secret_assign(): 0, or an error and *@s is NULL. */
+int engine_transient(const struct engine *e, struct secret **s);
 
 #endif

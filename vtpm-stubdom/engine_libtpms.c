@@ -46,20 +46,6 @@ struct engine {
 
 static struct engine *the_engine; /* libtpms' callbacks carry no argument */
 
-/* Make *@s a copy of @n bytes, in the pages that it has if they suffice. */
-static bool keep(struct secret **s, const void *p, size_t n)
-{
-	if (*s && n <= (*s)->pages - sizeof(struct secret)) {
-		wipe((*s)->data, (*s)->size);
-		memcpy((*s)->data, p, n);
-		(*s)->size = n;
-		return true;
-	}
-	secret_free(s);
-	*s = secret_dup(p, n);
-	return *s != NULL;
-}
-
 static TPM_RESULT on_init(void)
 {
 	return TPM_SUCCESS;
@@ -90,7 +76,7 @@ static TPM_RESULT on_store(const unsigned char *data, uint32_t length, uint32_t 
 	if (strcmp(name, TPM_PERMANENT_ALL_NAME) != 0)
 		return TPM_SUCCESS;
 	the_engine->changed = true;
-	the_engine->lost = !keep(&the_engine->permanent, data, length);
+	the_engine->lost = !secret_assign(&the_engine->permanent, data, length);
 	return TPM_SUCCESS;
 }
 
@@ -204,19 +190,21 @@ static int set_state(enum TPMLIB_StateType type, const struct secret *s)
 	return TPMLIB_SetState(type, s ? s->data : NULL, s ? (uint32_t)s->size : 0) == TPM_SUCCESS ? 0 : E_TPM;
 }
 
-/* A copy of the running TPM's state; libtpms' own copy is wiped. */
-static struct secret *get_state(enum TPMLIB_StateType type)
+/* Copy the running TPM's state into *@s; libtpms' own copy is wiped. *@s is NULL on error. */
+static int get_state(enum TPMLIB_StateType type, struct secret **s)
 {
 	unsigned char *p = NULL;
 	uint32_t n = 0;
-	struct secret *s = NULL;
+	int r = TPMLIB_GetState(type, &p, &n) == TPM_SUCCESS && p && n ? 0 : E_TPM;
 
-	if (TPMLIB_GetState(type, &p, &n) == TPM_SUCCESS && p && n)
-		s = secret_dup(p, n);
+	if (r != 0)
+		secret_free(s);
+	else if (!secret_assign(s, p, n))
+		r = E_NOMEM;
 	if (p)
 		wipe(p, n);
 	free(p);
-	return s;
+	return r;
 }
 
 /* Fresh bytes into the TPM's generator, which may have been resumed before. */
@@ -249,7 +237,7 @@ int engine_resume(struct engine *e, const struct engine_state *state)
 
 	stop(e);
 	/* What is resumed is what engine_permanent() says, whether libtpms stores it again or not. */
-	if (state->permanent != e->permanent && !keep(&e->permanent, state->permanent->data, state->permanent->size))
+	if (state->permanent != e->permanent && !secret_assign(&e->permanent, state->permanent->data, state->permanent->size))
 		return E_NOMEM;
 	e->lost = false;
 	if ((r = set_state(TPMLIB_STATE_PERMANENT, e->permanent)) != 0 || (r = set_state(TPMLIB_STATE_VOLATILE, state->transient)) != 0 ||
@@ -275,8 +263,9 @@ int engine_manufacture(struct engine *e, const struct roots *roots)
 	e->manufacturing = false;
 	if (r != 0)
 		return r;
-	state.permanent = get_state(TPMLIB_STATE_PERMANENT);
-	r = state.permanent ? blob_set_roots(state.permanent->data, state.permanent->size, roots) : E_NOMEM;
+	r = get_state(TPMLIB_STATE_PERMANENT, &state.permanent);
+	if (r == 0)
+		r = blob_set_roots(state.permanent->data, state.permanent->size, roots);
 	if (r == 0)
 		r = engine_resume(e, &state);
 	else
@@ -312,7 +301,10 @@ const struct secret *engine_permanent(const struct engine *e)
 	return e->permanent;
 }
 
-struct secret *engine_transient(struct engine *e)
+int engine_transient(const struct engine *e, struct secret **s)
 {
-	return e->running ? get_state(TPMLIB_STATE_VOLATILE) : NULL;
+	if (e->running)
+		return get_state(TPMLIB_STATE_VOLATILE, s);
+	secret_free(s);
+	return E_STATE;
 }

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -224,6 +225,9 @@ int main(int argc, char **argv)
 
 	/* First of all: nothing that a file could say changes what the engine computes. */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	/* libtpms takes 300 KiB for a moment at each change of its state: from the heap, not from the kernel page by page. */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 4 << 20);
 	log_open("vtpm-stubdom", LOG_LV_INFO);
 	if (getpid() == 1)
 		be_init();

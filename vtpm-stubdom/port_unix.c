@@ -65,7 +65,6 @@ static void take_fds(struct unix_port *u, struct msghdr *m)
 	memcpy(u->fd, fds, sizeof(fds));
 	u->fd_ref = u->said.ring_ref;
 	fcntl(u->fd[FD_TO_US], F_SETFL, O_NONBLOCK);
-	fcntl(u->fd[FD_TO_THEM], F_SETFL, O_NONBLOCK);
 }
 
 static int receive(struct unix_port *u)

@@ -79,16 +79,44 @@ static struct secret *derive_key(const struct secret *state_key, struct view sal
 	return s;
 }
 
-static int encrypt(const struct secret *key, struct view aad, const struct secret *plain, uint8_t *cipher, uint8_t tag[TAG_SIZE])
+static size_t size_of(const struct secret *s)
+{
+	return s ? s->size : 0;
+}
+
+/* One blob of the payload, behind its length. */
+static bool encrypt_blob(EVP_CIPHER_CTX *ctx, const struct secret *s, struct buf *out)
+{
+	uint8_t length[sizeof(uint32_t)];
+	struct buf b;
+	int n;
+
+	buf_over(&b, length, sizeof(length));
+	buf_put_u32(&b, (uint32_t)size_of(s));
+	if (EVP_EncryptUpdate(ctx, buf_end(out), &n, length, (int)sizeof(length)) != 1)
+		return false;
+	out->len += (size_t)n;
+	if (!s)
+		return true;
+	if (EVP_EncryptUpdate(ctx, buf_end(out), &n, s->data, (int)s->size) != 1)
+		return false;
+	out->len += (size_t)n;
+	return true;
+}
+
+/* Append ciphertext and tag to @out, which has the room. */
+static int encrypt(const struct secret *key, struct view aad, const struct engine_state *state, struct buf *out)
 {
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n, r = E_CRYPTO;
 
 	if (ctx && EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->data, key->data + KEY_SIZE) == 1 &&
-	    EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1 &&
-	    EVP_EncryptUpdate(ctx, cipher, &n, plain->data, (int)plain->size) == 1 && EVP_EncryptFinal_ex(ctx, cipher + n, &n) == 1 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, tag) == 1)
+	    EVP_EncryptUpdate(ctx, NULL, &n, aad.p, (int)aad.n) == 1 && encrypt_blob(ctx, state->permanent, out) &&
+	    encrypt_blob(ctx, state->transient, out) && EVP_EncryptFinal_ex(ctx, buf_end(out), &n) == 1 &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, buf_end(out)) == 1) {
+		out->len += TAG_SIZE;
 		r = 0;
+	}
 	EVP_CIPHER_CTX_free(ctx);
 	return r;
 }
@@ -107,23 +135,6 @@ static int decrypt(const struct secret *key, const struct layout *at, struct sec
 		r = EVP_DecryptFinal_ex(ctx, plain->data + n, &n) == 1 ? 0 : E_INTEGRITY;
 	EVP_CIPHER_CTX_free(ctx);
 	return r;
-}
-
-static struct secret *pack(const struct engine_state *state)
-{
-	size_t n_transient = state->transient ? state->transient->size : 0;
-	struct secret *plain = secret_new(2 * sizeof(uint32_t) + state->permanent->size + n_transient);
-	struct buf b;
-
-	if (!plain)
-		return NULL;
-	buf_over(&b, plain->data, plain->size);
-	buf_put_u32(&b, (uint32_t)state->permanent->size);
-	buf_put(&b, state->permanent->data, state->permanent->size);
-	buf_put_u32(&b, (uint32_t)n_transient);
-	if (state->transient)
-		buf_put(&b, state->transient->data, n_transient);
-	return plain;
 }
 
 static int unpack_one(struct buf *b, uint32_t max, struct secret **s)
@@ -154,30 +165,24 @@ static int unpack(const struct secret *plain, enum sealed_kind kind, struct engi
 
 int sealed_write(struct buf *out, const struct secret *state_key, const struct sealed_head *head, const struct engine_state *state)
 {
-	size_t start = out->len;
+	size_t start = out->len, n = 2 * sizeof(uint32_t) + size_of(state->permanent) + size_of(state->transient);
 	uint8_t salt[SALT_SIZE];
-	struct secret *plain = NULL, *key = NULL;
-	int r = E_CRYPTO;
+	struct secret *key;
+	int r;
 
-	if (state->permanent->size > BLOB_PERMANENT_MAX || (state->transient && state->transient->size > BLOB_VOLATILE_MAX))
+	if (size_of(state->permanent) > BLOB_PERMANENT_MAX || size_of(state->transient) > BLOB_VOLATILE_MAX ||
+	    buf_space(out) < SEALED_HEADER_SIZE + n + TAG_SIZE)
 		return E_RANGE;
 	if (RAND_bytes(salt, sizeof(salt)) != 1)
 		return E_CRYPTO;
-	plain = pack(state);
 	key = derive_key(state_key, view_of(salt, sizeof(salt)));
-	if (!plain || !key)
-		r = E_NOMEM;
-	else
-		r = put_head(out, head, salt, plain->size);
-	if (r == 0 && buf_space(out) < plain->size + TAG_SIZE)
-		r = E_RANGE;
+	if (!key)
+		return E_NOMEM;
+	r = put_head(out, head, salt, n);
 	if (r == 0)
-		r = encrypt(key, view_of(out->data + start, out->len - start), plain, buf_end(out), buf_end(out) + plain->size);
-	if (r == 0)
-		out->len += plain->size + TAG_SIZE;
-	else
+		r = encrypt(key, view_of(out->data + start, out->len - start), state, out);
+	if (r != 0)
 		out->len = start;
-	secret_free(&plain);
 	secret_free(&key);
 	return r;
 }

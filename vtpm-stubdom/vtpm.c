@@ -22,7 +22,8 @@ enum { CC_CHANGE_EPS = 0x124, CC_CHANGE_PPS = 0x125, CC_CLEAR = 0x126, CC_STARTU
 
 /* What vtpm_undo() goes back to. */
 struct before {
-	struct engine_state state; /* empty: the command is not of a kind that is undone */
+	bool valid; /* else the last command is of a kind that is not undone */
+	struct engine_state state;
 	struct epochs epochs;
 };
 
@@ -241,16 +242,12 @@ static bool is_undoable(uint32_t code)
 
 static void remember(struct vtpm *v, uint32_t code)
 {
+	struct before *b = &v->before;
 	const struct secret *permanent = engine_permanent(v->engine);
 
-	engine_state_free(&v->before.state);
-	v->before.epochs = v->epochs;
-	if (!is_undoable(code) || !permanent)
-		return;
-	v->before.state.permanent = secret_dup(permanent->data, permanent->size);
-	v->before.state.transient = engine_transient(v->engine);
-	if (!v->before.state.permanent || !v->before.state.transient)
-		engine_state_free(&v->before.state); /* then it can't be undone */
+	b->epochs = v->epochs;
+	b->valid = is_undoable(code) && permanent && secret_assign(&b->state.permanent, permanent->data, permanent->size) &&
+		   engine_transient(v->engine, &b->state.transient) == 0;
 }
 
 /* The hierarchy whose roots @code renewed begins its next epoch. */
@@ -278,12 +275,12 @@ static int renew_roots(struct vtpm *v)
 	struct secret *roots = derive_roots(&v->derive, &v->epochs);
 	struct engine_state state = {
 		.permanent = permanent ? secret_dup(permanent->data, permanent->size) : NULL,
-		.transient = engine_transient(v->engine),
 	};
 	const struct roots *new = roots ? (const struct roots *)roots->data : NULL;
 	int r = E_NOMEM;
 
-	if (new && state.permanent && state.transient && (r = blob_set_roots(state.permanent->data, state.permanent->size, new)) == 0 &&
+	if (new && state.permanent && (r = engine_transient(v->engine, &state.transient)) == 0 &&
+	    (r = blob_set_roots(state.permanent->data, state.permanent->size, new)) == 0 &&
 	    (r = blob_set_volatile(state.transient->data, state.transient->size, new)) == 0)
 		r = engine_resume(v->engine, &state);
 	engine_state_free(&state);
@@ -330,7 +327,7 @@ static struct view command20(struct vtpm *v, const uint8_t *command, size_t n)
 	response = keep_response(v, p, n_response);
 	v->changed |= engine_take_changed(v->engine);
 	if (!succeeded(response.p, response.n)) {
-		engine_state_free(&v->before.state);
+		v->before.valid = false;
 	} else if (advance(&v->epochs, code)) {
 		r = renew_roots(v);
 		if (r != 0)
@@ -358,7 +355,7 @@ struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *c
 	v->locality = locality;
 	if (!tpm12_is_command(command, n))
 		return command20(v, command, n);
-	engine_state_free(&v->before.state);
+	v->before.valid = false;
 	return view_of(v->response, tpm12_process(command, n, process12, v, v->response));
 }
 
@@ -398,9 +395,11 @@ int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
 
 int vtpm_suspend(struct vtpm *v, struct buf *out, struct handoff_store *store)
 {
-	struct secret *transient = engine_transient(v->engine);
-	int r = transient ? seal(v, transient, out, store) : E_STATE;
+	struct secret *transient = NULL;
+	int r = engine_transient(v->engine, &transient);
 
+	if (r == 0)
+		r = seal(v, transient, out, store);
 	secret_free(&transient);
 	return r;
 }
@@ -411,7 +410,7 @@ void vtpm_stored(struct vtpm *v, uint64_t version)
 		return;
 	v->stored_version = version;
 	if (version == v->version)
-		engine_state_free(&v->before.state);
+		v->before.valid = false;
 }
 
 bool vtpm_undo(struct vtpm *v, bool certain)
@@ -419,8 +418,9 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	bool new_epoch = memcmp(&v->epochs, &v->before.epochs, sizeof(v->epochs)) != 0;
 	int r;
 
-	if (!v->before.state.permanent || v->broken || (new_epoch && !certain))
+	if (!v->before.valid || v->broken || (new_epoch && !certain))
 		return false;
+	v->before.valid = false;
 	r = engine_resume(v->engine, &v->before.state);
 	if (r != 0) {
 		give_up(v, "can't go back to before a change that was not stored", r);
@@ -428,7 +428,6 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	}
 	v->epochs = v->before.epochs;
 	v->changed = false;
-	engine_state_free(&v->before.state);
 	return true;
 }
 

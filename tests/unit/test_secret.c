@@ -43,6 +43,26 @@ static void random_secrets_differ(void **state)
 	secret_free(&b);
 }
 
+static void assigning_reuses_pages_and_leaves_nothing_of_what_was_longer(void **state)
+{
+	struct secret *s = NULL;
+	const uint8_t *data;
+	uint8_t big[10000] = {1};
+
+	(void)state;
+	assert_true(secret_assign(&s, "0123456789", 10));
+	data = s->data;
+	assert_true(secret_assign(&s, "abc", 3));
+	assert_ptr_equal(s->data, data);
+	assert_int_equal(s->size, 3);
+	assert_memory_equal(s->data, "abc\0\0\0\0\0\0\0", 10);
+	assert_true(secret_assign(&s, big, sizeof(big)));
+	assert_int_equal(s->size, sizeof(big));
+	assert_memory_equal(s->data, big, sizeof(big));
+	assert_false(secret_assign(&s, "", 0));
+	assert_null(s);
+}
+
 #ifdef __SANITIZE_ADDRESS__
 #define LOCKED " dd" /* the sanitizer replaces mlock() by nothing */
 #else
@@ -80,6 +100,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_bounded),
 		cmocka_unit_test(equal_means_same_length_and_bytes),
 		cmocka_unit_test(random_secrets_differ),
+		cmocka_unit_test(assigning_reuses_pages_and_leaves_nothing_of_what_was_longer),
 		cmocka_unit_test(pages_are_locked_and_not_dumped),
 	};
 
