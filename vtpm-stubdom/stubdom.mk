@@ -18,14 +18,31 @@ $(STUBDOM_RING2)/stub-%: $(OUT)/libcommon.a
 DERIVE_SRCS := vtpm-stubdom/derive.c
 SEALED_SRCS := vtpm-stubdom/sealed.c $(DERIVE_SRCS)
 BLOB_SRCS := vtpm-stubdom/blob.c $(DERIVE_SRCS)
-$(eval $(call unit,derive,$(DERIVE_SRCS),-lcrypto))
-$(eval $(call unit,sealed,$(SEALED_SRCS),-lcrypto))
+$(eval $(call unit,derive,$(DERIVE_SRCS),$(COMMON_LIBS)))
+$(eval $(call unit,sealed,$(SEALED_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,tpmif,vtpm-stubdom/tpmif.c,))
 ENGINE_SRCS := vtpm-stubdom/engine_libtpms.c vtpm-stubdom/tpmif.c $(BLOB_SRCS)
-$(eval $(call unit,engine,$(ENGINE_SRCS),-ltpms -lcrypto))
-$(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms -lcrypto))
-$(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms -lcrypto))
+$(eval $(call unit,engine,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
+$(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
+$(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c tpm12.c sealed.c) $(ENGINE_SRCS)
-$(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms -lcrypto))
+$(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms $(COMMON_LIBS)))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c backend.c port.c port_unix.c) $(VTPM_SRCS)
 $(eval $(call unit,service,tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS)))
+
+# Fuzz targets
+$(eval $(call fuzzer,tpmif,vtpm-stubdom/tpmif.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,blob,$(BLOB_SRCS),$(COMMON_LIBS)))
+$(eval $(call fuzzer,sealed,$(SEALED_SRCS),$(COMMON_LIBS)))
+$(eval $(call fuzzer,tpm12,vtpm-stubdom/tpm12.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,handoff,$(SERVICE_SRCS),-ltpms $(COMMON_LIBS)))
+
+STUB_SEEDS_SRCS := tests/fuzz/make_stub_seeds.c $(SEALED_SRCS)
+$(OUT)/fuzz/make_stub_seeds: $(patsubst %.c,$(OUT)/obj/%.o,$(STUB_SEEDS_SRCS)) $(OUT)/libcommon.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS)
+
+.PHONY: fuzz-seeds-stub
+fuzz-seeds-stub: $(OUT)/fuzz/make_stub_seeds ## write the seed corpora of the stub domain's targets anew
+	@$< tests/fuzz/corpus
