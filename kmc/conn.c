@@ -1,6 +1,7 @@
 /* One host's connection in the front. */
 #include "kmc/conn.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define HELLO_MAX 512	    /* bytes of a body before the host is welcome */
 #define FRAME_MS 20000	    /* for a frame that has begun, and for taking in an answer */
 #define CLOSING_MS 3000	    /* for taking in the last one */
+#define LINGER_MS 1000
 #define WHY_MAX 300
 
 enum conn_state {
@@ -23,9 +25,10 @@ enum conn_state {
 	CONN_NEW,	/* HELLO is expected, or with the engine */
 	CONN_READY,	/* welcome: any request */
 	CONN_CLOSING,	/* the last answer is on its way */
+	CONN_LINGER,	/* said our last word: what still comes is dropped, so that the peer gets to read it */
 };
 
-enum wait { WAIT_NOTHING, WAIT_START, WAIT_FRAME, WAIT_WRITE, WAIT_CLOSING };
+enum wait { WAIT_NOTHING, WAIT_START, WAIT_FRAME, WAIT_WRITE, WAIT_CLOSING, WAIT_LINGER };
 
 struct conn {
 	struct loop *loop;
@@ -45,6 +48,7 @@ struct conn {
 	char name[KMC_NAME_MAX + 1];
 	uint8_t fingerprint[32];
 	struct buf in, out;
+	char why[WHY_MAX]; /* of a lingering one */
 };
 
 static void advance(struct conn *c);
@@ -54,10 +58,39 @@ static void close_with(struct conn *c, const char *why)
 	c->ops->closed(c->arg, c, why);
 }
 
+/*
+ * Closing a socket with unread bytes in it resets the connection, and the peer loses our last word: a refusal, or the TLS alert that
+ * says what is wrong with its certificate.
+ */
+static void linger(struct conn *c, const char *why)
+{
+	snprintf(c->why, sizeof(c->why), "%s", why); /* may be the TLS connection's own text */
+	tls_free(&c->tls);
+	shutdown(c->fd, SHUT_WR);
+	c->state = CONN_LINGER;
+	c->wait = WAIT_LINGER;
+	source_interest(c->source, LOOP_READ);
+	source_set_ms(c->timer, LINGER_MS);
+}
+
+static void drop_input(struct conn *c)
+{
+	uint8_t room[SMALL];
+	ssize_t n = recv(c->fd, room, sizeof(room), 0);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		close_with(c, c->why);
+}
+
 static void on_ready(void *arg, unsigned int what)
 {
+	struct conn *c = arg;
+
 	(void)what;
-	advance(arg);
+	if (c->state == CONN_LINGER)
+		drop_input(c);
+	else
+		advance(c);
 }
 
 static void on_deadline(void *arg, unsigned int what)
@@ -68,11 +101,12 @@ static void on_deadline(void *arg, unsigned int what)
 		[WAIT_FRAME] = "a message did not arrive as a whole in time",
 		[WAIT_WRITE] = "an answer was not taken in time",
 		[WAIT_CLOSING] = "",
+		[WAIT_LINGER] = "",
 	};
 	struct conn *c = arg;
 
 	(void)what;
-	close_with(c, texts[c->wait]);
+	close_with(c, c->wait == WAIT_LINGER ? c->why : texts[c->wait]);
 }
 
 struct conn *conn_new(struct loop *loop, struct tls_context *tls, int fd, const struct sockaddr_storage *peer, uint64_t deadline_ms,
@@ -268,7 +302,7 @@ static int receive(struct conn *c)
 	return r;
 }
 
-/* Go on as far as it goes: 0 (an answer is awaited), E_AGAIN_*, E_EOF after the last answer, or what broke. */
+/* Go on as far as it goes: 0 (an answer is awaited), E_AGAIN_*, E_STATE after the last answer, or what broke. */
 static int step(struct conn *c)
 {
 	int r = c->state == CONN_HANDSHAKE ? handshake(c) : 0;
@@ -277,7 +311,7 @@ static int step(struct conn *c)
 		if ((r = flush(c)) != 0)
 			break;
 		if (c->state == CONN_CLOSING)
-			return E_EOF;
+			return E_STATE;
 		if (c->asked)
 			return 0;
 		r = take(c);
@@ -296,12 +330,14 @@ static void advance(struct conn *c)
 	c->advancing = false;
 	if (r == 0 || r == E_AGAIN_IN || r == E_AGAIN_OUT)
 		settle(c);
+	else if (r == E_EOF || r == E_IO)
+		close_with(c, c->state != CONN_HANDSHAKE ? "" : tls_why(c->tls));
+	else if (r == E_STATE)
+		linger(c, "");
 	else if (r == E_FORMAT)
-		close_with(c, "its certificate names no host");
-	else if (r == E_NOMEM)
-		close_with(c, "there is no memory for its message");
+		linger(c, "its certificate names no host");
 	else
-		close_with(c, r == E_EOF && c->state != CONN_HANDSHAKE ? "" : tls_why(c->tls));
+		linger(c, r == E_NOMEM ? "there is no memory for its message" : tls_why(c->tls));
 }
 
 static int queue(struct conn *c, struct view frame)

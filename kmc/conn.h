@@ -3,7 +3,9 @@
  *
  *   HANDSHAKE --TLS--> NEW --WELCOME--> READY        one deadline for handshake and HELLO together
  *       |               |                 |
- *       +---------------+--- CLOSING <----+          the last answer is flushed, then the connection is gone
+ *       +---------------+--- CLOSING <----+          the last answer is flushed
+ *       |                       |
+ *       +-------> LINGER <------+                    what still comes is dropped until the peer has gone too, for a second at most
  *
  * A request is either not there yet, waiting for a turn, or at the engine; meanwhile nothing more is read. An idle connection
  * stays (a host keeps one open for its whole life); one whose peer is gone is found by TCP keep-alive; one that began a frame or owes us

@@ -68,6 +68,33 @@ static TSS2_RC protect(struct kmctpm *t, TPMA_SESSION directions)
 	return Esys_TRSess_SetAttributes(t->esys, t->session, TPMA_SESSION_CONTINUESESSION | directions, 0xff);
 }
 
+static void flush(struct kmctpm *t, ESYS_TR *handle)
+{
+	if (*handle != ESYS_TR_NONE)
+		Esys_FlushContext(t->esys, *handle);
+	*handle = ESYS_TR_NONE;
+}
+
+/*
+ * What a kmcd that was killed left in a TPM without resource manager, which nobody else may use. Behind a resource manager
+ * (/dev/tpmrm0) everybody sees only their own, and there is nothing.
+ */
+static TSS2_RC flush_leftovers(struct kmctpm *t, UINT32 first)
+{
+	TPMS_CAPABILITY_DATA *found = NULL;
+	TSS2_RC rc = Esys_GetCapability(t->esys, NONE, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, NULL, &found);
+
+	for (UINT32 i = 0; rc == TSS2_RC_SUCCESS && i < found->data.handles.count; i++) {
+		ESYS_TR handle = ESYS_TR_NONE;
+
+		rc = Esys_TR_FromTPMPublic(t->esys, found->data.handles.handle[i], NONE, &handle);
+		if (rc == TSS2_RC_SUCCESS)
+			flush(t, &handle);
+	}
+	Esys_Free(found);
+	return rc;
+}
+
 int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 {
 	struct kmctpm *t = calloc(1, sizeof(*t));
@@ -87,6 +114,9 @@ int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 		r = complain(why, "can't talk to it", rc);
 	if (r == 0 && (rc = Esys_Startup(t->esys, TPM2_SU_CLEAR)) != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE)
 		r = complain(why, "TPM2_Startup", rc);
+	if (r == 0 && ((rc = flush_leftovers(t, TPM2_TRANSIENT_FIRST)) != TSS2_RC_SUCCESS ||
+		       (rc = flush_leftovers(t, TPM2_LOADED_SESSION_FIRST)) != TSS2_RC_SUCCESS))
+		r = complain(why, "can't clear what an earlier run left", rc);
 	if (r == 0 && (rc = make_primary(t)) != TSS2_RC_SUCCESS)
 		r = complain(why, "can't make the storage primary (is the owner's authorisation empty?)", rc);
 	if (r == 0 && (rc = start_session(t)) != TSS2_RC_SUCCESS)
@@ -95,13 +125,6 @@ int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 		kmctpm_close(&t);
 	*tpm = t;
 	return r;
-}
-
-static void flush(struct kmctpm *t, ESYS_TR *handle)
-{
-	if (*handle != ESYS_TR_NONE)
-		Esys_FlushContext(t->esys, *handle);
-	*handle = ESYS_TR_NONE;
 }
 
 void kmctpm_close(struct kmctpm **tpm)

@@ -106,6 +106,7 @@ kmc_start() {
 	from=$(stat -c %s "$dir/log")
 	"$BIN/kmcd" -c "$dir/kmc.conf" >>"$dir/log" 2>&1 &
 	echo $! >"$dir/kmcd.pid"
+	disown # so that bash does not report its death by kmc_kill
 	kmc_wait 20 kmc_is_settled "$dir" "$from" && kmc_is_serving "$dir" "$from" && return
 	tail -n 5 "$dir/log" >&2
 	return 1

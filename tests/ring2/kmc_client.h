@@ -1,0 +1,57 @@
+/* A host as kmcd sees one, for tests: blocking, with the host's side of the envelope in software or in a TPM. */
+#ifndef TESTS_RING2_KMC_CLIENT_H
+#define TESTS_RING2_KMC_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/kmcmsg.h"
+
+struct kmc_client;
+struct secret;
+
+#define CLIENT_WHY 400
+
+/* What to connect with. */
+struct kmc_client_options {
+	const char *address; /* 127.0.0.1:port */
+	const char *dir;     /* of host.key, host.crt, ca.crt */
+	const char *name;    /* in the KMC's certificate */
+	const char *tcti;    /* of the host TPM; NULL: software */
+};
+
+/** client_connect() - TCP and TLS; NULL with @why filled in. */
+struct kmc_client *client_connect(const struct kmc_client_options *o, char why[CLIENT_WHY]);
+void client_free(struct kmc_client **c);
+
+/** client_send_raw() - bytes inside TLS; false: the connection is dead. */
+bool client_send_raw(struct kmc_client *c, const void *p, size_t n);
+
+/**
+ * client_receive() - the next message into @fields (of the message's struct, its views valid until the next call)
+ *
+ * Return: its type, or 0: the connection ended, client_why() says how.
+ */
+enum kmc_type client_receive(struct kmc_client *c, void *fields);
+
+/** client_ask() - send a request and wait for its answer, as client_receive(). */
+enum kmc_type client_ask(struct kmc_client *c, enum kmc_type type, const void *request, void *fields);
+const char *client_why(const struct kmc_client *c);
+
+/* What an open gave. */
+struct client_opened {
+	enum kmc_type type; /* KMC_OPENED, KMC_REFUSED, or 0 for a dead connection */
+	struct kmc_opened facts;
+	struct kmc_refused refused;
+	uint8_t seed[32];
+	const char *distrust; /* not NULL: the reply was not to be believed, and why */
+};
+
+/** client_protect() - fetch the protection key; the answer's type. */
+enum kmc_type client_protect(struct kmc_client *c, struct kmc_refused *refused);
+
+/** client_open() - OPEN with the key of the last client_protect(). @spoil: flip a bit of the cipher text. */
+void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, struct client_opened *out);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * A host that does to a KMC what its arguments say, one after the other over one connection; a line for each answer.
+ *
+ *   kmc-host -a ADDRESS -d DIR [-n NAME] [-t TCTI] COMMAND...
+ *     hello                          WELCOME host pool
+ *     protect                        PROTECTED key-id bits expires
+ *     open UUID | spoil UUID         OPENED seed=... lease=N version=N generation=N tenant=... state=...
+ *     store UUID LEASE VERSION HEX|@SIZE     STORED version
+ *     release UUID LEASE             RELEASED
+ *     raw HEX                        bytes as they are, then the answer
+ *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
+ *     load SECONDS FILE SEED         open and store all the time over new connections too; FILE gets what was acknowledged
+ *     verify FILE                    open all of FILE and compare
+ *   Any answer may be: REFUSED code reason, or CLOSED reason. Status 1 if it could not connect.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "tests/ring2/kmc_client.h"
+#include "tests/ring2/kmc_load.h"
+
+static void print_hex(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		printf("%02x", p[i]);
+}
+
+/* True when the answer was a refusal or an end, which is printed. */
+static bool is_no(struct kmc_client *c, enum kmc_type type, const struct kmc_refused *r)
+{
+	if (type == KMC_REFUSED)
+		printf("REFUSED %" PRIu64 " %.*s\n", r->code, (int)r->reason.n, (const char *)r->reason.p);
+	else if (type == 0)
+		printf("CLOSED %s\n", client_why(c));
+	return type == KMC_REFUSED || type == 0;
+}
+
+static void print_answer(struct kmc_client *c, enum kmc_type type, const void *fields)
+{
+	const struct kmc_welcome *w = fields;
+	const struct kmc_stored *s = fields;
+
+	if (is_no(c, type, fields))
+		return;
+	if (type == KMC_WELCOME)
+		printf("WELCOME %.*s %.*s\n", (int)w->host.n, (const char *)w->host.p, (int)w->pool.n, (const char *)w->pool.p);
+	else if (type == KMC_STORED)
+		printf("STORED %" PRIu64 "\n", s->version);
+	else if (type == KMC_RELEASED)
+		printf("RELEASED\n");
+	else
+		printf("TYPE %d\n", (int)type);
+}
+
+static void do_hello(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct kmc_hello hello = {.software = view_text("kmc-host")};
+
+	print_answer(c, client_ask(c, KMC_HELLO, &hello, fields), fields);
+}
+
+static void do_protect(struct kmc_client *c)
+{
+	struct kmc_refused refused;
+
+	if (!is_no(c, client_protect(c, &refused), &refused))
+		printf("PROTECTED\n");
+}
+
+static void do_open(struct kmc_client *c, const char *text, bool spoil)
+{
+	struct client_opened o;
+	struct uuid uuid;
+
+	if (uuid_parse(text, &uuid) != 0)
+		abort();
+	client_open(c, &uuid, spoil, &o);
+	if (is_no(c, o.type, &o.refused))
+		return;
+	if (o.distrust) {
+		printf("DISTRUST %s\n", o.distrust);
+		return;
+	}
+	printf("OPENED seed=");
+	print_hex(o.seed, sizeof(o.seed));
+	printf(" lease=%" PRIu64 " version=%" PRIu64 " generation=%" PRIu64 " tenant=%.*s epochs=%" PRIu64 ",%" PRIu64 ",%" PRIu64 " state=",
+	       o.facts.lease_epoch, o.facts.state_version, o.facts.generation, (int)o.facts.tenant.n, (const char *)o.facts.tenant.p,
+	       o.facts.owner_epoch, o.facts.endorsement_epoch, o.facts.platform_epoch);
+	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
+	printf("\n");
+}
+
+static size_t from_hex(const char *text, uint8_t *out, size_t cap)
+{
+	size_t n = strlen(text) / 2;
+	unsigned int byte;
+
+	for (size_t i = 0; i < n && i < cap; i++) {
+		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+			abort();
+		out[i] = (uint8_t)byte;
+	}
+	return n < cap ? n : cap;
+}
+
+static void do_store(struct kmc_client *c, char **arg)
+{
+	static uint8_t state[KMC_STATE_MAX + 1];
+	_Alignas(max_align_t) uint8_t fields[256];
+	struct kmc_store m = {.lease_epoch = strtoull(arg[1], NULL, 0), .version = strtoull(arg[2], NULL, 0)};
+	size_t n = arg[3][0] == '@' ? strtoul(arg[3] + 1, NULL, 0) : from_hex(arg[3], state, sizeof(state));
+
+	if (uuid_parse(arg[0], &m.uuid) != 0)
+		abort();
+	m.state = view_of(state, n);
+	print_answer(c, client_ask(c, KMC_STORE, &m, fields), fields);
+}
+
+static void do_release(struct kmc_client *c, char **arg)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	struct kmc_release m = {.lease_epoch = strtoull(arg[1], NULL, 0)};
+
+	if (uuid_parse(arg[0], &m.uuid) != 0)
+		abort();
+	print_answer(c, client_ask(c, KMC_RELEASE, &m, fields), fields);
+}
+
+static void do_raw(struct kmc_client *c, const char *hex)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	static uint8_t bytes[4096];
+	size_t n = from_hex(hex, bytes, sizeof(bytes));
+
+	print_answer(c, client_send_raw(c, bytes, n) ? client_receive(c, fields) : 0, fields);
+}
+
+static void do_hold(struct kmc_client *c, const char *seconds)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+
+	alarm((unsigned int)atoi(seconds));
+	printf("%s\n", client_receive(c, fields) == 0 ? "ENDED" : "TYPE");
+	alarm(0);
+}
+
+static int arguments_of(const char *command)
+{
+	static const struct {
+		const char *name;
+		int n;
+	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1}};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(table[i].name, command) == 0)
+			return table[i].n;
+	fprintf(stderr, "kmc-host: what is '%s'?\n", command);
+	exit(2);
+}
+
+static void run(struct kmc_client *c, const char *command, char **arg)
+{
+	if (strcmp(command, "hello") == 0)
+		do_hello(c);
+	else if (strcmp(command, "protect") == 0)
+		do_protect(c);
+	else if (strcmp(command, "open") == 0 || strcmp(command, "spoil") == 0)
+		do_open(c, arg[0], command[0] == 's');
+	else if (strcmp(command, "store") == 0)
+		do_store(c, arg);
+	else if (strcmp(command, "release") == 0)
+		do_release(c, arg);
+	else if (strcmp(command, "raw") == 0)
+		do_raw(c, arg[0]);
+	else
+		do_hold(c, arg[0]);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct kmc_client_options o = {.name = "127.0.0.1"};
+	struct kmc_client *c;
+	char why[CLIENT_WHY];
+	int opt;
+
+	while ((opt = getopt(argc, argv, "a:d:n:t:")) != -1) {
+		if (opt == 'a')
+			o.address = optarg;
+		else if (opt == 'd')
+			o.dir = optarg;
+		else if (opt == 'n')
+			o.name = optarg;
+		else if (opt == 't')
+			o.tcti = optarg;
+	}
+	if (!o.address || !o.dir || optind == argc)
+		return 2;
+	if (strcmp(argv[optind], "load") == 0 && argc - optind == 4)
+		return load_run(&o, atoi(argv[optind + 1]), argv[optind + 2], (unsigned int)atoi(argv[optind + 3]));
+	if (strcmp(argv[optind], "verify") == 0 && argc - optind == 2)
+		return load_verify(&o, argv[optind + 1]);
+	c = client_connect(&o, why);
+	if (!c) {
+		printf("NO CONNECTION %s\n", why);
+		return 1;
+	}
+	while (optind < argc) {
+		int n = arguments_of(argv[optind]);
+
+		if (argc - optind - 1 < n)
+			return 2;
+		run(c, argv[optind], argv + optind + 1);
+		optind += 1 + n;
+	}
+	client_free(&c);
+	return 0;
+}
