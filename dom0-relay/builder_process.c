@@ -87,7 +87,7 @@ static void on_build(struct builder *b, uint64_t id, const struct builder_build 
 	int r = view_copy_text(q->name, name, sizeof(name));
 
 	if (r == 0 && (r = make_handle(&handle)) == 0 && (r = stub_records_add(b->records, &handle)) == 0) {
-		r = stub_create(b->toolstack, b->conf, name, &handle, &domid, why);
+		r = stub_create(b->toolstack, b->conf, name, &handle, q->headroom_mib, &domid, why);
 		if (r != 0)
 			stub_records_remove(b->records, &handle);
 	}
@@ -147,6 +147,27 @@ static void on_sweep(struct builder *b, uint64_t id)
 	link_send(b->relay, BUILDER_SWEPT, id, NULL);
 }
 
+static void on_name(struct builder *b, uint64_t id, const struct builder_name *q)
+{
+	char name[65] = "";
+
+	view_copy_text(q->name, name, sizeof(name));
+	if (b->domains[q->domid].whose == NOT_OURS)
+		fatal("the relay process asked to rename domain %llu, which is no stub domain", (unsigned long long)q->domid);
+	if (stub_rename(b->toolstack, (uint32_t)q->domid, name) != 0)
+		log_warn("can't rename stub domain %llu to %s: see libxl's message above", (unsigned long long)q->domid, name);
+	link_send(b->relay, BUILDER_NAMED, id, NULL);
+}
+
+static void on_memory(struct builder *b, uint64_t id)
+{
+	struct builder_free answer;
+
+	if (toolstack_free_memory(b->toolstack, &answer.mib) != 0)
+		answer.mib = UINT64_MAX; /* not known: no reason to act */
+	link_send(b->relay, BUILDER_FREE, id, &answer);
+}
+
 /* A record of an earlier builder: of a stub domain that is still there, or of one that is gone. */
 static void on_record(void *arg, const struct uuid *handle)
 {
@@ -178,6 +199,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case BUILDER_KEEP:
 		on_keep(b, id, fields);
+		break;
+	case BUILDER_NAME:
+		on_name(b, id, fields);
+		break;
+	case BUILDER_MEMORY:
+		on_memory(b, id);
 		break;
 	case BUILDER_SWEEP:
 		on_sweep(b, id);

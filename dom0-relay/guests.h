@@ -40,6 +40,7 @@ struct guest {
 	struct stublink *stub;
 	struct source *deadline;
 	bool build_pending; /* the builder has not answered yet */
+	uint64_t build_ticket; /* of that request: a spare's own, if the guest took one */
 	bool destroy_wanted; /* and what it builds is no longer wanted */
 	bool open_waits;     /* its open, for what an earlier run left to be stored */
 	bool connected;	     /* the guest's driver is */

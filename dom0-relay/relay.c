@@ -17,6 +17,7 @@
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relaymsg.h"
+#include "dom0-relay/spares.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
@@ -37,15 +38,53 @@ static void identify(struct guest *g)
 	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
 }
 
-static void build(struct guest *g)
+/* "vtpm-5-0": what `xl list` shows for a guest's stub domain. */
+static const char *stub_name(const struct guest *g, char name[40])
+{
+	snprintf(name, 40, "vtpm-%u-%u", g->ids.guest, g->ids.dev);
+	return name;
+}
+
+static void rename_stub(struct guest *g)
 {
 	char name[40];
-	struct builder_build q;
+	const struct builder_name q = {.domid = g->ids.stub, .name = view_text(stub_name(g, name))};
 
-	snprintf(name, sizeof(name), "vtpm-%u-%u", g->ids.guest, g->ids.dev);
-	q.name = view_text(name);
+	link_send(g->relay->builder, BUILDER_NAME, 0, &q);
+}
+
+static const struct stublink_ops stub_ops;
+
+static void order_stub(struct guest *g)
+{
+	char name[40];
+	const struct builder_build q = {.name = view_text(stub_name(g, name))};
+
 	g->build_pending = true;
+	g->build_ticket = g->ticket;
 	link_send(g->relay->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
+}
+
+/* A spare, ready or on its way; else one of its own. */
+static void build(struct guest *g)
+{
+	struct spare_taken taken;
+
+	if (!spares_take(g->relay->spares, &taken)) {
+		order_stub(g);
+		return;
+	}
+	g->build_pending = taken.stub == 0;
+	g->build_ticket = taken.ticket;
+	g->ids.stub = taken.stub;
+	g->stub = taken.link;
+	if (g->stub)
+		stublink_rebind(g->stub, &stub_ops, g);
+	if (taken.stub)
+		rename_stub(g);
+	if (taken.ready)
+		relay_event(g, GEV_STUB);
+	spares_fill(g->relay->spares);
 }
 
 /* The KMC learns of a lease's last state and end before it is asked for the next one, or it would give an older state. */
@@ -71,6 +110,8 @@ static void adopt(struct guest *g)
 {
 	const struct builder_keep q = {.domid = g->ids.stub};
 
+	g->build_pending = true;
+	g->build_ticket = g->ticket;
 	link_send(g->relay->builder, BUILDER_KEEP, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
 }
 
@@ -318,18 +359,44 @@ void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incar
 		relay_event(g, GEV_IDENTIFIED);
 }
 
-void relay_built(struct relay *r, uint64_t ticket, unsigned int stub)
+/* The guest whose stub domain is being built, or NULL. */
+static struct guest *by_build(struct relay *r, uint64_t build_ticket)
 {
-	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	for (size_t i = 0; i < GUESTS_MAX; i++)
+		if (r->guests.table[i].ticket && r->guests.table[i].build_pending && r->guests.table[i].build_ticket == build_ticket)
+			return &r->guests.table[i];
+	return NULL;
+}
+
+void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why)
+{
+	struct guest *g = by_build(r, build_ticket);
+
+	if (!g)
+		return;
+	g->build_pending = false;
+	if (g->destroy_wanted)
+		relay_event(g, GEV_BUILD_FAILED);
+	else if (build_ticket != g->ticket)
+		order_stub(g); /* a spare could not be had: one of its own may */
+	else
+		relay_fail(g, GEV_BUILD_FAILED, "%s", why);
+}
+
+void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub)
+{
+	struct guest *g = by_build(r, build_ticket);
 	const struct builder_destroy unwanted = {.domid = stub};
 	char path[NODE_PATH_MAX];
 
-	if (!ticket || !g) { /* its guest was forgotten meanwhile */
+	if (!g) { /* its guest was forgotten meanwhile */
 		link_send(r->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, 0), &unwanted);
 		return;
 	}
 	g->build_pending = false;
 	g->ids.stub = stub;
+	if (build_ticket != g->ticket && !g->destroy_wanted)
+		rename_stub(g);
 	if (g->destroy_wanted)
 		destroy(g);
 	else if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
@@ -341,7 +408,12 @@ void relay_kept(struct relay *r, uint64_t ticket)
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
 	char path[NODE_PATH_MAX];
 
-	if (g && g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+	if (!g)
+		return;
+	g->build_pending = false;
+	if (g->destroy_wanted)
+		destroy(g);
+	else if (g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
 }
 
@@ -355,6 +427,7 @@ void relay_destroyed(struct relay *r, uint64_t ticket)
 	xenstore_unwatch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub");
 	g->ids.stub = 0;
 	relay_event(g, GEV_STUB_DESTROYED);
+	spares_fill(r->spares); /* its memory is free */
 }
 
 /* GEV_KEPT follows when the record is on the disk. */
@@ -459,9 +532,10 @@ static void on_stub_broken(void *arg, const char *why)
 		relay_fail(g, GEV_BROKEN, "stub domain %u: %s", g->ids.stub, why);
 }
 
+static const struct stublink_ops stub_ops = {.message = on_stub_message, .broken = on_stub_broken};
+
 void relay_meet_stub(struct guest *g)
 {
-	static const struct stublink_ops ops = {.message = on_stub_message, .broken = on_stub_broken};
 	char path[NODE_PATH_MAX];
 	struct channel *channel;
 
@@ -469,7 +543,7 @@ void relay_meet_stub(struct guest *g)
 	    !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
 		return;
 	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));
-	g->stub = channel ? stublink_new(g->relay->loop, channel, &ops, g) : NULL;
+	g->stub = channel ? stublink_new(g->relay->loop, channel, &stub_ops, g) : NULL;
 	if (!g->stub && g->machine.state == GUEST_PREPARING)
 		relay_fail(g, GEV_BROKEN, "can't connect to stub domain %u", g->ids.stub);
 }

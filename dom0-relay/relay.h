@@ -14,6 +14,7 @@ struct link;
 struct loop;
 struct openings;
 struct relayconf;
+struct spares;
 struct xenstore;
 
 struct relay {
@@ -25,15 +26,12 @@ struct relay {
 	struct openings *openings;
 	struct keeping *keeping;
 	struct control *control;
+	struct spares *spares;
 	struct guests guests;
 	struct uuid boot;   /* of this host */
 	bool listed;	    /* what earlier runs left is known: xenstore may be believed */
 	unsigned int depth; /* of relay_event(): entries are freed at the outermost */
 };
-
-/* Ids on the builder's link say what they are about. */
-enum build_id_kind { BUILD_ID_GUEST, BUILD_ID_BUILD, BUILD_ID_DESTROY, BUILD_ID_STUB };
-#define BUILD_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
 
 /** relay_request() - libxl asks for a vTPM: state 1 in the control directory @ids. */
 void relay_request(struct relay *r, struct node_ids ids);
@@ -49,7 +47,8 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...) _
 
 /* What the parts around tell; each finds its guest and makes an event of it. */
 void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation);
-void relay_built(struct relay *r, uint64_t ticket, unsigned int stub);
+void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub);
+void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why);
 void relay_kept(struct relay *r, uint64_t ticket);
 void relay_destroyed(struct relay *r, uint64_t ticket);
 

@@ -5,7 +5,7 @@ $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 $(OUT)/obj/dom0-relay/hypervisor.o: ALL_CFLAGS += -std=gnu11
 $(eval $(call program,vtpmctl,dom0-relay/vtpmctl.c dom0-relay/ctlmsg.c dom0-relay/relayconf.c,$(COMMON_LIBS) -ljansson))
 
-RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay.c guests.c guest_machine.c stublink.c keeping.c opening.c statemsg.c statedir.c state_process.c \
+RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay.c spares.c guests.c guest_machine.c stublink.c keeping.c opening.c statemsg.c statedir.c state_process.c \
 	kmclink.c control.c ctlmsg.c relaymsg.c relayconf.c host_tpm_process.c host_tpm.c builder_process.c stub_domain.c stub_records.c \
 	hypervisor.c xenstore.c) $(SCHEMA_SRCS)
 TSS_LIBS := -ltss2-esys -ltss2-tctildr -ltss2-rc

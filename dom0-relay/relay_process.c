@@ -19,6 +19,7 @@
 #include "dom0-relay/relay.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
+#include "dom0-relay/spares.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
@@ -92,6 +93,7 @@ static void on_release(struct relay *r)
 			link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
 		on_control(r, g->ids); /* libxl may have removed the directory without asking */
 	}
+	spares_inspect(r->spares);
 }
 
 static void on_watch(void *arg, const char *path, const char *token)
@@ -108,6 +110,7 @@ static void on_watch(void *arg, const char *path, const char *token)
 		for (size_t i = 0; i < GUESTS_MAX; i++)
 			if (r->guests.table[i].ticket && r->guests.table[i].ids.stub)
 				relay_meet_stub(&r->guests.table[i]);
+		spares_meet(r->spares);
 	}
 }
 
@@ -117,8 +120,10 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 {
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
 
-	if (!g)
+	if (!g) {
+		spares_inspected(r->spares, ticket, d);
 		return;
+	}
 	if (kind == BUILD_ID_STUB) {
 		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && needs_stub(g))
 			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
@@ -133,17 +138,13 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct relay_failed *f)
 {
 	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
-	int n = (int)f->reason.n;
-	const char *text = (const char *)f->reason.p;
+	char why[GUEST_REASON];
 
-	if (!g)
-		return;
-	if (kind == BUILD_ID_BUILD)
-		g->build_pending = false;
-	if (kind == BUILD_ID_BUILD && g->destroy_wanted)
-		relay_event(g, GEV_BUILD_FAILED);
-	else if (kind != BUILD_ID_STUB)
-		relay_fail(g, kind == BUILD_ID_BUILD ? GEV_BUILD_FAILED : GEV_BROKEN, "%.*s", n, text);
+	snprintf(why, sizeof(why), "%.*s", (int)f->reason.n, (const char *)f->reason.p);
+	if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why))
+		relay_build_failed(r, ticket, why);
+	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
+		relay_fail(g, GEV_BROKEN, "%s", why);
 }
 
 static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields)
@@ -157,13 +158,19 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 		on_domain(r, kind, ticket, fields);
 		break;
 	case BUILDER_BUILT:
-		relay_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
+		if (!spares_built(r->spares, ticket, (unsigned int)((const struct builder_built *)fields)->domid))
+			relay_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
 		break;
 	case BUILDER_DESTROYED:
 		relay_destroyed(r, ticket);
 		break;
 	case BUILDER_KEPT:
 		relay_kept(r, ticket);
+		break;
+	case BUILDER_NAMED:
+		break;
+	case BUILDER_FREE:
+		spares_memory(r->spares, ((const struct builder_free *)fields)->mib);
 		break;
 	case BUILDER_SWEPT:
 		log_debug("no stub domain without a guest is left");
@@ -292,6 +299,7 @@ static void on_listed(struct relay *r)
 	xenstore_each_control(r->xs, on_control_arg, r);
 	keeping_settle(r->keeping);
 	link_send(r->builder, BUILDER_SWEEP, 0, NULL);
+	spares_fill(r->spares);
 	process_ready("serving vTPMs");
 	log_info("ready");
 }
@@ -383,7 +391,8 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 		fatal("%s", why);
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
-	if (!r->builder || !r->tpm || !r->disk || !r->control || !r->openings || !r->keeping)
+	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
+	if (!r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }
 

@@ -20,6 +20,7 @@ struct relayconf {
 	char *stub_kernel, *stub_initramfs;
 	unsigned int stub_type; /* enum stub_type */
 	uint64_t stub_memory_mib;
+	uint64_t stub_spares;	 /* stub domains that wait for a guest */
 	char *stub_records;	 /* directory of the builder: what it built, while the host is up */
 	char *state_directory;	 /* leases and sealed state, over restarts of the host */
 	unsigned int durability; /* enum durability of keeping.h: host or kmc */

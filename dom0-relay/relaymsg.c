@@ -23,6 +23,16 @@ static const struct msg_field domain[] = {
 
 static const struct msg_field build[] = {
 	MSG_FIELD_TEXT(3, struct builder_build, name, 1, 64),
+	MSG_FIELD_UINT(4, struct builder_build, headroom_mib, UINT32_MAX),
+};
+
+static const struct msg_field name[] = {
+	MSG_FIELD_UINT(3, struct builder_name, domid, 0x7fef),
+	MSG_FIELD_TEXT(4, struct builder_name, name, 1, 64),
+};
+
+static const struct msg_field free_memory[] = {
+	MSG_FIELD_UINT(3, struct builder_free, mib, UINT64_MAX),
 };
 
 static const struct msg_field built[] = {
@@ -51,6 +61,10 @@ static const struct msg_schema builder_schemas[] = {
 	EMPTY(BUILDER_KEPT, "kept"),
 	EMPTY(BUILDER_SWEEP, "sweep"),
 	EMPTY(BUILDER_SWEPT, "swept"),
+	SCHEMA(BUILDER_NAME, "name", builder_name, name),
+	EMPTY(BUILDER_NAMED, "named"),
+	EMPTY(BUILDER_MEMORY, "memory"),
+	SCHEMA(BUILDER_FREE, "free", builder_free, free_memory),
 	SCHEMA(BUILDER_FAILED, "failed", relay_failed, failed),
 };
 

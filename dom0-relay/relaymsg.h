@@ -3,7 +3,7 @@
  * with its id.
  *
  *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
- *                        KEEP, SWEEP                                        FAILED
+ *                        KEEP, SWEEP, NAME, MEMORY                          NAMED, FREE, FAILED
  *   relay -> host-tpm    WRAP, BELIEVE, FORGET         host-tpm -> relay    WRAPPED, SEED, FAILED
  */
 #ifndef DOM0_RELAY_RELAYMSG_H
@@ -26,8 +26,16 @@ enum builder_type {
 	BUILDER_KEPT,
 	BUILDER_SWEEP, /* destroy what earlier runs built and nobody kept */
 	BUILDER_SWEPT,
+	BUILDER_NAME, /* a spare got its guest */
+	BUILDER_NAMED,
+	BUILDER_MEMORY, /* how much has the host free? */
+	BUILDER_FREE,
 	BUILDER_FAILED,
 };
+
+/* Ids on the builder's link say what they are about. */
+enum build_id_kind { BUILD_ID_GUEST, BUILD_ID_BUILD, BUILD_ID_DESTROY, BUILD_ID_STUB };
+#define BUILD_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
 
 struct builder_inspect {
 	uint64_t domid;
@@ -43,7 +51,8 @@ struct builder_domain {
 };
 
 struct builder_build {
-	struct view name; /* of the stub domain */
+	struct view name;      /* of the stub domain */
+	uint64_t headroom_mib; /* that the host must have free besides */
 };
 
 struct builder_built {
@@ -59,6 +68,15 @@ struct builder_keep {
 };
 
 #define RELAY_REASON_MAX 240 /* bytes of UTF-8 */
+
+struct builder_name {
+	uint64_t domid;
+	struct view name;
+};
+
+struct builder_free {
+	uint64_t mib;
+};
 
 struct relay_failed {
 	struct view reason;

@@ -114,7 +114,7 @@ static void describe(libxl_domain_config *d, const struct relayconf *conf, const
 }
 
 /* Xen has no reservation between asking and taking; the answer is there to give the usual failure its name. */
-static int check_memory(struct toolstack *t, libxl_domain_config *d, char why[STUB_WHY])
+static int check_memory(struct toolstack *t, libxl_domain_config *d, uint64_t headroom_mib, char why[STUB_WHY])
 {
 	uint64_t need, free_kb;
 	int rc;
@@ -124,15 +124,15 @@ static int check_memory(struct toolstack *t, libxl_domain_config *d, char why[ST
 		rc = libxl_get_free_memory(t->ctx, &free_kb);
 	if (rc != 0)
 		return complain(t, why, "can't learn how much memory is free", rc);
-	if (free_kb >= need)
+	if (free_kb >= need + headroom_mib * 1024)
 		return 0;
 	snprintf(why, STUB_WHY, "no memory for the stub domain: it needs %" PRIu64 " MiB, the host has %" PRIu64 " MiB free",
 		 (need + 1023) / 1024, free_kb / 1024);
 	return E_NOMEM;
 }
 
-int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle, uint32_t *domid,
-		char why[STUB_WHY])
+int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle,
+		uint64_t headroom_mib, uint32_t *domid, char why[STUB_WHY])
 {
 	libxl_domain_config d;
 	uint32_t made = (uint32_t)INVALID_DOMID;
@@ -149,7 +149,7 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 		goto out;
 	}
 	libxl_bitmap_set(&d.b_info.avail_vcpus, 0);
-	r = check_memory(t, &d, why);
+	r = check_memory(t, &d, headroom_mib, why);
 	if (r != 0)
 		goto out;
 	rc = libxl_domain_create_new(t->ctx, &d, &made, NULL, NULL);
@@ -165,6 +165,25 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 out:
 	libxl_domain_config_dispose(&d);
 	return r;
+}
+
+int stub_rename(struct toolstack *t, uint32_t domid, const char *name)
+{
+	int rc = libxl_domain_rename(t->ctx, domid, NULL, name);
+
+	if (rc == ERROR_DOMAIN_NOTFOUND)
+		return E_NOTFOUND;
+	return rc == 0 ? 0 : E_XEN;
+}
+
+int toolstack_free_memory(struct toolstack *t, uint64_t *mib)
+{
+	uint64_t kib;
+
+	if (libxl_get_free_memory(t->ctx, &kib) != 0)
+		return E_XEN;
+	*mib = kib / 1024;
+	return 0;
 }
 
 int stub_destroy(struct toolstack *t, uint32_t domid)

@@ -150,6 +150,12 @@ int stublink_send(struct stublink *l, enum handoff_type type, const void *fields
 	return r;
 }
 
+void stublink_rebind(struct stublink *l, const struct stublink_ops *ops, void *arg)
+{
+	l->ops = ops;
+	l->arg = arg;
+}
+
 void stublink_free(struct stublink **l)
 {
 	if (!*l)

@@ -23,6 +23,9 @@ struct stublink *stublink_new(struct loop *loop, struct channel *channel, const 
 /** stublink_send() - queue one message: 0, or E_RANGE when the stub domain does not read. */
 int stublink_send(struct stublink *l, enum handoff_type type, const void *fields);
 
+/** stublink_rebind() - somebody else is told from now on. */
+void stublink_rebind(struct stublink *l, const struct stublink_ops *ops, void *arg);
+
 /** stublink_free() - close and release *@l, inside its own callbacks too; it may be NULL. */
 void stublink_free(struct stublink **l);
 

@@ -104,6 +104,22 @@ static bool has_ended(pid_t pid)
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
 }
 
+/* A socket's file is there before it listens: the kernel's table has the flag (__SO_ACCEPTCON). */
+static bool is_listening(const char *path)
+{
+	FILE *f = fopen("/proc/net/unix", "re");
+	char line[512];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = strstr(line, " 00010000 ") && strlen(line) > strlen(path) && strcmp(line + strlen(line) - strlen(path), path) == 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 /* As libxenvchan's server does: its presence says that the channel listens. */
 static void announce_channel(uint32_t domid, pid_t pid)
 {
@@ -112,7 +128,7 @@ static void announce_channel(uint32_t domid, pid_t pid)
 	struct xs_handle *xs;
 
 	ring2_path(path, "stub-%u.sock", domid);
-	while (access(path, F_OK) != 0) {
+	while (!is_listening(path)) {
 		if (has_ended(pid))
 			return;
 		short_wait();
@@ -170,14 +186,15 @@ static bool introduce(struct toolstack *t, uint32_t domid, const char *name)
 	return xs_mkdir(t->xs, XBT_NULL, path) && allow(t, path, domid, domid);
 }
 
-int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle, uint32_t *domid,
-		char why[STUB_WHY])
+int stub_create(struct toolstack *t, const struct relayconf *conf, const char *name, const struct uuid *handle, uint64_t headroom_mib,
+		uint32_t *domid, char why[STUB_WHY])
 {
 	struct domain d = {.incarnation = 1, .shutdown = -1};
 	uint32_t id = FIRST_DOMID;
 	pid_t pid;
 	int r;
 
+	(void)headroom_mib; /* processes have no reservation */
 	if ((r = check_image(conf->stub_kernel, why)) != 0 || (r = check_image(conf->stub_initramfs, why)) != 0)
 		return r;
 	uuid_format(handle, d.handle);
@@ -213,6 +230,21 @@ static pid_t pid_of(uint32_t domid)
 	return pid;
 }
 
+int stub_rename(struct toolstack *t, uint32_t domid, const char *name)
+{
+	struct domain d;
+
+	(void)t, (void)name; /* nobody lists processes by it */
+	return domain_read(domid, &d) == 0 ? 0 : E_NOTFOUND;
+}
+
+int toolstack_free_memory(struct toolstack *t, uint64_t *mib)
+{
+	(void)t;
+	*mib = 1024;
+	return 0;
+}
+
 int stub_destroy(struct toolstack *t, uint32_t domid)
 {
 	char path[DOMAIN_PATH], root[64];
@@ -223,8 +255,10 @@ int stub_destroy(struct toolstack *t, uint32_t domid)
 		return E_NOTFOUND;
 	for (int tries = 0; tries < 200 && (pid = pid_of(domid)) == 0; tries++)
 		short_wait(); /* the supervisor has just begun */
-	while (pid > 0 && d.shutdown < 0 && kill(-pid, SIGKILL) == 0 && domain_read(domid, &d) == 0 && d.shutdown < 0)
-		short_wait();
+	for (int tries = 0; pid > 0 && tries < 1000 && domain_read(domid, &d) == 0 && d.shutdown < 0; tries++) {
+		kill(-pid, SIGKILL);
+		short_wait(); /* for the supervisor's last word: it must not come after the domain is gone */
+	}
 	unlink(ring2_path(path, "stub-%u.sock", domid));
 	unlink(ring2_path(path, "stub-%u.tpm", domid));
 	unlink(ring2_path(path, "stub-%u.pid", domid));
