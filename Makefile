@@ -75,6 +75,7 @@ include common/common.mk
 include xenstore-schema/schema.mk
 -include kmc/kmc.mk
 -include vtpm-stubdom/stubdom.mk
+-include vtpm-stubdom/guest/guest.mk
 -include dom0-relay/relay.mk
 include vtpm-stubdom/image/image.mk
 include packaging/packaging.mk

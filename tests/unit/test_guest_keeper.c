@@ -1,0 +1,102 @@
+/*
+ * The keeper: a descriptor that it was given stays open when we close ours and when we go; without one it goes with us.
+ * Its name tells systemd-shutdown(8) to spare it; ours stays as it is.
+ */
+#include "vtpm-stubdom/guest/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+/* The one child that we have, or 0 if it has ended within a second. */
+static pid_t child_left(void)
+{
+	for (int i = 0; i < 100; i++) {
+		siginfo_t info = {0};
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid != 0)
+			return 0;
+		usleep(10000);
+	}
+	return -1;
+}
+
+/* The first byte by which systemd-shutdown(8) judges a process. */
+static int name_of(pid_t pid)
+{
+	char path[64], c = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, &c, 1), 1);
+	close(fd);
+	return c;
+}
+
+static int closed(int fd)
+{
+	char c;
+
+	return read(fd, &c, 1) == 0; /* end of file: no writer is left. EAGAIN: there is one */
+}
+
+static void without_anything_to_keep_it_ends_with_us(void **state)
+{
+	struct keeper *k = keeper_new(program_invocation_name);
+
+	(void)state;
+	assert_non_null(k);
+	keeper_free(&k);
+	assert_null(k);
+	assert_int_equal(child_left(), 0);
+}
+
+static void what_it_was_given_stays_open_whatever_asks_it_to_end(void **state)
+{
+	struct keeper *k = keeper_new(program_invocation_name);
+	char path[64];
+	FILE *children;
+	int fd[2];
+	pid_t pid = 0;
+
+	(void)state;
+	assert_non_null(k);
+	assert_int_equal(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_int_equal(keeper_keep(k, fd[1]), 0);
+	close(fd[1]);
+	keeper_free(&k);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	children = fopen(path, "re");
+	if (!children || fscanf(children, "%d", &pid) != 1)
+		skip(); /* this kernel does not list children */
+	fclose(children);
+	assert_true(pid > 0);
+	usleep(100000); /* it has read the message, or never will */
+	kill(pid, SIGTERM);
+	kill(pid, SIGHUP);
+	usleep(100000);
+	assert_false(closed(fd[0]));
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(name_of(pid), '@');
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_true(closed(fd[0]));
+	close(fd[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_anything_to_keep_it_ends_with_us),
+		cmocka_unit_test(what_it_was_given_stays_open_whatever_asks_it_to_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+/*
+ * vtpm-guestd: a guest's vTPM as a true TPM 2.0 device, instead of the kernel's xen-tpmfront. See vtpm-guestd(8).
+ *
+ * Usage:
+ *   vtpm-guestd [-i] [-d NUMBER]      serve the domain's vTPM of that number (0)
+ *   vtpm-guestd -n [-d NUMBER]        say whether that is possible, and do nothing
+ *   vtpm-guestd --port PATH --device-fd N   tests, without Xen: a vtpm-stubdom listens at PATH (its --port), and the inherited
+ *                                     SOCK_SEQPACKET socket N stands for the kernel's device
+ *
+ * Exit status: 0 after SIGTERM, or (-n) if it is possible; 1 where something is missing or failed; 2 where there is nothing to do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/process.h"
+#include "vtpm-stubdom/guest/bus.h"
+#include "vtpm-stubdom/guest/device.h"
+#include "vtpm-stubdom/guest/guestd.h"
+#include "vtpm-stubdom/guest/keeper.h"
+
+static const struct syscall_rule rules[] = {
+	{SCMP_SYS(ioctl), "grants, event channels, a new TPM device"},
+	{SCMP_SYS(openat), "evtchn for each connection; vtpmx"},
+	{SCMP_SYS(faccessat), "is a driver bound, is the device registered? (architectures without access(2))"},
+	{SCMP_SYS(socket), "systemd's notification; the Unix twin of the bus, for tests"},
+	{SCMP_SYS(connect), "the Unix twin"},
+	{SCMP_SYS(memfd_create), "the Unix twin"},
+	{SCMP_SYS(ftruncate), "the Unix twin"},
+};
+
+struct options {
+	unsigned int dev;
+	bool check, early;
+	const char *port; /* tests */
+	int device_fd;	  /* tests; -1: none */
+};
+
+static unsigned int number;	 /* of the kernel's device */
+static struct options options;
+
+static void usage(void) __attribute__((noreturn));
+static void usage(void)
+{
+	fprintf(stderr, "usage: vtpm-guestd [-in] [-d NUMBER]\n");
+	exit(1);
+}
+
+static int get_number(const char *text)
+{
+	char *rest;
+	long n = strtol(text, &rest, 10);
+
+	if (rest == text || *rest || n < 0 || n > USHRT_MAX)
+		fatal("'%s' is no number of a vTPM: 'ls /sys/bus/xen/devices' shows vtpm-NUMBER", text);
+	return (int)n;
+}
+
+static void read_options(int argc, char **argv)
+{
+	static const struct option longs[] = {{"port", required_argument, NULL, 'p'}, {"device-fd", required_argument, NULL, 'f'}, {0}};
+	int c;
+
+	options.device_fd = -1;
+	while ((c = getopt_long(argc, argv, "d:in", longs, NULL)) != -1) {
+		if (c == 'd')
+			options.dev = (unsigned int)get_number(optarg);
+		else if (c == 'i')
+			options.early = true;
+		else if (c == 'n')
+			options.check = true;
+		else if (c == 'p')
+			options.port = optarg;
+		else if (c == 'f')
+			options.device_fd = get_number(optarg);
+		else
+			usage();
+	}
+	if (optind != argc || (options.port == NULL) != (options.device_fd < 0))
+		usage();
+}
+
+/* Ends the process where we can't or need not serve. */
+static void check(void)
+{
+	char why[256];
+	enum device_verdict verdict = device_check(options.dev, why, sizeof(why));
+	int r;
+
+	if (verdict != DEVICE_USABLE) {
+		log_error("not serving: %s", why);
+		exit((int)verdict);
+	}
+	r = device_lock(options.dev);
+	if (r == E_BUSY) {
+		log_info("nothing to do: another vtpm-guestd serves vTPM number %u (perhaps since the initramfs)", options.dev);
+		exit(DEVICE_TAKEN);
+	}
+	if (r != 0)
+		fatal("can't lock /run/vtpm-guestd-%u.lock: %s", options.dev, strerror(errno));
+	if (options.check)
+		exit(DEVICE_USABLE);
+}
+
+static int open_device(void *arg)
+{
+	int fd = options.device_fd;
+
+	(void)arg;
+	if (options.port) {
+		options.device_fd = -1;
+		if (fd < 0)
+			fatal("the kernel's twin is gone");
+		return fd;
+	}
+	fd = device_open(&number);
+	if (fd < 0)
+		log_error("can't make a TPM device through /dev/vtpmx: %s", strerror(errno));
+	return fd;
+}
+
+static bool registered(void *arg)
+{
+	(void)arg;
+	return options.port || device_registered(number);
+}
+
+static void ready(void *arg)
+{
+	char status[64];
+
+	(void)arg;
+	snprintf(status, sizeof(status), "serving /dev/tpm%u and /dev/tpmrm%u", number, number);
+	log_info("%s", status);
+	process_ready(status);
+}
+
+/* Blocked before any thread is started, read from the descriptor that is returned. */
+static int block_signals(void)
+{
+	static const int wanted[] = {SIGTERM, SIGINT, SIGUSR1};
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		sigaddset(&set, wanted[i]);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		fatal("can't wait for signals: %s", strerror(errno));
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	const struct guestd_world world = {.open_device = open_device, .registered = registered, .ready = ready};
+	const struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	struct keeper *keeper = NULL;
+	struct bus *bus;
+	int signals, r;
+
+	log_open("vtpm-guestd", LOG_LV_INFO);
+	process_begin();
+	read_options(argc, argv);
+	if (!options.port) {
+		keeper = options.check ? NULL : keeper_new(argv[0]);
+		if (!options.check && !keeper)
+			fatal("can't start the keeper of event channels: %s", strerror(errno));
+		check();
+	}
+	if (options.early)
+		argv[0][0] = '@'; /* systemd-shutdown(8) lets it be, as befits what a root disk may need */
+	signals = block_signals();
+	bus = options.port ? bus_unix(options.port) : bus_xen(options.dev, keeper);
+	if (!bus)
+		fatal("can't reach xenstore and gntalloc: %s: is this a Xen guest, and are we root?", strerror(errno));
+	process_confine(&c);
+	r = guestd_run(bus, &world, signals);
+	bus_close(&bus);
+	keeper_free(&keeper);
+	if (r == E_BUSY)
+		log_error("the kernel's xen-tpmfront took the vTPM: leaving it; 'rmmod xen-tpmfront' and start this service to have it back");
+	else if (r != 0)
+		log_error("the end: %s", error_text(r));
+	return r == 0 ? 0 : r == E_BUSY ? DEVICE_TAKEN : 1;
+}
