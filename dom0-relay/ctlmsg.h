@@ -20,6 +20,7 @@ enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END };
 struct ctl_status {
 	struct view kmc; /* "connected", or why not */
 	uint64_t kmc_up;
+	uint64_t spares_ready, spares_wanted; /* stub domains that wait for a guest; as configured */
 };
 
 struct ctl_entry {

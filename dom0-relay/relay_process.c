@@ -327,7 +327,8 @@ static void fill(void *arg, struct buf *out)
 {
 	struct relay *r = arg;
 	bool up = kmclink_is_up(r->kmc);
-	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up};
+	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
+					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares};
 
 	ctl_write(out, CTL_STATUS, &status);
 	for (size_t i = 0; i < GUESTS_MAX; i++) {

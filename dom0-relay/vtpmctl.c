@@ -82,6 +82,8 @@ static void print_status(struct listing *l, const struct ctl_status *s)
 {
 	if (!l->json && !s->kmc_up)
 		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
+	if (!l->json && s->spares_wanted)
+		printf("spare stub domains: %" PRIu64 " of %" PRIu64 " ready\n", s->spares_ready, s->spares_wanted);
 }
 
 static int take(struct listing *l, const struct msg *m)
