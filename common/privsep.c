@@ -118,6 +118,7 @@ static bool dispatch(struct link *l)
 			return false;
 	}
 	l->freed = NULL;
+	buf_compact(&l->in); /* wipes what was read: it may have been a seed, and the next message may be long in coming */
 	return true;
 }
 

@@ -135,6 +135,17 @@ int host_tpm_encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const
 	return r;
 }
 
+/* The system API keeps the last command and response in one buffer: a command that is longer goes over it. */
+static int overwrite_buffer(struct host_tpm *tpm, const struct host_tpm_key *key, char why[HOST_TPM_WHY])
+{
+	ESYS_TR handle = ESYS_TR_NONE;
+	int r = load(tpm, key, &handle, why);
+
+	if (r == 0)
+		Esys_FlushContext(tpm->esys, handle);
+	return r;
+}
+
 int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *inner, struct secret **block,
 		     char why[HOST_TPM_WHY])
 {
@@ -154,5 +165,9 @@ int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const
 		r = *block ? 0 : E_NOMEM;
 	}
 	wipe_free(m);
+	if (overwrite_buffer(tpm, key, why) != 0 && r == 0) {
+		secret_free(block);
+		r = E_TPM;
+	}
 	return r;
 }

@@ -1,18 +1,21 @@
 # vtpm-relayd with fakes where Xen stands: one for each host.
 # shellcheck shell=bash
 
-# relay_start NAME [SECTION.OPTION=VALUE...]: on the host of that name; needs RELAY_TLS (directory with ca.crt, host.crt,
-# host.key), KMC_ADDRESS, HOST_TPM, STUB_PROGRAM and STUB_LAUNCHER.
+# relay_start NAME [tls=DIR | SECTION.OPTION=VALUE]...: on the host of that name, with the TPM of that name and the files
+# ca.crt, host.crt and host.key in $WORK/tls-NAME; needs KMC_ADDRESS, STUB_PROGRAM and STUB_LAUNCHER.
 relay_start() {
-	local dir=$WORK/host-$1 option
+	local dir=$WORK/host-$1 tls=$WORK/tls-$1 option
 	declare -A set=(
-		[kmc.address]=$KMC_ADDRESS [tls.ca]=$RELAY_TLS/ca.crt [tls.certificate]=$RELAY_TLS/host.crt [tls.key]=$RELAY_TLS/host.key
-		[host.tpm]=$HOST_TPM [host.user]=nobody [host.control]=$dir/control.sock [stub.kernel]=$STUB_PROGRAM
+		[kmc.address]=$KMC_ADDRESS [host.tpm]=swtpm:host=127.0.0.1,port=$(cat "$WORK/tpm-$1/port") [host.user]=nobody [host.control]=$dir/control.sock [stub.kernel]=$STUB_PROGRAM
 		[stub.initramfs]=$STUB_LAUNCHER [stub.records]=$dir/records [state.directory]=$dir/state
 	)
 	for option in "${@:2}"; do
-		set[${option%%=*}]=${option#*=}
+		case $option in
+		tls=*) tls=${option#*=} ;;
+		*) set[${option%%=*}]=${option#*=} ;;
+		esac
 	done
+	set[tls.ca]=$tls/ca.crt set[tls.certificate]=$tls/host.crt set[tls.key]=$tls/host.key
 	for option in "${!set[@]}"; do
 		printf '[%s]\n%s = %s\n' "${option%%.*}" "${option#*.}" "${set[$option]}"
 	done >"$dir/relay.conf"
@@ -51,6 +54,9 @@ logged() { eventually 5 grep -qF -- "$1" "$RING2_DIR/relay.log"; }
 
 # listed TEXT: vtpmctl list says it.
 listed() { relay_list | grep -F -- "$1"; }
+
+# guest_listed DOMID TEXT: in the guest's own line.
+guest_listed() { relay_list | grep -E "^ *$1 " | grep -F -- "$2"; }
 
 # relay_child NAME PROCESS: the process id of builder, host-tpm or state, in the order in which they are started.
 relay_child() {

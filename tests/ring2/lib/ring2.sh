@@ -3,8 +3,7 @@
 set -u
 RING2_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export VARIANT=${VARIANT:-release}
-export BIN=$RING2_TOP/build/$VARIANT/bin
-export RING2_BIN=$RING2_TOP/build/$VARIANT/ring2
+export BIN=${BIN:-$RING2_TOP/build/$VARIANT/bin} RING2_BIN=${RING2_BIN:-$RING2_TOP/build/$VARIANT/ring2}
 WORK=$(mktemp -d "/tmp/ring2-$(basename "$0")-XXXXXX")
 chmod 755 "$WORK"
 # leaks at exit are not what these tests look for, errors are
@@ -26,6 +25,11 @@ check() {
 		not_ok "$title"
 		printf '%s\n' "$out" | sed 's/^/#   /' | tail -n 20
 	fi
+}
+
+# check_ended TITLE PID: one test; a command in the background has succeeded.
+check_ended() {
+	if wait "$2"; then ok "$1"; else not_ok "$1"; fi
 }
 
 # eventually SECONDS COMMAND...: try until it succeeds.

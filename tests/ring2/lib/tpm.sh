@@ -1,12 +1,11 @@
 # The host's TPM: swtpm on a TCP port.
 # shellcheck shell=bash
 
-# host_tpm_start NAME: HOST_TPM is the TCTI to reach it.
+# host_tpm_start NAME: it listens on the port in $WORK/tpm-NAME/port.
 host_tpm_start() {
 	local dir=$WORK/tpm-$1
 	mkdir -p "$dir"
 	[ -e "$dir/port" ] || free_port >"$dir/port"
-	HOST_TPM=swtpm:host=127.0.0.1,port=$(cat "$dir/port")
 	swtpm socket --tpm2 --tpmstate dir="$dir" --server type=tcp,port="$(cat "$dir/port")" \
 		--ctrl type=tcp,port=$(($(cat "$dir/port") + 1)) --flags not-need-init,startup-clear >"$dir/log" 2>&1 &
 	echo $! >"$dir/pid"

@@ -1,18 +1,37 @@
 # All of it together: a KMC, and hosts whose relays build real stub domains from processes.
 # shellcheck shell=bash
-for part in xen tpm tls kmc relay stub; do
+for part in xen tpm tls kmc relay; do
 	# shellcheck source=/dev/null
 	. "$RING2_TOP/tests/ring2/lib/$part.sh"
 done
 STUB_PROGRAM=$BIN/vtpm-stubdom
 STUB_LAUNCHER=$RING2_TOP/tests/ring2/launch-stub
 
+# kmc_up: the KMC of the test, in $WORK/kmc; again after it was stopped or killed.
+kmc_up() {
+	if [ ! -d "$WORK/kmc" ]; then
+		kmc_setup "$WORK/kmc" || exit 1
+		at_end+=("kmc_end $WORK/kmc")
+		KMC_ADDRESS=127.0.0.1:$(cat "$WORK/kmc/port")
+	fi
+	kmc_tpm_stop "$WORK/kmc" # a restart of the whole machine
+	kmc_start "$WORK/kmc" || exit 1
+}
+
+# kmc_register NAME DIR [OPTION...]: a host's key and certificates in DIR.
+kmc_register() { kmc_host_add "$WORK/kmc" "$@" >>"$WORK/kmcctl.log" 2>&1 || { tail -n 3 "$WORK/kmcctl.log"; exit 1; }; }
+
+# holder UUID: the host that has the lease, - for none.
+holder() { kmc_ctl "$WORK/kmc" vtpm list | awk -v uuid="$1" '$1 == uuid { print $3 }'; }
+
+# is_held UUID HOST: by that host (-: by none).
+is_held() { [ "$(holder "$1")" = "$2" ]; }
+
 # host_up NAME [OPTION=VALUE...]: a host with TPM and relay, registered at the KMC under that name.
 host_up() {
 	host_start "$1"
 	host_tpm_start "$1"
-	RELAY_TLS=$WORK/tls-$1
-	[ -d "$RELAY_TLS" ] || kmc_add_host "$1" "$RELAY_TLS"
+	[ -d "$WORK/tls-$1" ] || kmc_register "$1" "$WORK/tls-$1"
 	relay_start "$@"
 	eventually 10 relay_is_connected || { echo "# the relay does not reach the KMC:"; tail -n 5 "$RING2_DIR/relay.log"; exit 1; }
 }
@@ -25,7 +44,7 @@ refused() {
 	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")"
 	player attach "$1" 0 "$2" >/dev/null 2>&1 &
 	waiting=$!
-	eventually 12 listed "$3" >/dev/null || { echo "not said: $3"; relay_list; status=1; }
+	eventually 12 guest_listed "$1" "$3" >/dev/null || { echo "not said: $3"; relay_list; status=1; }
 	[ "$(control_state "$1")" = 1 ] || { echo "state is $(control_state "$1")"; status=1; }
 	kill $waiting 2>/dev/null
 	wait $waiting 2>/dev/null

@@ -7,7 +7,7 @@ host_start() {
 	mkdir -p "$dir/domains"
 	mkfifo "$dir/virq"
 	host_use "$1"
-	XENSTORED_RUNDIR=$dir XENSTORED_ROOTDIR=$dir LD_PRELOAD=$RING2_TOP/build/$VARIANT/ring2/xen-shim.so \
+	XENSTORED_RUNDIR=$dir XENSTORED_ROOTDIR=$dir LD_PRELOAD=$RING2_BIN/xen-shim.so \
 		/usr/lib/xen-4.17/bin/xenstored -N --pid-file="$dir/xenstored.pid" >"$dir/xenstored.log" 2>&1 &
 	echo $! >"$dir/pid"
 	at_end+=("host_stop $1")
