@@ -11,3 +11,8 @@ $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS)))
 KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_client.c ctl_init.c ctl_host.c ctl_show.c admmsg.c keyring.c kmctpm.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson))
+
+$(eval $(call unit,lease,kmc/lease.c,$(COMMON_LIBS)))
+$(eval $(call unit,kmc_seed,kmc/seed.c kmc/drbg.c,$(COMMON_LIBS)))
+$(eval $(call unit,kmc_crypto,kmc/wrap.c kmc/rsakey.c kmc/ca.c,$(COMMON_LIBS)))
+$(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) -lsqlite3))

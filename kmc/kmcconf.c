@@ -25,7 +25,7 @@ static const struct config_option options[] = {
 	OPTION("tpm", "tcti", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("keys", "rsa", CONFIG_CHOICE, rsa_bits, .fallback = "2048", .words = "2048 3072"),
 	OPTION("keys", "lifetime", CONFIG_SECONDS, key_lifetime_s, .fallback = "24h", .min = 120, .max = 365 * 86400),
-	OPTION("keys", "ready", CONFIG_UINT, keys_ready, .fallback = "8", .min = 1, .max = 32),
+	OPTION("keys", "ready", CONFIG_UINT, keys_ready, .fallback = "4", .min = 1, .max = 32),
 	OPTION("limits", "connections", CONFIG_UINT, connections, .fallback = "1024", .min = 1, .max = 16384),
 	OPTION("limits", "per-host", CONFIG_UINT, per_host, .fallback = "8", .min = 1, .max = 1024),
 	OPTION("limits", "per-address", CONFIG_UINT, per_address, .fallback = "64", .min = 1, .max = 16384),

@@ -1,0 +1,320 @@
+/* The SQLite engine against a real file: rows come back as they were, transactions are whole, versions are checked. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "kmc/store.h"
+#include "tests/unit/unit.h"
+
+static char dir[] = "/tmp/test-kmc-store-XXXXXX", path[99], why[STORE_WHY];
+static struct store *s;
+static const struct store_pool pool = {.name = "p"};
+static const struct store_host host = {.name = "h", .pool = "p", .fingerprint = {1, 2, [31] = 3}, .added_at = 5, .expires_at = 7};
+
+static void sql(const char *text)
+{
+	char command[400];
+
+	snprintf(command, sizeof(command), "sqlite3 %s \"%s\"", path, text);
+	assert_int_equal(system(command), 0);
+}
+
+static struct store_vtpm a_vtpm(uint8_t last)
+{
+	return (struct store_vtpm){.uuid = {{9, [15] = last}}, .generation = 3, .seed = {1, 2, 3}, .seed_size = 3, .created_at = 10, .opened_at = 11,
+				   .stored_at = 12,
+				   .lease = {.pool = "p", .holder = "h", .last_holder = "", .epoch = 4, .state_version = 5, .owner_epoch = 6,
+					     .endorsement_epoch = 7, .platform_epoch = 8}};
+}
+
+static void hosts_and_pools_come_back(void **state)
+{
+	struct store_pool p;
+	struct store_host h;
+
+	(void)state;
+	assert_int_equal(s->ops->pool_get(s, "p", &p), 0);
+	assert_false(p.registered_only);
+	assert_int_equal(s->ops->pool_get(s, "P", &p), E_NOTFOUND);
+	assert_int_equal(s->ops->host_get(s, "h", &h), 0);
+	assert_string_equal(h.pool, "p");
+	assert_memory_equal(h.fingerprint, host.fingerprint, 32);
+	assert_int_equal(h.expires_at, 7);
+	h.removed = true;
+	assert_int_equal(s->ops->host_put(s, &h), 0);
+	assert_int_equal(s->ops->host_get(s, "h", &h), 0);
+	assert_true(h.removed);
+	assert_int_equal(s->ops->host_get(s, "nobody", &h), E_NOTFOUND);
+}
+
+static void a_vtpm_comes_back(void **state)
+{
+	struct store_vtpm v = a_vtpm(1), w;
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &w), E_NOTFOUND);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	memset(&w, 0xee, sizeof(w));
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &w), 0);
+	assert_true(uuid_equal(&v.uuid, &w.uuid));
+	assert_string_equal(w.lease.holder, "h");
+	assert_string_equal(w.lease.last_holder, "");
+	assert_int_equal(w.lease.epoch, 4);
+	assert_int_equal(w.lease.state_version, 5);
+	assert_int_equal(w.lease.owner_epoch, 6);
+	assert_int_equal(w.lease.endorsement_epoch, 7);
+	assert_int_equal(w.lease.platform_epoch, 8);
+	assert_int_equal(w.generation, 3);
+	assert_int_equal(w.seed_size, 3);
+	assert_memory_equal(w.seed, v.seed, 3);
+	assert_int_equal(w.stored_at, 12);
+	v.lease.holder[0] = '\0';
+	v.seed_size = 0;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &w), 0);
+	assert_string_equal(w.lease.holder, "");
+	assert_int_equal(w.seed_size, 0);
+}
+
+static void vtpms_are_listed_in_order(void **state)
+{
+	struct store_vtpm v;
+	uint8_t last = 0;
+	int n = 0, r;
+
+	(void)state;
+	for (uint8_t i = 5; i >= 1; i--) {
+		v = a_vtpm(i);
+		assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	}
+	for (r = s->ops->vtpm_next(s, NULL, &v); r == 0; n++) {
+		const struct uuid at = v.uuid;
+
+		assert_true(at.b[15] > last);
+		last = at.b[15];
+		r = s->ops->vtpm_next(s, &at, &v);
+	}
+	assert_int_equal(r, E_NOTFOUND);
+	assert_int_equal(n, 5);
+}
+
+static void a_vtpm_of_no_pool_is_refused(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	strcpy(v.lease.pool, "nowhere");
+	assert_int_equal(s->ops->vtpm_put(s, &v), E_DB);
+	assert_non_null(strstr(s->why, "FOREIGN KEY"));
+}
+
+static void only_the_newest_state_is_kept(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1);
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(buf_init(&b, 4096), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->state_get(s, &v.uuid, 1, &b), E_NOTFOUND);
+	assert_int_equal(s->ops->state_put(s, &v.uuid, 1, view_text("one")), 0);
+	assert_int_equal(s->ops->state_put(s, &v.uuid, 2, view_text("two!")), 0);
+	assert_int_equal(s->ops->state_get(s, &v.uuid, 1, &b), E_NOTFOUND);
+	assert_int_equal(s->ops->state_get(s, &v.uuid, 2, &b), 0);
+	assert_int_equal(b.len, 4);
+	assert_memory_equal(b.data, "two!", 4);
+	b.cap = 6;
+	assert_int_equal(s->ops->state_get(s, &v.uuid, 2, &b), E_RANGE);
+	b.cap = 4096;
+	buf_free(&b);
+}
+
+static void a_rolled_back_transaction_leaves_nothing(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	assert_int_equal(s->ops->begin(s), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->state_put(s, &v.uuid, 5, view_text("x")), 0);
+	s->ops->rollback(s);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_NOTFOUND);
+	s->ops->rollback(s); /* outside of one: no harm */
+	assert_int_equal(s->ops->begin(s), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->commit(s), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), 0);
+}
+
+static void what_was_committed_survives_the_process(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+	char copy[120], command[600];
+	struct store *other;
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	/* what a power cut would leave: the files as they are, without closing the database */
+	snprintf(copy, sizeof(copy), "%s.copy", path);
+	snprintf(command, sizeof(command), "cp %s %s && cp %s-wal %s-wal", path, copy, path, copy);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(store_sqlite_open(&other, copy, false, why), 0);
+	assert_int_equal(other->ops->vtpm_get(other, &v.uuid, &v), 0);
+	other->ops->close(other);
+}
+
+static void keys_are_current_until_retired_or_old(void **state)
+{
+	struct store_key k = {.id = {1}, .host = "h", .modulus_size = 256, .exponent = 65537, .created_at = 1, .expires_at = 100, .wrapped_size = 9}, got;
+
+	(void)state;
+	assert_int_equal(s->ops->key_put(s, &k), 0);
+	k.id[0] = 2;
+	k.expires_at = 200;
+	assert_int_equal(s->ops->key_put(s, &k), 0);
+	assert_int_equal(s->ops->key_put(s, &k), E_DB); /* an id serves once */
+	assert_int_equal(s->ops->key_current(s, "h", 50, &got), 0);
+	assert_int_equal(got.id[0], 2);
+	assert_int_equal(got.modulus_size, 256);
+	assert_int_equal(got.wrapped_size, 9);
+	assert_int_equal(s->ops->key_current(s, "h", 200, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->key_current(s, "other", 0, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->key_retire(s, "other"), 0);
+	assert_int_equal(s->ops->key_current(s, "h", 50, &got), 0);
+	assert_int_equal(s->ops->key_retire(s, ""), 0);
+	assert_int_equal(s->ops->key_current(s, "h", 50, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->key_get(s, k.id, &got), 0);
+	assert_true(got.retired);
+	assert_int_equal(s->ops->key_purge(s, 150), 0);
+	assert_int_equal(s->ops->key_get(s, k.id, &got), 0);
+	k.id[0] = 1;
+	assert_int_equal(s->ops->key_get(s, k.id, &got), E_NOTFOUND);
+}
+
+static void numbers_beyond_the_database_are_refused(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	v.lease.epoch = (uint64_t)INT64_MAX + 1;
+	assert_int_equal(s->ops->vtpm_put(s, &v), E_DB);
+}
+
+static void a_row_that_was_tampered_with_is_an_error(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	sql("UPDATE vtpms SET seed = zeroblob(1000)");
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_DB);
+	sql("UPDATE vtpms SET seed = NULL, lease_epoch = -1");
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_DB);
+	assert_non_null(strstr(s->why, "changed by hand"));
+}
+
+static void there_must_be_one_or_none(void **state)
+{
+	struct store *other;
+	char none[120];
+
+	(void)state;
+	snprintf(none, sizeof(none), "%s/none", dir);
+	assert_int_equal(store_sqlite_open(&other, path, true, why), E_EXISTS);
+	assert_int_equal(store_sqlite_open(&other, none, false, why), E_NOTFOUND);
+	assert_non_null(strstr(why, "kmcctl init"));
+	assert_int_equal(access(none, F_OK), -1);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+	struct store *other;
+
+	(void)state;
+	sql("UPDATE schema_version SET version = 999");
+	assert_int_equal(store_sqlite_open(&other, path, false, why), E_VERSION);
+	assert_non_null(strstr(why, "upgrade"));
+}
+
+static void what_is_no_database_is_refused(void **state)
+{
+	struct store *other;
+	char text[120];
+	FILE *f;
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s/text", dir);
+	f = fopen(text, "w");
+	for (int i = 0; i < 500; i++)
+		fputs("this is no database\n", f);
+	fclose(f);
+	assert_int_equal(store_sqlite_open(&other, text, false, why), E_DB);
+	assert_non_null(strstr(why, "not a database"));
+}
+
+static void counts_count(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+	struct store_counts c;
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->state_put(s, &v.uuid, 1, view_text("12345")), 0);
+	v = a_vtpm(2);
+	v.lease.holder[0] = '\0';
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->count(s, &c), 0);
+	assert_int_equal(c.hosts, 1);
+	assert_int_equal(c.vtpms, 2);
+	assert_int_equal(c.held, 1);
+	assert_int_equal(c.states, 1);
+	assert_int_equal(c.state_bytes, 5);
+}
+
+static int open_new(void **state)
+{
+	(void)state;
+	snprintf(path, sizeof(path), "%s/db", dir);
+	return store_sqlite_open(&s, path, true, why) == 0 && s->ops->pool_put(s, &pool) == 0 && s->ops->host_put(s, &host) == 0 ? 0 : -1;
+}
+
+static int close_it(void **state)
+{
+	char command[120];
+
+	(void)state;
+	s->ops->close(s);
+	snprintf(command, sizeof(command), "rm -f %s/*", dir);
+	return system(command);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_new, close_it)
+
+static int setup(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused),
+		TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing), TEST(what_was_committed_survives_the_process),
+		TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused),
+		TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused),
+		TEST(what_is_no_database_is_refused), TEST(counts_count),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
