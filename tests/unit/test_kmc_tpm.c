@@ -1,0 +1,489 @@
+/*
+ * The KMC's TPM and the vault, with a real swtpm: keys that never show, an open from end to end, and the proof that the seed key can be
+ * duplicated to another TPM with the authority's signature and not without.
+ */
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/secret.h"
+#include "kmc/rsakey.h"
+#include "kmc/vault.h"
+#include "tests/unit/unit.h"
+
+static char dir[] = "/tmp/test-kmc-tpm-XXXXXX", why[KEYRING_WHY];
+static struct { pid_t pid; char tcti[99]; } tpms[2];
+static struct kmcconf conf;
+static struct x509_key *authority_key;
+static struct kmctpm_authority authority;
+
+static void start_tpm(int n)
+{
+	char state[99], server[99], control[99];
+
+	snprintf(tpms[n].tcti, sizeof(tpms[n].tcti), "swtpm:path=%s/%d.sock", dir, n);
+	snprintf(state, sizeof(state), "dir=%s/tpm%d", dir, n);
+	snprintf(server, sizeof(server), "type=unixio,path=%s/%d.sock", dir, n);
+	snprintf(control, sizeof(control), "type=unixio,path=%s/%d.sock.ctrl", dir, n);
+	mkdir(state + 4, 0700);
+	tpms[n].pid = fork();
+	if (tpms[n].pid == 0) {
+		if (!freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout))
+			_exit(1);
+		execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server, "--ctrl", control, "--flags",
+		       "not-need-init,startup-clear", (char *)NULL);
+		_exit(1);
+	}
+	for (int i = 0; i < 200 && access(server + strlen("type=unixio,path="), F_OK) != 0; i++)
+		usleep(50000);
+	usleep(100000);
+}
+
+static void stop_tpm(int n)
+{
+	if (tpms[n].pid > 0) {
+		kill(tpms[n].pid, SIGTERM);
+		waitpid(tpms[n].pid, NULL, 0);
+	}
+	tpms[n].pid = 0;
+}
+
+static struct kmctpm *open_tpm(int n)
+{
+	struct kmctpm *t;
+
+	if (kmctpm_open(&t, tpms[n].tcti, why) != 0)
+		fail_msg("%s", why);
+	return t;
+}
+
+static struct secret *hmac(struct kmctpm *t, const char *text)
+{
+	struct secret *mac;
+
+	if (kmctpm_hmac(t, view_text(text), &mac, why) != 0)
+		fail_msg("%s", why);
+	return mac;
+}
+
+static void the_same_key_gives_the_same_mac_over_restarts(void **state)
+{
+	struct kmctpm *t = open_tpm(0);
+	struct kmctpm_blob blob, other;
+	struct secret *a, *b, *c, *d;
+
+	(void)state;
+	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
+	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
+	a = hmac(t, "one");
+	assert_int_equal(a->size, 32);
+	kmctpm_close(&t);
+	stop_tpm(0);
+	start_tpm(0);
+	t = open_tpm(0);
+	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
+	b = hmac(t, "one");
+	c = hmac(t, "two");
+	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &other, why), 0);
+	assert_int_equal(kmctpm_load_hmac_key(t, &other, why), 0);
+	d = hmac(t, "one");
+	assert_true(secret_equal(a, b));
+	assert_false(secret_equal(a, c));
+	assert_false(secret_equal(a, d));
+	secret_free(&a);
+	secret_free(&b);
+	secret_free(&c);
+	secret_free(&d);
+	kmctpm_close(&t);
+}
+
+static void what_was_sealed_comes_back_in_its_tpm_only(void **state)
+{
+	struct kmctpm *t = open_tpm(0), *u = open_tpm(1);
+	struct secret *key = secret_random(32), *back;
+	struct kmctpm_blob blob;
+
+	(void)state;
+	assert_int_equal(kmctpm_seal(t, key, &blob, why), 0);
+	for (size_t i = 0; i + 32 <= blob.size; i++)
+		assert_memory_not_equal(blob.data + i, key->data, 32);
+	assert_int_equal(kmctpm_unseal(t, &blob, &back, why), 0);
+	assert_true(secret_equal(key, back));
+	secret_free(&back);
+	assert_int_equal(kmctpm_unseal(u, &blob, &back, why), E_TPM);
+	assert_non_null(strstr(why, "kmcctl init"));
+	blob.data[blob.size - 1] ^= 1;
+	assert_int_equal(kmctpm_unseal(t, &blob, &back, why), E_TPM);
+	blob.size--;
+	assert_int_equal(kmctpm_unseal(t, &blob, &back, why), E_FORMAT);
+	assert_null(back);
+	secret_free(&key);
+	kmctpm_close(&t);
+	kmctpm_close(&u);
+}
+
+static void a_killed_users_leftovers_do_not_fill_the_tpm(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			struct kmctpm *t;
+			struct kmctpm_blob blob;
+
+			if (kmctpm_open(&t, tpms[0].tcti, why) != 0 || kmctpm_make_hmac_key(t, &authority, &blob, why) != 0 ||
+			    kmctpm_load_hmac_key(t, &blob, why) != 0)
+				_exit(1);
+			_exit(0); /* nothing flushed */
+		}
+		waitpid(pid, &status, 0);
+		assert_int_equal(status, 0);
+	}
+}
+
+/* With tpm2-tools, which know nothing of us: 0 if @script succeeds. $T, $U: TCTI of the two TPMs. */
+static int tools(const char *script)
+{
+	char file[99], command[299];
+	FILE *f;
+
+	snprintf(file, sizeof(file), "%s/script", dir);
+	f = fopen(file, "w");
+	fprintf(f, "set -ex; cd %s; T=%s; U=%s; export TPM2TOOLS_TCTI=$T\n%s\n", dir, tpms[0].tcti, tpms[1].tcti, script);
+	fclose(f);
+	snprintf(command, sizeof(command), "bash %s >%s/log 2>&1", file, dir);
+	return system(command);
+}
+
+/* The same, and the tools' words if it fails. */
+static void must_do(const char *script)
+{
+	char command[99];
+
+	if (tools(script) == 0)
+		return;
+	snprintf(command, sizeof(command), "cat %s/log", dir);
+	(void)!system(command);
+	fail_msg("see above");
+}
+
+static void split(const struct kmctpm_blob *blob)
+{
+	size_t n = 2 + ((size_t)blob->data[0] << 8 | blob->data[1]);
+	char name[99];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/k.pub", dir);
+	f = fopen(name, "w");
+	assert_int_equal(fwrite(blob->data, 1, n, f), n);
+	fclose(f);
+	snprintf(name, sizeof(name), "%s/k.priv", dir);
+	f = fopen(name, "w");
+	assert_int_equal(fwrite(blob->data + n, 1, blob->size - n, f), blob->size - n);
+	fclose(f);
+}
+
+/* The storage primary as kmctpm.c makes it, in both TPMs; the other's parent for the copy; K loaded. */
+#define PREPARE                                                                                                                        \
+	"for t in $T $U; do tpm2_flushcontext -T $t -t; tpm2_flushcontext -T $t -l; done\n"                                            \
+	"{ printf '\\x20\\0'; head -c 128 /dev/zero; printf '\\x20\\0'; head -c 128 /dev/zero; } >unique # TPMS_ECC_POINT in memory\n"                 \
+	"A='fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt'\n"                                          \
+	"tpm2_createprimary -T $U -C o -G ecc256:aes128cfb -g sha256 -a $A -c up.ctx; tpm2_readpublic -T $U -c up.ctx -o up.pub -n up.name\n" \
+	"tpm2_flushcontext -T $U -t\n"                                                                                                  \
+	"tpm2_createprimary -C o -G ecc256:aes128cfb -g sha256 -a $A -u unique -c tp.ctx; tpm2_flushcontext -t\n"                                \
+	"tpm2_load -C tp.ctx -u k.pub -r k.priv -c k.ctx -n k.name; tpm2_flushcontext -t\n"                                            \
+	"tpm2_loadexternal -C n -u up.pub -c up-here.ctx; tpm2_flushcontext -t\n"
+
+/* With the authority's signature over "to the parent up.name, and this key only". */
+#define AUTHORISE                                                                                                                      \
+	"tpm2_startauthsession -S s.ctx; tpm2_policyduplicationselect -S s.ctx -N up.name -n k.name -L approved; tpm2_flushcontext s.ctx\n" \
+	"printf xen-vtpm/duplicate >ref; cat approved ref >both; openssl dgst -sha256 -sign authority.key -out sig both\n"                      \
+	"tpm2_loadexternal -C o -G ecc256:ecdsa-sha256 -u authority.pem -a 'sign|userwithauth' -c auth.ctx -n auth.name; tpm2_flushcontext -t\n"
+
+static void make_public(void)
+{
+	char path[99];
+
+	snprintf(path, sizeof(path), "%s/authority.key", dir);
+	unlink(path);
+	assert_int_equal(ca_key_write(authority_key, path), 0);
+	assert_int_equal(tools("openssl pkey -in authority.key -pubout -out authority.pem"), 0);
+}
+
+static void without_the_authority_the_seed_key_stays(void **state)
+{
+	struct kmctpm *t = open_tpm(0);
+	struct kmctpm_blob blob;
+
+	(void)state;
+	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
+	kmctpm_close(&t);
+	split(&blob);
+	make_public();
+	must_do(PREPARE "head -c 16 /dev/urandom >inner");
+	/* with the key's own authorisation (which is empty), with the owner's, and with the policy but no signature */
+	assert_int_not_equal(tools("tpm2_duplicate -C up-here.ctx -c k.ctx -G aes -i inner -r d.priv -s d.seed"), 0);
+	assert_int_not_equal(tools("tpm2_startauthsession --policy-session -S s.ctx; tpm2_policyduplicationselect -S s.ctx -N up.name -n k.name -L x\n"
+				   "r=0; tpm2_duplicate -C up-here.ctx -c k.ctx -G aes -i inner -p session:s.ctx -r d.priv -s d.seed || r=1\n"
+				   "tpm2_flushcontext s.ctx; exit $r"), 0);
+	/* without an inner wrapper, or to nobody in particular, not even a policy could */
+	assert_int_not_equal(tools("tpm2_duplicate -C null -c k.ctx -G null -r d.priv -s d.seed"), 0);
+}
+
+/* The whole path to another TPM, as a replica will take it, and the same MAC there. */
+static void with_the_authority_it_moves_to_the_named_tpm(void **state)
+{
+	struct kmctpm *t = open_tpm(0);
+	struct kmctpm_blob blob;
+	struct secret *here;
+	uint8_t there[33];
+	char path[99];
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
+	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
+	here = hmac(t, "a message");
+	kmctpm_close(&t);
+	split(&blob);
+	make_public();
+	must_do(PREPARE AUTHORISE
+		  "head -c 16 /dev/urandom >inner\n"
+		  "tpm2_verifysignature -c auth.ctx -g sha256 -m both -s sig -f ecdsa -t ticket\n"
+		  "tpm2_startauthsession --policy-session -S s.ctx; tpm2_policyduplicationselect -S s.ctx -N up.name -n k.name -L x\n"
+		  "tpm2_policyauthorize -S s.ctx -i approved -q ref -n auth.name -t ticket -L y\n"
+		  "tpm2_duplicate -C up-here.ctx -c k.ctx -G aes -i inner -p session:s.ctx -r d.priv -s d.seed; tpm2_flushcontext s.ctx\n"
+		  "tpm2_flushcontext -t; export TPM2TOOLS_TCTI=$U\n"
+		  "tpm2_import -C up.ctx -G keyedhash -i d.priv -u k.pub -k inner -s d.seed -r c.priv\n"
+		  "tpm2_load -C up.ctx -u k.pub -r c.priv -c c.ctx; tpm2_flushcontext -t; printf 'a message' | tpm2_hmac -c c.ctx -o mac");
+	snprintf(path, sizeof(path), "%s/mac", dir);
+	f = fopen(path, "r");
+	assert_int_equal(fread(there, 1, sizeof(there), f), 32);
+	fclose(f);
+	assert_memory_equal(there, here->data, 32);
+	secret_free(&here);
+}
+
+/* The vault */
+
+static struct vault *new_vault(void)
+{
+	struct keyring k;
+	struct vault *v;
+
+	if (keyring_open(&k, &conf, why) != 0)
+		fail_msg("%s", why);
+	v = vault_new(&k);
+	assert_non_null(v);
+	return v;
+}
+
+static void make_key(struct vault *v, struct rsakey **key, struct vault_key *wrapped)
+{
+	struct secret *der;
+
+	assert_int_equal(rsakey_make(key, 2048), 0);
+	assert_int_equal(rsakey_save(*key, &der), 0);
+	assert_int_equal(vault_wrap_key(v, der, wrapped), 0);
+	secret_free(&der);
+}
+
+/* A host's request in software. */
+static void encrypt(const struct rsakey *key, const struct uuid *uuid, const struct secret *response, const uint8_t nonce[16], uint8_t cipher[256])
+{
+	struct secret *plain = envelope_plain_pack(uuid, response, nonce), *der;
+	char path[99];
+	FILE *f;
+
+	assert_int_equal(rsakey_save(key, &der), 0);
+	snprintf(path, sizeof(path), "%s/rsa.der", dir);
+	f = fopen(path, "w");
+	fwrite(der->data, 1, der->size, f);
+	fclose(f);
+	snprintf(path, sizeof(path), "%s/plain", dir);
+	f = fopen(path, "w");
+	fwrite(plain->data, 1, plain->size, f);
+	fclose(f);
+	assert_int_equal(tools("openssl pkeyutl -encrypt -keyform DER -inkey rsa.der -in plain -out cipher -pkeyopt rsa_padding_mode:oaep"
+			       " -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_oaep_label:$(printf 'xen-vtpm/open/v1\\0' | xxd -p)"), 0);
+	snprintf(path, sizeof(path), "%s/cipher", dir);
+	f = fopen(path, "r");
+	assert_int_equal(fread(cipher, 1, 256, f), 256);
+	fclose(f);
+	secret_free(&plain);
+	secret_free(&der);
+}
+
+static void an_open_gives_the_stored_seed_and_nothing_else(void **state)
+{
+	const struct uuid uuid = {{4, 5, 6}};
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = uuid, .generation = 1}, other = {.tenant = view_text("loop"), .uuid = uuid, .generation = 1};
+	uint8_t cipher[256], nonce[16] = "nonce", wrapped[VAULT_SEED_MAX], again[VAULT_SEED_MAX], reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], hash[32];
+	struct secret *response = secret_random(32), *inner, *first, *second, *text;
+	struct vault *v = new_vault();
+	struct vault_key k;
+	struct rsakey *key;
+	struct uuid got;
+	size_t n;
+
+	(void)state;
+	make_key(v, &key, &k);
+	encrypt(key, &uuid, response, nonce, cipher);
+	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size), .cipher = view_of(cipher, 256)};
+	struct vault_seal seal = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = 7};
+	struct envelope_facts facts = {.key_id = q.key_id, .cipher = q.cipher, .tenant = seal.tenant, .uuid = uuid, .generation = 1, .lease_epoch = 7};
+
+	memcpy(facts.nonce, nonce, 16);
+	assert_int_equal(envelope_exchange(&facts, hash), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(vault_decrypt(v, 1, &q, &got, why), 0);
+		assert_true(uuid_equal(&uuid, &got));
+		assert_int_equal(vault_make_seed(v, &owner, i ? again : wrapped, &n, why), 0);
+		seal.seed = view_of(i ? again : wrapped, n);
+		assert_int_equal(vault_seal(v, 1, &seal, reply, &n, why), 0);
+		assert_int_equal(envelope_open(response, hash, view_of(reply, n), &inner), 0);
+		text = secret_new(256);
+		/* c^e: by encrypting without padding */
+		{
+			char path[99];
+			FILE *f;
+
+			snprintf(path, sizeof(path), "%s/inner", dir);
+			f = fopen(path, "w");
+			fwrite(inner->data, 1, inner->size, f);
+			fclose(f);
+			assert_int_equal(tools("openssl pkeyutl -encrypt -keyform DER -inkey rsa.der -in inner -out block -pkeyopt rsa_padding_mode:none"), 0);
+			snprintf(path, sizeof(path), "%s/block", dir);
+			f = fopen(path, "r");
+			assert_int_equal(fread(text->data, 1, 256, f), 256);
+			fclose(f);
+		}
+		assert_int_equal(envelope_block_check(text, hash, i ? &second : &first), 0);
+		secret_free(&text);
+		secret_free(&inner);
+	}
+	assert_true(secret_equal(first, second)); /* the same seed, wrapped to other bytes */
+	assert_memory_not_equal(wrapped, again, 32 + WRAP_OVERHEAD);
+	/* a ticket serves once; another tenant's seed does not unwrap here */
+	assert_int_equal(vault_seal(v, 1, &seal, reply, &n, why), E_STATE);
+	assert_int_equal(vault_make_seed(v, &other, again, &n, why), 0);
+	assert_int_equal(vault_decrypt(v, 2, &q, &got, why), 0);
+	seal.seed = view_of(again, n);
+	assert_int_equal(vault_seal(v, 2, &seal, reply, &n, why), E_INTEGRITY);
+	secret_free(&first);
+	secret_free(&second);
+	secret_free(&response);
+	rsakey_free(&key);
+	vault_free(&v);
+}
+
+static void tickets_are_bounded_and_forgotten(void **state)
+{
+	const struct uuid uuid = {{4, 5, 6}};
+	struct secret *response = secret_random(32);
+	uint8_t cipher[256], nonce[16] = "nonce";
+	struct vault *v = new_vault();
+	struct vault_key k;
+	struct rsakey *key;
+	struct uuid got;
+	uint64_t ticket = 1;
+	int r;
+
+	(void)state;
+	make_key(v, &key, &k);
+	encrypt(key, &uuid, response, nonce, cipher);
+	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size), .cipher = view_of(cipher, 256)};
+
+	while ((r = vault_decrypt(v, ticket, &q, &got, why)) == 0 && ticket < 1000)
+		ticket++;
+	assert_int_equal(r, E_NOMEM);
+	vault_forget(v, 1);
+	vault_forget(v, 5555);
+	assert_int_equal(vault_decrypt(v, ticket, &q, &got, why), 0);
+	cipher[5] ^= 1;
+	vault_forget(v, 2);
+	assert_int_equal(vault_decrypt(v, ticket + 1, &q, &got, why), E_INTEGRITY);
+	cipher[5] ^= 1;
+	assert_int_equal(vault_decrypt(v, ticket + 1, &q, &got, why), 0); /* a failed one holds no ticket */
+	secret_free(&response);
+	rsakey_free(&key);
+	vault_free(&v);
+}
+
+static void a_tpm_that_was_restarted_is_opened_again(void **state)
+{
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = {{1}}, .generation = 1};
+	struct vault *v = new_vault();
+	uint8_t wrapped[VAULT_SEED_MAX];
+	size_t n;
+
+	(void)state;
+	stop_tpm(0);
+	assert_int_equal(vault_make_seed(v, &owner, wrapped, &n, why), E_TPM);
+	start_tpm(0);
+	assert_int_equal(vault_make_seed(v, &owner, wrapped, &n, why), 0);
+	vault_free(&v);
+}
+
+static int setup(void **state)
+{
+	struct keyring k = {0};
+	char path[KMCCONF_PATH];
+
+	(void)state;
+	if (!mkdtemp(dir) || ca_key_make(&authority_key) != 0 || ca_key_point(authority_key, authority.x, authority.y) != 0)
+		return -1;
+	start_tpm(0);
+	start_tpm(1);
+	conf.state = dir;
+	conf.name = strdup("test");
+	conf.tpm = tpms[0].tcti;
+	mkdir(kmcconf_path(&conf, "vault", path), 0700);
+	k.tcti = conf.tpm;
+	if (keyring_make_tpm_keys(&k, &conf, &authority, why) != 0 || keyring_make_ca(&k, &conf, time(NULL) - 9, time(NULL) + 9999, why) != 0)
+		fail_msg("%s", why);
+	keyring_close(&k);
+	conf.tls_ca = strdup(kmcconf_path(&conf, "ca.crt", path));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[99];
+
+	(void)state;
+	stop_tpm(0);
+	stop_tpm(1);
+	ca_key_free(&authority_key);
+	free(conf.name);
+	free(conf.tls_ca);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_same_key_gives_the_same_mac_over_restarts),
+		cmocka_unit_test(what_was_sealed_comes_back_in_its_tpm_only),
+		cmocka_unit_test(a_killed_users_leftovers_do_not_fill_the_tpm),
+		cmocka_unit_test(without_the_authority_the_seed_key_stays),
+		cmocka_unit_test(with_the_authority_it_moves_to_the_named_tpm),
+		cmocka_unit_test(an_open_gives_the_stored_seed_and_nothing_else),
+		cmocka_unit_test(tickets_are_bounded_and_forgotten),
+		cmocka_unit_test(a_tpm_that_was_restarted_is_opened_again),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
