@@ -16,6 +16,7 @@
 
 #define LINK_VERSION 1
 #define LINK_QUEUE 8 /* messages of the largest size that may wait for a slow peer */
+#define LINK_QUEUE_SMALL (256 * 1024) /* and at least these bytes, for many small ones */
 
 struct link {
 	int fd;
@@ -158,7 +159,7 @@ struct link *link_new(struct loop *loop, int fd, const char *peer, const struct 
 		return NULL;
 	check_protocol(protocol);
 	*l = (struct link){.fd = fd, .loop = loop, .peer = peer, .protocol = protocol, .fn = fn, .arg = arg};
-	if (buf_init(&l->in, 2 * frame_max(l)) != 0 || buf_init(&l->out, LINK_QUEUE * frame_max(l)) != 0)
+	if (buf_init(&l->in, 2 * frame_max(l)) != 0 || buf_init(&l->out, LINK_QUEUE * frame_max(l) + LINK_QUEUE_SMALL) != 0)
 		goto fail;
 	if (loop && !(l->source = source_fd(loop, fd, LOOP_READ, on_ready, l)))
 		goto fail;

@@ -30,6 +30,8 @@ struct relay {
 	struct guests guests;
 	struct uuid boot;   /* of this host */
 	bool listed;	    /* what earlier runs left is known: xenstore may be believed */
+	size_t look_next;   /* the next guest whose stub domain is looked at, of a round that goes on */
+	bool looking, look_again;
 	unsigned int depth; /* of relay_event(): entries are freed at the outermost */
 };
 

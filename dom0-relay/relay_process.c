@@ -80,20 +80,56 @@ static bool needs_stub(const struct guest *g)
 	       g->machine.state == GUEST_SERVING;
 }
 
+#define LOOKS_AT_ONCE 64 /* the builder may be busy, and its link's queue is bounded */
+
+/* Ask for some stub domains, and at last for dom0: its answer says that the others have been answered. */
+static void look_on(struct relay *r)
+{
+	const struct builder_inspect dom0 = {.domid = 0};
+
+	for (unsigned int n = 0; r->look_next < GUESTS_MAX && n < LOOKS_AT_ONCE; r->look_next++) {
+		const struct guest *g = &r->guests.table[r->look_next];
+		const struct builder_inspect stub = {.domid = g->ids.stub};
+
+		if (!g->ticket || !g->ids.stub || !needs_stub(g))
+			continue;
+		link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
+		n++;
+	}
+	if (r->look_next == GUESTS_MAX)
+		spares_inspect(r->spares);
+	link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, 0), &dom0);
+}
+
+/* One round at a time: when many domains end at once, one more round sees them all. */
+static void look_after_stubs(struct relay *r)
+{
+	r->look_again = r->looking;
+	if (r->looking)
+		return;
+	r->looking = true;
+	r->look_next = 0;
+	look_on(r);
+}
+
+static void on_looked(struct relay *r)
+{
+	if (r->look_next < GUESTS_MAX) {
+		look_on(r);
+		return;
+	}
+	r->looking = false;
+	if (r->look_again)
+		look_after_stubs(r);
+}
+
 /* Domains ended somewhere: look after ours. */
 static void on_release(struct relay *r)
 {
-	for (size_t i = 0; i < GUESTS_MAX; i++) {
-		struct guest *g = &r->guests.table[i];
-		const struct builder_inspect stub = {.domid = g->ids.stub};
-
-		if (!g->ticket)
-			continue;
-		if (g->ids.stub && needs_stub(g))
-			link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
-		on_control(r, g->ids); /* libxl may have removed the directory without asking */
-	}
-	spares_inspect(r->spares);
+	for (size_t i = 0; i < GUESTS_MAX; i++)
+		if (r->guests.table[i].ticket)
+			on_control(r, r->guests.table[i].ids); /* libxl may have removed the directory without asking */
+	look_after_stubs(r);
 }
 
 static void on_watch(void *arg, const char *path, const char *token)
@@ -118,8 +154,12 @@ static void on_watch(void *arg, const char *path, const char *token)
 
 static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct builder_domain *d)
 {
-	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
 
+	if (!ticket) {
+		on_looked(r);
+		return;
+	}
 	if (!g) {
 		spares_inspected(r->spares, ticket, d);
 		return;
@@ -141,7 +181,9 @@ static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t
 	char why[GUEST_REASON];
 
 	snprintf(why, sizeof(why), "%.*s", (int)f->reason.n, (const char *)f->reason.p);
-	if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why))
+	if (kind == BUILD_ID_STUB && !ticket)
+		on_looked(r);
+	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why))
 		relay_build_failed(r, ticket, why);
 	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
 		relay_fail(g, GEV_BROKEN, "%s", why);
