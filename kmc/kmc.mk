@@ -19,3 +19,7 @@ $(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) -lsqlite3))
 $(eval $(call unit,kmc_tpm,$(filter-out kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)),$(KMC_LIBS)))
 $(eval $(call unit,kmc_front,kmc/address.c kmc/admission.c kmc/kmcconf.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_cddl,,$(COMMON_LIBS)))
+
+$(eval $(call fuzzer,kmcmsg,kmc/admmsg.c kmc/procmsg.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,kmc_address,kmc/address.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,kmc_keys,kmc/ca.c kmc/rsakey.c kmc/wrap.c,$(COMMON_LIBS)))

@@ -17,6 +17,8 @@
 
 #define NONE ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE /* no sessions */
 
+#define TRANSIENT_FIRST ((UINT32)TPM2_HT_TRANSIENT << 24) /* the library's own shifts an int out of its range */
+
 struct kmctpm {
 	TSS2_TCTI_CONTEXT *tcti;
 	ESYS_CONTEXT *esys;
@@ -114,7 +116,7 @@ int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 		r = complain(why, "can't talk to it", rc);
 	if (r == 0 && (rc = Esys_Startup(t->esys, TPM2_SU_CLEAR)) != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE)
 		r = complain(why, "TPM2_Startup", rc);
-	if (r == 0 && ((rc = flush_leftovers(t, TPM2_TRANSIENT_FIRST)) != TSS2_RC_SUCCESS ||
+	if (r == 0 && ((rc = flush_leftovers(t, TRANSIENT_FIRST)) != TSS2_RC_SUCCESS ||
 		       (rc = flush_leftovers(t, TPM2_LOADED_SESSION_FIRST)) != TSS2_RC_SUCCESS))
 		r = complain(why, "can't clear what an earlier run left", rc);
 	if (r == 0 && (rc = make_primary(t)) != TSS2_RC_SUCCESS)
