@@ -39,6 +39,7 @@ host_add() {
 	for file in host.key host.crt ca.crt relay.conf; do
 		kmc_get "$kmc/$host/$file" "/run/lab/$host/$file" || return
 	done
+	chmod 600 "/run/lab/$host/host.key"
 }
 
 # host_join KMC HOST: register a lab host (a or b), give it its files and start its relay.
@@ -46,11 +47,11 @@ host_join() {
 	local file
 	host_add "$1" "$2" || return
 	if [ "$2" = "$LAB_HOST" ]; then
-		cp "/run/lab/$2"/* /etc/xen-vtpm/ && relay_start
+		cp -p "/run/lab/$2"/* /etc/xen-vtpm/ && relay_start
 		return
 	fi
 	for file in host.key host.crt ca.crt relay.conf; do
 		peer_put "/run/lab/$2/$file" "/etc/xen-vtpm/$file" || return
 	done
-	peer_run relay_start
+	peer_run 'chmod 600 /etc/xen-vtpm/host.key && relay_start'
 }

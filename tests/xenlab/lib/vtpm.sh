@@ -20,12 +20,13 @@ relay_start() {
 	fi
 	[ "${1:-}" = --away ] && return
 	wait_for 30 relay_connected && return
-	echo "vtpm-relayd is not connected after 30 s: $(vtpmctl list 2>&1 | head -n 2)" >&2
+	echo "vtpm-relayd is not connected after 30 s: $(vtpmctl list 2>&1 | head -n 1); its log: $(relay_log 2)" >&2
 	return 1
 }
 
 relay_connected() {
-	[[ $(vtpmctl list) != *"not connected"* ]]
+	local text
+	text=$(vtpmctl list) && [[ $text != *"not connected"* ]]
 }
 
 relay_stop() {

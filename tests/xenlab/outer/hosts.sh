@@ -7,11 +7,11 @@
 # 0c ctl0, user network of the lab's own, where 10.8.0.100:7000 runs commands on the KMC machine (kmc_run) and
 # 10.8.0.101:7000 on the other host (peer_run), so that a scenario may cut the first two.
 
-# free_port: print a TCP port of the loopback that nobody listens on now.
+# free_port: print a TCP port of the loopback that nobody listens on now: an even one, the next is for its companion.
 free_port() {
 	local port
 	for _ in {1..200}; do
-		port=$((20000 + RANDOM % 20000))
+		port=$((20000 + RANDOM % 10000 * 2))
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port && return; }
 	done
 	return 1

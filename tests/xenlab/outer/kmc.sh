@@ -33,10 +33,11 @@ kmc_create() {
 	kmc_tpm_on "$port"
 }
 
-# kmc_tpm_on PORT: a new connection may follow an old one; one connection at a time is served.
+# kmc_tpm_on PORT: commands at PORT, control at the next, as TCTI swtpm wants it. A new connection may follow an old one;
+# one at a time is served.
 kmc_tpm_on() {
 	swtpm socket --tpm2 --tpmstate "dir=$LAB_RUN/kmc-tpm" --server "type=tcp,port=$1,bindaddr=127.0.0.1,disconnect" \
-		--ctrl "type=unixio,path=$LAB_SOCKETS/kmc.tpm" --flags not-need-init,startup-clear \
+		--ctrl "type=tcp,port=$(($1 + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear \
 		--pid "file=$LAB_RUN/kmc-tpm.pid" --log "file=$LAB_LOG/swtpm-kmc.log,level=1" --daemon
 }
 
