@@ -46,3 +46,5 @@ $(OUT)/fuzz/make_stub_seeds: $(patsubst %.c,$(OUT)/obj/%.o,$(STUB_SEEDS_SRCS)) $
 .PHONY: fuzz-seeds-stub
 fuzz-seeds-stub: $(OUT)/fuzz/make_stub_seeds ## write the seed corpora of the stub domain's targets anew
 	@$< tests/fuzz/corpus
+
+ring2-programs: $(STUBDOM_RING2)/stub-relay $(STUBDOM_RING2)/stub-tcti
