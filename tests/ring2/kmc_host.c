@@ -8,6 +8,7 @@
  *     store UUID LEASE VERSION HEX|@SIZE     STORED version
  *     release UUID LEASE             RELEASED
  *     raw HEX                        bytes as they are, then the answer
+ *     sleep SECONDS                  and say nothing
  *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
  *     load SECONDS FILE SEED         open and store all the time over new connections too; FILE gets what was acknowledged
  *     verify FILE                    open all of FILE and compare
@@ -156,7 +157,7 @@ static int arguments_of(const char *command)
 	static const struct {
 		const char *name;
 		int n;
-	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1}};
+	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1}, {"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (strcmp(table[i].name, command) == 0)
@@ -179,8 +180,10 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_release(c, arg);
 	else if (strcmp(command, "raw") == 0)
 		do_raw(c, arg[0]);
-	else
+	else if (strcmp(command, "hold") == 0)
 		do_hold(c, arg[0]);
+	else
+		sleep((unsigned int)atoi(arg[0]));
 	fflush(stdout);
 }
 

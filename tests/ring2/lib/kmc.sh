@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015
 # A real KMC for a test: swtpm as its TPM, kmcd and kmcctl as built. Source it; several KMCs can run at once, each with its own DIR.
 #
 #   kmc_setup DIR [NAME]       a new KMC in DIR (made): TPM, configuration, init. Everything of it lives in DIR.

@@ -1,5 +1,5 @@
-# shellcheck shell=bash
 # Hosts that speak to the KMC of kmc.sh without a relay: kmc-host (tests/ring2/kmc_host.c) and what its answers say.
+# shellcheck shell=bash disable=SC2053
 
 # kmc_host DIR TLS COMMAND...: a connection to the KMC of DIR with the files in TLS.
 kmc_host() {
