@@ -20,6 +20,10 @@ static const struct msg_field entry[] = {
 	MSG_FIELD_UINT(8, struct ctl_entry, since, UINT64_MAX),
 	MSG_FIELD_TEXT_OPT(9, struct ctl_entry, reason, 1, CTL_REASON_MAX),
 	MSG_FIELD_UINT(10, struct ctl_entry, connected, 1),
+	MSG_FIELD_UINT(11, struct ctl_entry, commands, UINT64_MAX),
+	MSG_FIELD_UINT(12, struct ctl_entry, malformed, UINT64_MAX),
+	MSG_FIELD_UINT(13, struct ctl_entry, service_ns, UINT64_MAX),
+	MSG_FIELD_UINT(14, struct ctl_entry, memory_kib, UINT64_MAX),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

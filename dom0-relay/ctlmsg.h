@@ -31,6 +31,8 @@ struct ctl_entry {
 	uint64_t since;	     /* of that state, seconds since 1970 */
 	struct view reason;  /* why it failed; absent if it did not */
 	uint64_t connected;  /* the guest's driver is, 1 or 0 */
+	/* What the stub domain answered when the listing before this one was asked for (handoff_status_reply). */
+	uint64_t commands, malformed, service_ns, memory_kib;
 };
 
 struct ctl_empty {

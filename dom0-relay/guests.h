@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/buf.h"
+#include "common/handoff.h"
 #include "common/uuid.h"
 #include "dom0-relay/guest_machine.h"
 #include "xenstore-schema/nodes.h"
@@ -44,6 +45,7 @@ struct guest {
 	bool destroy_wanted; /* and what it builds is no longer wanted */
 	bool open_waits;     /* its open, for what an earlier run left to be stored */
 	bool connected;	     /* the guest's driver is */
+	struct handoff_status_reply usage; /* as the stub domain last told */
 	time_t since;	     /* of machine.state */
 	char reason[GUEST_REASON];
 };

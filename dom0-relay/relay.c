@@ -515,8 +515,11 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 	case HANDOFF_FAILED:
 		relay_fail(g, GEV_BROKEN, "the stub domain says: %.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		break;
+	case HANDOFF_STATUS_REPLY:
+		g->usage = *(const struct handoff_status_reply *)fields;
+		break;
 	default:
-		break; /* STATUS_REPLY: nobody asked */
+		break;
 	}
 }
 

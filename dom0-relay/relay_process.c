@@ -377,10 +377,15 @@ static void fill(void *arg, struct buf *out)
 		const struct guest *g = &r->guests.table[i];
 		const struct ctl_entry e = {.guest = g->ids.guest, .dev = g->ids.dev, .uuid = g->uuid, .stub = g->ids.stub,
 					    .state = view_text(guest_state_text(g->machine.state)), .since = (uint64_t)g->since,
-					    .reason = text_or_none(g->reason), .connected = g->connected};
+					    .reason = text_or_none(g->reason), .connected = g->connected,
+					    .commands = g->usage.commands, .malformed = g->usage.malformed,
+					    .service_ns = g->usage.service_ns, .memory_kib = g->usage.resident_kib};
 
-		if (g->ticket)
-			ctl_write(out, CTL_ENTRY, &e);
+		if (!g->ticket)
+			continue;
+		ctl_write(out, CTL_ENTRY, &e);
+		if (g->machine.state == GUEST_SERVING)
+			stublink_send(g->stub, HANDOFF_STATUS, NULL); /* for the next listing: nobody waits for a guest here */
 	}
 	for (size_t i = 0; i < REFUSALS_MAX; i++) {
 		const struct refusal *f = &r->guests.refusals[i];

@@ -64,6 +64,10 @@ static void print_entry(struct listing *l, const struct ctl_entry *e)
 					uuid, "state", (const char *)e->state.p, e->state.n, "since", (json_int_t)e->since, "connected",
 					(int)e->connected);
 
+		json_object_set_new(row, "commands", json_integer((json_int_t)e->commands));
+		json_object_set_new(row, "malformed", json_integer((json_int_t)e->malformed));
+		json_object_set_new(row, "service_us", json_integer((json_int_t)(e->service_ns / 1000)));
+		json_object_set_new(row, "memory_kib", json_integer((json_int_t)e->memory_kib));
 		json_object_set_new(row, "stub_domain", e->stub ? json_integer((json_int_t)e->stub) : json_null());
 		json_object_set_new(row, "reason", e->reason.p ? json_stringn((const char *)e->reason.p, e->reason.n) : json_null());
 		json_array_append_new(l->rows, row);
