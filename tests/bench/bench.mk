@@ -11,3 +11,8 @@ $(OUT)/bench/bench-stub: $(patsubst %.c,$(OUT)/obj/%.o,$(BENCH_STUB_SRCS)) $(OUT
 bench: bench-stub ## measure and write docs/benchmarks.md
 bench-stub: $(OUT)/bench/bench-stub $(BIN)/vtpm-stubdom
 	@tests/bench/bench-stub $(OUT) $(BENCH_SCALE) | tests/bench/into-docs stub
+
+.PHONY: bench-lab
+bench: bench-lab
+bench-lab: ## measure in the Xen lab
+	@tests/bench/bench-lab | tests/bench/into-docs lab
