@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # KMCs and the hosts that belong to them. A KMC has a name: its files are in that directory of KMC_DIR on the KMC machine.
 
-# kmc_make NAME PORT: make a KMC there and start its kmcd, as the daemon kmcd-NAME. All KMCs share that machine's TPM.
+# kmc_make NAME PORT [TCTI]: make a KMC there and start its kmcd, as the daemon kmcd-NAME. The first one has the machine's
+# TPM; kmc_second_tpm prints what another one needs.
 kmc_make() {
 	kmc_run "mkdir -p '$1'; cat >'$1/kmc.conf' <<-TEXT
 		[kmc]
@@ -12,7 +13,7 @@ kmc_make() {
 		user = root
 		control = \$LAB_SOCKETS/$1.sock
 		[tpm]
-		tcti = \$KMC_TCTI
+		tcti = ${3:-\$KMC_TCTI}
 	TEXT
 	kmcctl -c '$1/kmc.conf' init --san $KMC_ADDRESS" && kmcd_start "$1"
 }
@@ -54,4 +55,18 @@ host_join() {
 		peer_put "/run/lab/$2/$file" "/etc/xen-vtpm/$file" || return
 	done
 	peer_run 'chmod 600 /etc/xen-vtpm/host.key && relay_start'
+}
+
+# kmc_port: print a free port of the KMC machine.
+kmc_port() {
+	kmc_run 'bash -c ". $LAB_DIR/outer/hosts.sh && free_port"'
+}
+
+# kmc_second_tpm: start another TPM on the KMC machine and print its TCTI.
+kmc_second_tpm() {
+	local port
+	port=$(kmc_port) || return
+	kmc_run mkdir -p tpm2 && kmc_start swtpm2 swtpm socket --tpm2 --tpmstate dir=tpm2 --flags not-need-init,startup-clear \
+		--server "type=tcp,port=$port,bindaddr=127.0.0.1,disconnect" --ctrl "type=tcp,port=$((port + 1)),bindaddr=127.0.0.1" &&
+		echo "swtpm:host=127.0.0.1,port=$port"
 }

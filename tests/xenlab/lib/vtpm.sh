@@ -100,3 +100,18 @@ tiny_random() {
 	echo "TPM2_GetRandom in $1: '$answer'" >&2
 	return 1
 }
+
+# key_names NAME: the names of SRK and EK, RSA and P-256 each.
+key_names() {
+	GUEST_TIMEOUT=120 guest_run "$1" 'export TPM2TOOLS_TCTI=device:/dev/tpm0
+		for kind in rsa2048 ecc256; do
+			tpm2_createprimary -Q -C o -G $kind -c /tmp/k.ctx && tpm2_readpublic -c /tmp/k.ctx -n /tmp/k.name >/dev/null || exit 1
+			echo "SRK-$kind $(xxd -p -c 99 /tmp/k.name)"
+			tpm2_flushcontext -t
+		done
+		for kind in rsa ecc; do
+			tpm2_createek -Q -G $kind -c /tmp/k.ctx && tpm2_readpublic -c /tmp/k.ctx -n /tmp/k.name >/dev/null || exit 1
+			echo "EK-$kind $(xxd -p -c 99 /tmp/k.name)"
+			tpm2_flushcontext -t
+		done'
+}

@@ -11,7 +11,7 @@ kmc_create() {
 		echo "KMC_PORT=$(free_port)"
 		echo "KMC_TCTI=swtpm:host=127.0.0.1,port=$port"
 		echo "TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$port"
-		echo "PATH=$LAB_DIR/outer/bin:$LAB_DIR/lib:$LAB_PAYLOAD/usr/local/sbin:$LAB_PAYLOAD/usr/local/bin:$LAB_PAYLOAD/usr/sbin:$LAB_PAYLOAD/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+		echo "PATH=$LAB_DIR/outer/bin:$LAB_TOP/build/release/ring2:$LAB_DIR/lib:$LAB_PAYLOAD/usr/local/sbin:$LAB_PAYLOAD/usr/local/bin:$LAB_PAYLOAD/usr/sbin:$LAB_PAYLOAD/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 		echo "HOME=$LAB_RUN/kmc"
 		echo "LAB_DAEMONS=$LAB_RUN/daemons"
 		echo "LAB_DAEMON_LOGS=$LAB_LOG/kmc"

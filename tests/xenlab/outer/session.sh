@@ -61,6 +61,7 @@ make_payload() {
 	sed -nE 's/^([a-z0-9_]+)\(\) \{$/\1/p' "$LAB_DIR"/lib/*.sh | while read -r file; do
 		ln -s lab-exec "$stage/lab/bin/$file"
 	done
+	cp "$LAB_TOP/build/release/ring2/memory-search" "$stage/lab/bin/"
 	for file in "${scenarios[@]}"; do
 		number=$((number + 1))
 		mkdir "$stage/lab/scenarios/$number"

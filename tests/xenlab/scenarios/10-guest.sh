@@ -62,21 +62,6 @@ flows() {
 		tpm2_flushcontext session.ctx' 2>&1
 }
 
-# key_names NAME: the names of SRK and EK, RSA and P-256 each.
-key_names() {
-	GUEST_TIMEOUT=120 guest_run "$1" 'export TPM2TOOLS_TCTI=device:/dev/tpm0
-		for kind in rsa2048 ecc256; do
-			tpm2_createprimary -Q -C o -G $kind -c /tmp/k.ctx && tpm2_readpublic -c /tmp/k.ctx -n /tmp/k.name >/dev/null || exit 1
-			echo "SRK-$kind $(xxd -p -c 99 /tmp/k.name)"
-			tpm2_flushcontext -t
-		done
-		for kind in rsa ecc; do
-			tpm2_createek -Q -G $kind -c /tmp/k.ctx && tpm2_readpublic -c /tmp/k.ctx -n /tmp/k.name >/dev/null || exit 1
-			echo "EK-$kind $(xxd -p -c 99 /tmp/k.name)"
-			tpm2_flushcontext -t
-		done'
-}
-
 for type in pv pvh; do
 	step "a $type guest gets /dev/tpm0 by loading xen-tpmfront"
 	guest_cfg "user-$type" $type >/dev/null
