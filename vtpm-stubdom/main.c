@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -70,16 +71,16 @@ static void be_init(void)
 {
 	int fd;
 
-	mount_one("proc", "/proc");
-	mount_one("sysfs", "/sys");
-	mount_one("devtmpfs", "/dev");
-	mount_one("xenfs", "/proc/xen");
+	mount_one("devtmpfs", "/dev"); /* first: the console is there, and our words go to it */
 	fd = open("/dev/console", O_RDWR | O_NOCTTY);
 	for (int i = 0; fd >= 0 && i <= STDERR_FILENO; i++)
 		if (fd != i)
 			dup2(fd, i);
 	if (fd > STDERR_FILENO)
 		close(fd);
+	mount_one("proc", "/proc");
+	mount_one("sysfs", "/sys");
+	mount_one("xenfs", "/proc/xen");
 }
 
 static void end(int status) __attribute__((noreturn));
@@ -202,7 +203,8 @@ static void confine(void)
 {
 	struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 
-	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
+	/* A kernel that knows filters complains of the missing one with EFAULT. */
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) != 0 && errno != EFAULT) {
 		log_warn("this kernel can't filter system calls (CONFIG_SECCOMP_FILTER): going on without");
 		c.n_rules = 0;
 	}

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -123,12 +124,51 @@ static void what_was_sent_before_the_end_is_read_before_it(void **state)
 	channel_close(&p.b);
 }
 
+static void a_server_is_there_before_its_client(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(sa_family_t); /* the kernel chooses an abstract name */
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct channel *c;
+	char bytes[8];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	size = sizeof(addr);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &size), 0);
+	c = channel_unix_server(listener);
+	assert_non_null(c);
+	assert_false(is_ready(c));
+	assert_int_equal(channel_read(c, bytes, sizeof(bytes), &n), E_AGAIN_IN);
+	assert_int_equal(channel_write(c, "early", 5, &n), E_AGAIN_OUT);
+	assert_int_equal(connect(client, (struct sockaddr *)&addr, size), 0);
+	assert_true(is_ready(c));
+	assert_int_equal(channel_wait(c), 0);
+	assert_int_equal(channel_write(c, "hello", 5, &n), 0);
+	assert_int_equal(recv(client, bytes, sizeof(bytes), 0), 5);
+	assert_int_equal(send(client, "hi", 2, 0), 2);
+	assert_true(is_ready(c));
+	assert_int_equal(channel_read(c, bytes, sizeof(bytes), &n), 0);
+	assert_int_equal(n, 2);
+	close(client);
+	assert_int_equal(channel_read(c, bytes, sizeof(bytes), &n), E_EOF);
+	channel_close(&c);
+	/* the listener is the caller's, for the next channel */
+	c = channel_unix_server(listener);
+	assert_non_null(c);
+	channel_close(&c);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_go_both_ways),
 		cmocka_unit_test(room_shows_on_the_same_descriptor),
 		cmocka_unit_test(what_was_sent_before_the_end_is_read_before_it),
+		cmocka_unit_test(a_server_is_there_before_its_client),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
