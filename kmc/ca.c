@@ -109,7 +109,8 @@ int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32])
 	int ok;
 
 	ok = EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_EC_PUB_X, &bx) == 1 &&
-	     EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &by) == 1 && BN_bn2binpad(bx, x, 32) == 32 && BN_bn2binpad(by, y, 32) == 32;
+	     EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &by) == 1 && BN_bn2binpad(bx, x, 32) == 32 &&
+	     BN_bn2binpad(by, y, 32) == 32;
 	BN_free(bx);
 	BN_free(by);
 	return ok ? 0 : E_CRYPTO;
@@ -197,7 +198,8 @@ static bool set_serial(X509 *cert)
 
 static bool set_times(X509 *cert, const struct ca_profile *p)
 {
-	return ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)p->not_before) && ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)p->not_after);
+	return ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)p->not_before) &&
+	       ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)p->not_after);
 }
 
 static bool set_subject(X509 *cert, const char *name)
@@ -244,12 +246,14 @@ static X509 *from_der(const struct ca_cert *cert)
 }
 
 /* A certificate for @subject; @issuer NULL: signed by itself. */
-static int make(EVP_PKEY *ca_key, X509 *issuer, const struct ca_profile *p, EVP_PKEY *subject, struct ca_cert *out, char why[CA_WHY])
+static int make(EVP_PKEY *ca_key, X509 *issuer, const struct ca_profile *p, EVP_PKEY *subject, struct ca_cert *out,
+		char why[CA_WHY])
 {
 	X509 *cert = X509_new();
 	int r = E_CRYPTO;
 
-	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) || !set_times(cert, p) || !set_subject(cert, p->name) ||
+	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) || !set_times(cert, p) ||
+	    !set_subject(cert, p->name) ||
 	    X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert)) != 1 || X509_set_pubkey(cert, subject) != 1 ||
 	    !add_usage(cert, issuer ? issuer : cert, p->kind)) {
 		complain(why, "can't fill in a certificate");

@@ -285,7 +285,8 @@ static int take(struct conn *c)
 	if (code)
 		conn_refuse(c, code, why);
 	else
-		c->ops->request(c->arg, c, (enum kmc_type)m.head.type, view_of(m.body.p - sizeof(uint32_t), m.body.n + sizeof(uint32_t)));
+		c->ops->request(c->arg, c, (enum kmc_type)m.head.type,
+				view_of(m.body.p - sizeof(uint32_t), m.body.n + sizeof(uint32_t)));
 	return 0;
 }
 

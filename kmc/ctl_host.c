@@ -113,8 +113,8 @@ static int ask(struct ctl_client *c, struct adding *a)
 	m.spki = view_of(spki, (size_t)n);
 	code = ctl_ask(c, ADM_HOST_ADD, &m, on_answer, a);
 	if (code == EXIT_FINE && a->r != 0) {
-		ctl_say("can't write %s: %s; then run 'kmcctl host remove %s' and try again", a->failed, a->r == E_IO ? strerror(errno) : error_text(a->r),
-			a->o->name);
+		ctl_say("can't write %s: %s; then run 'kmcctl host remove %s' and try again", a->failed,
+			a->r == E_IO ? strerror(errno) : error_text(a->r), a->o->name);
 		code = EXIT_ERROR;
 	}
 	return code;

@@ -24,7 +24,8 @@
 
 static const char *const directories[] = {"vault", "db", "empty"};
 /* Deepest first, the way they are removed after a failure. */
-static const char *const files[] = {"vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal", "db/kmc.db-shm",
+static const char *const files[] = {"vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal",
+				    "db/kmc.db-shm",
 				    "ca.crt", "server.crt", "server.key", "authority.key"};
 
 struct init {
@@ -81,7 +82,8 @@ static int find_user(struct init *i, uid_t *uid, gid_t *gid)
 	if (!process_is_root())
 		return 0;
 	if (!user) {
-		snprintf(i->why, sizeof(i->why), "there is no user '%s': create it with 'adduser --system --group %s'", i->conf->user, i->conf->user);
+		snprintf(i->why, sizeof(i->why), "there is no user '%s': create it with 'adduser --system --group %s'",
+			 i->conf->user, i->conf->user);
 		return E_NOTFOUND;
 	}
 	*uid = user->pw_uid;
@@ -91,7 +93,8 @@ static int find_user(struct init *i, uid_t *uid, gid_t *gid)
 
 static int make_directory(struct init *i, const char *path, mode_t mode, uid_t uid, gid_t gid)
 {
-	if ((mkdir(path, mode) != 0 && errno != EEXIST) || chmod(path, mode) != 0 || (process_is_root() && chown(path, uid, gid) != 0))
+	if ((mkdir(path, mode) != 0 && errno != EEXIST) || chmod(path, mode) != 0 ||
+	    (process_is_root() && chown(path, uid, gid) != 0))
 		return fail(i, E_IO, "make the directory", path);
 	return 0;
 }
@@ -120,7 +123,8 @@ static int make_tpm_keys(struct init *i)
 
 	step("making the authority that may authorise copies of the seed key (authority.key)");
 	kmcconf_path(i->conf, "authority.key", path);
-	if ((r = ca_key_make(&key)) != 0 || (r = ca_key_point(key, authority.x, authority.y)) != 0 || (r = ca_key_write(key, path)) != 0) {
+	if ((r = ca_key_make(&key)) != 0 || (r = ca_key_point(key, authority.x, authority.y)) != 0 ||
+	    (r = ca_key_write(key, path)) != 0) {
 		ca_key_free(&key);
 		return fail(i, r, "make", path);
 	}
@@ -138,7 +142,8 @@ static int make_ca(struct init *i)
 static int make_server(struct init *i)
 {
 	const struct ca_profile profile = {
-		.kind = CA_SERVER, .name = i->conf->name, .alt_names = i->names, .not_before = i->now - BACKDATE, .not_after = i->server_until};
+		.kind = CA_SERVER, .name = i->conf->name, .alt_names = i->names, .not_before = i->now - BACKDATE,
+		.not_after = i->server_until};
 	uint8_t spki[CA_SPKI_MAX];
 	struct x509_key *key = NULL;
 	struct ca_cert cert;
@@ -208,7 +213,8 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 	}
 	i.names = names ? names : fallback;
 	i.server_until = i.now + (int64_t)days * DAY;
-	if ((r = make_directories(&i)) != 0 || (r = make_tpm_keys(&i)) != 0 || (r = make_ca(&i)) != 0 || (r = make_server(&i)) != 0 ||
+	if ((r = make_directories(&i)) != 0 || (r = make_tpm_keys(&i)) != 0 || (r = make_ca(&i)) != 0 ||
+	    (r = make_server(&i)) != 0 ||
 	    (r = make_database(&i)) != 0) {
 		ctl_say("%s", i.why);
 		remove_all(conf);

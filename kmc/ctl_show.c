@@ -89,10 +89,13 @@ static void show_host(struct showing *s, const struct adm_host *h)
 	if (head(s))
 		printf("%-20s  %-20s  %-20s  %-20s  %s\n", "HOST", "POOL", "ADDED", "CERTIFICATE UNTIL", "STATE");
 	if (s->json)
-		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:o, s:b}", "name", json_of(h->name), "pool", json_of(h->pool), "added",
-							 json_when(h->added_at), "certificate_until", json_when(h->expires_at), "removed", (int)h->removed));
+		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:o, s:b}", "name", json_of(h->name), "pool",
+							 json_of(h->pool), "added", json_when(h->added_at),
+							 "certificate_until", json_when(h->expires_at), "removed",
+							 (int)h->removed));
 	else
-		printf("%-20.*s  %-20.*s  %-20s  %-20s  %s\n", T(h->name), T(h->pool), when(h->added_at, added), when(h->expires_at, expires),
+		printf("%-20.*s  %-20.*s  %-20s  %-20s  %s\n", T(h->name), T(h->pool), when(h->added_at, added),
+		       when(h->expires_at, expires),
 		       h->removed ? "removed" : "registered");
 }
 
@@ -128,7 +131,8 @@ static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
 	if (s->json)
 		json_array_append_new(s->rows, vtpm_object(v));
 	else
-		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s\n", uuid_format(&v->uuid, u), T(v->pool), T(v->holder), v->lease_epoch,
+		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s\n", uuid_format(&v->uuid, u), T(v->pool),
+		       T(v->holder), v->lease_epoch,
 		       v->state_version, when(v->opened_at, opened));
 }
 
@@ -184,7 +188,8 @@ static void print_vtpm(const struct adm_vtpm *v)
 	printf("last holder   %.*s\n", T(v->last_holder));
 	printf("lease epoch   %" PRIu64 "\n", v->lease_epoch);
 	printf("seed          %s, generation %" PRIu64 "\n", v->has_seed ? "made" : "not made yet", v->generation);
-	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch, v->endorsement_epoch, v->platform_epoch);
+	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch,
+	       v->endorsement_epoch, v->platform_epoch);
 	printf("state         version %" PRIu64 ", stored %s\n", v->state_version, when(v->stored_at, stored));
 	printf("created       %s\n", when(v->created_at, created));
 	printf("opened        %s\n", when(v->opened_at, opened));
@@ -201,7 +206,8 @@ static bool on_vtpm(void *arg, uint64_t type, const void *fields)
 	if (s->json)
 		json_object_update_new(s->rows, vtpm_object(v));
 	else if (s->takeover)
-		printf("vTPM %s was held by host '%.*s' (lease %" PRIu64 "): that lease is over, the next open succeeds\n", uuid_format(&v->uuid, u),
+		printf("vTPM %s was held by host '%.*s' (lease %" PRIu64 "): that lease is over, the next open succeeds\n",
+		       uuid_format(&v->uuid, u),
 		       T(v->holder), v->lease_epoch);
 	else
 		print_vtpm(v);
@@ -243,7 +249,8 @@ static bool on_status(void *arg, uint64_t type, const void *fields)
 		return false;
 	}
 	printf("kmc       %.*s at %.*s, store %.*s\n", T(r->kmc), T(r->address), T(r->store));
-	printf("running   since %s: %" PRIu64 " opens, %" PRIu64 " refusals\n", when(r->started_at, started), r->opens, r->refusals);
+	printf("running   since %s: %" PRIu64 " opens, %" PRIu64 " refusals\n", when(r->started_at, started), r->opens,
+	       r->refusals);
 	printf("hosts     %" PRIu64 "\n", r->hosts);
 	printf("vtpms     %" PRIu64 ", %" PRIu64 " of them held\n", r->vtpms, r->held);
 	printf("states    %" PRIu64 ", %" PRIu64 " KiB\n", r->states, (r->state_bytes + 1023) / 1024);

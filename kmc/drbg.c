@@ -68,7 +68,8 @@ static int generate(EVP_RAND_CTX *drbg, size_t size, struct secret **out)
 	return E_CRYPTO;
 }
 
-int drbg_generate(const struct secret *entropy, struct view nonce, struct view personal, size_t skip, size_t size, struct secret **out)
+int drbg_generate(const struct secret *entropy, struct view nonce, struct view personal, size_t skip, size_t size,
+		  struct secret **out)
 {
 	EVP_RAND_CTX *source = NULL, *drbg = NULL;
 	struct secret *dropped = NULL;

@@ -11,8 +11,6 @@
 #include "common/loop.h"
 #include "common/secret.h"
 
-#define TICK_MS 1000
-
 int64_t engine_now(void)
 {
 	return (int64_t)time(NULL);
@@ -70,11 +68,13 @@ bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprin
 	if (r == E_DB)
 		engine_refuse_db(e, a);
 	else if (r != 0)
-		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' is not registered here: run 'kmcctl host add %s'", a->host, a->host);
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' is not registered here: run 'kmcctl host add %s'", a->host,
+			      a->host);
 	else if (host.removed)
 		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' was removed here", a->host);
 	else if (!bytes_equal(host.fingerprint, fingerprint.p, sizeof(host.fingerprint)))
-		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this is not the certificate that was last issued to host '%s'", a->host);
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this is not the certificate that was last issued to host '%s'",
+			      a->host);
 	else
 		memcpy(a->pool, host.pool, sizeof(a->pool));
 	return a->pool[0] != '\0';

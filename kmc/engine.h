@@ -21,6 +21,7 @@ struct link;
 struct loop;
 
 #define TICKETS_MAX 320	   /* the front lets in fewer, see SLOTS in front.c */
+#define TICK_MS 1000	   /* how often tickets are looked at */
 #define TICKET_MS 10000	   /* a host waits so long for the vault */
 #define REASON_MAX 240	   /* bytes of a refusal's text, as in the protocol */
 
@@ -73,7 +74,7 @@ bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprin
 /** engine_ticket() - a new ticket, or NULL if there are too many. */
 struct ticket *engine_ticket(struct engine *e, enum ticket_kind kind);
 
-/** engine_find() - the ticket with @id that waits for an answer of @kind; NULL if it was given up. fatal() if there is none. */
+/** engine_find() - the ticket with @id; fatal() if there is none: the vault answers what was asked. */
 struct ticket *engine_find(struct engine *e, uint64_t id);
 void engine_ticket_end(struct ticket *t);
 

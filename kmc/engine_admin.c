@@ -48,14 +48,16 @@ static void fail_db(const struct request *q)
 /* Names are file names, common names and words of messages. */
 static bool is_name(const char *s)
 {
-	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(s) && *s != '.' && *s != '-';
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(s) && *s != '.' &&
+	       *s != '-';
 }
 
 static bool take_name(const struct request *q, struct view v, const char *what, char name[STORE_NAME])
 {
 	if (v.p && view_copy_text(v, name, STORE_NAME) == 0 && is_name(name))
 		return true;
-	fail(q, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit", what, KMC_NAME_MAX);
+	fail(q, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
+	     what, KMC_NAME_MAX);
 	return false;
 }
 
@@ -98,8 +100,10 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 {
 	const struct lease *l = &v->lease;
 	const struct adm_vtpm m = {
-		.uuid = v->uuid, .pool = view_text(l->pool), .holder = text_or_absent(l->holder), .last_holder = text_or_absent(l->last_holder),
-		.generation = v->generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
+		.uuid = v->uuid, .pool = view_text(l->pool), .holder = text_or_absent(l->holder),
+		.last_holder = text_or_absent(l->last_holder),
+		.generation = v->generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
+		.endorsement_epoch = l->endorsement_epoch,
 		.platform_epoch = l->platform_epoch, .state_version = l->state_version, .has_seed = v->seed_size != 0,
 		.created_at = (uint64_t)v->created_at, .opened_at = (uint64_t)v->opened_at, .stored_at = (uint64_t)v->stored_at,
 	};
@@ -195,11 +199,13 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 	if (r == E_DB) {
 		fail_db(q);
 	} else if (r == 0 && !old.removed) {
-		fail(q, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to get a new certificate", h.name, h.name);
+		fail(q, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to get a new certificate",
+		     h.name, h.name);
 	} else if (!(t = engine_ticket(q->e, TICKET_HOST))) {
 		fail(q, E_BUSY, "the KMC is busy: try again");
 	} else {
-		const struct vault_issue issue = {.name = view_text(h.name), .spki = m->spki, .not_before = m->not_before, .not_after = m->not_after};
+		const struct vault_issue issue = {.name = view_text(h.name), .spki = m->spki, .not_before = m->not_before,
+			.not_after = m->not_after};
 
 		t->client = q->client;
 		t->host = h;
@@ -220,7 +226,8 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	} else if (q.s->ops->host_put(q.s, &h) != 0) {
 		fail_db(&q);
 	} else {
-		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size), .address = view_text(e->conf->address)};
+		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size),
+			.address = view_text(e->conf->address)};
 
 		log_info("host '%s' was added to pool '%s'", h.name, h.pool);
 		reply(&q, ADM_HOST_ADDED, &added);

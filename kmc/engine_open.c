@@ -90,22 +90,27 @@ void open_start(struct engine *e, const struct asker *a, const struct kmc_open *
 	}
 }
 
-void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid, const struct lease *lease)
+void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid,
+		       const struct lease *lease)
 {
 	char u[UUID_TEXT];
 
 	uuid_format(uuid, u);
 	if (code == KMC_REFUSED_HELD && lease)
-		engine_refuse(e, a, code, "vTPM %s is held by host '%s' (lease %" PRIu64 "): close the guest there, or, if that host is dead, run 'kmcctl vtpm takeover %s'",
+		engine_refuse(e, a, code,
+			      "vTPM %s is held by host '%s' (lease %" PRIu64 "): close it there, or 'kmcctl vtpm takeover %s' if that host is dead",
 			      u, lease->holder, lease->epoch, u);
 	else if (code == KMC_REFUSED_POLICY && lease)
 		engine_refuse(e, a, code, "vTPM %s belongs to another pool than host '%s'", u, a->host);
 	else if (code == KMC_REFUSED_POLICY)
-		engine_refuse(e, a, code, "vTPM %s is not registered, and pool '%s' asks for that: run 'kmcctl vtpm register %s --pool %s'", u, a->pool, u, a->pool);
+		engine_refuse(e, a, code,
+			      "vTPM %s is not registered, and pool '%s' asks for that: run 'kmcctl vtpm register %s --pool %s'", u,
+			      a->pool, u, a->pool);
 	else if (code == KMC_REFUSED_EPOCH)
 		engine_refuse(e, a, code, "host '%s' does not hold vTPM %s under this lease any more", a->host, u);
 	else if (code == KMC_REFUSED_ROLLBACK)
-		engine_refuse(e, a, code, "vTPM %s has state version %" PRIu64 " here: this one is not newer", u, lease ? lease->state_version : 0);
+		engine_refuse(e, a, code, "vTPM %s has state version %" PRIu64 " here: this one is not newer", u,
+			      lease ? lease->state_version : 0);
 	else
 		engine_refuse(e, a, code, "vTPM %s: %s", u, kmc_refusal_text(code));
 }
@@ -236,7 +241,8 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 {
 	const struct lease *l = &t->vtpm.lease;
 	struct kmc_opened opened = {
-		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
+		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch,
+		.owner_epoch = l->owner_epoch,
 		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
 		.reply = m->reply,
 	};
@@ -251,10 +257,12 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 	if (r == E_DB) {
 		engine_refuse_db(e, &t->asker);
 	} else if (r != 0) { /* the same host opened again and stored, on another connection */
-		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "vTPM %s changed hands while it was opened: try again", uuid_format(&t->uuid, u));
+		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "vTPM %s changed hands while it was opened: try again",
+			      uuid_format(&t->uuid, u));
 	} else {
 		e->opens++;
-		log_info("host '%s' opened vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, uuid_format(&t->uuid, u), l->pool,
+		log_info("host '%s' opened vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, uuid_format(&t->uuid, u),
+			 l->pool,
 			 l->epoch, l->epoch == 1 ? " (new)" : "");
 		engine_answer(e, &t->asker, KMC_OPENED, &opened);
 	}

@@ -17,8 +17,6 @@
 #include "kmc/engine_requests.h"
 #include "kmc/kmcconf.h"
 
-#define TICK_MS 1000
-
 static const struct syscall_rule rules[] = {
 	{SCMP_SYS(accept4), "kmcctl connects"},
 	{SCMP_SYS(openat), "the database and its log are opened and checkpointed"},
@@ -173,7 +171,8 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	e->admin = loop ? admin_new(loop, control_fd, admin_request, e) : NULL;
 	e->timer = loop ? source_timer(loop, on_tick, e) : NULL;
 	if (!e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
-	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 || buf_init(&e->state, KMC_STATE_MAX) != 0)
+	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 ||
+	    buf_init(&e->state, KMC_STATE_MAX) != 0)
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */

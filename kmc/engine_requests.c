@@ -14,9 +14,11 @@
 static void on_hello(struct engine *e, const struct asker *a, const struct kmc_hello *m)
 {
 	const struct kmc_welcome w = {
-		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool), .time = (uint64_t)engine_now()};
+		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool),
+		.time = (uint64_t)engine_now()};
 
-	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n, (const char *)m->software.p);
+	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n,
+		 (const char *)m->software.p);
 	engine_answer(e, a, KMC_WELCOME, &w);
 }
 
@@ -35,7 +37,8 @@ static int compare_state(struct engine *e, const struct store_vtpm *v, const str
 }
 
 /* Write what the verdict allows: 0 (commit), E_DENIED (refused) or E_DB. */
-static int apply(struct engine *e, struct store_vtpm *v, const struct lease_request *q, const struct kmc_store *m, struct lease_verdict verdict)
+static int apply(struct engine *e, struct store_vtpm *v, const struct lease_request *q, const struct kmc_store *m,
+		 struct lease_verdict verdict)
 {
 	struct store *s = e->store;
 	int r = 0;
@@ -51,7 +54,8 @@ static int apply(struct engine *e, struct store_vtpm *v, const struct lease_requ
 }
 
 /* A store or a release: decide and record in one transaction. True: done. @m: the state to store, or NULL. */
-static bool change(struct engine *e, const struct asker *a, const struct uuid *uuid, struct lease_request *q, const struct kmc_store *m)
+static bool change(struct engine *e, const struct asker *a, const struct uuid *uuid, struct lease_request *q,
+		   const struct kmc_store *m)
 {
 	struct lease_verdict verdict = {0};
 	struct store *s = e->store;

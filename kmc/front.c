@@ -51,7 +51,7 @@ struct front {
 	struct tls_context *tls;
 	struct admission *admission;
 	struct entry *entries;
-	size_t n_entries, n_used;
+	size_t n_entries;
 	unsigned int used_slots[2];
 	uint64_t last_serial, last_wait, n_waiting;
 	uint64_t log_second, logged, unlogged;
@@ -97,7 +97,8 @@ static struct entry *entry_of(struct front *f, uint64_t id)
 static void pass_on(struct front *f, struct entry *e)
 {
 	const struct front_ask m = {
-		.conn = conn_id(e->conn) << 1 | e->size, .host = view_text(conn_name(e->conn)), .fingerprint = view_of(conn_fingerprint(e->conn), 32),
+		.conn = conn_id(e->conn) << 1 | e->size, .host = view_text(conn_name(e->conn)),
+		.fingerprint = view_of(conn_fingerprint(e->conn), 32),
 		.frame = e->frame,
 	};
 
@@ -136,7 +137,6 @@ static void drop(struct front *f, struct entry *e)
 		f->n_waiting--;
 	e->waiting = false;
 	conn_free(&e->conn); /* a slot that it has at the engine is freed by the engine's answer */
-	f->n_used--;
 }
 
 static void on_closed(void *arg, struct conn *c, const char *why)
@@ -168,7 +168,8 @@ static void limit_host(struct front *f, const char *name)
 	if (n <= f->conf->per_host)
 		return;
 	if (may_log(f))
-		log_warn("host '%s' has more than %llu connections: its oldest is closed", name, (unsigned long long)f->conf->per_host);
+		log_warn("host '%s' has more than %llu connections: its oldest is closed", name,
+			 (unsigned long long)f->conf->per_host);
 	drop(f, oldest);
 }
 
@@ -255,7 +256,6 @@ static void welcome(struct front *f, int fd, const struct sockaddr_storage *peer
 		*e = (struct entry){.conn = conn_new(f->loop, f->tls, fd, peer, f->conf->handshake_s * 1000, &conn_ops, f)};
 		if (e->conn) {
 			conn_set_id(e->conn, ++f->last_serial * f->n_entries + i);
-			f->n_used++;
 		} else {
 			log_error("no memory for another connection");
 			admission_leave(f->admission, address_key(peer));
@@ -313,7 +313,8 @@ static void listen_everywhere(struct front *f)
 		f->listen_fd[i] = listen_at(&f->conf->listen_at[i], f->conf->listen_size[i]);
 		address_format(&f->conf->listen_at[i], text);
 		if (f->listen_fd[i] < 0 && errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
-			fatal("can't listen at %s ('listen = %s'): %s; is another kmcd running?", text, f->conf->listen, strerror(errno));
+			fatal("can't listen at %s ('listen = %s'): %s; is another kmcd running?", text, f->conf->listen,
+			      strerror(errno));
 		if (f->listen_fd[i] < 0) {
 			log_warn("can't listen at %s: %s", text, strerror(errno));
 			continue;
@@ -357,7 +358,8 @@ static void open_everything(struct front *f, const struct kmcconf *conf, int fd)
 void front_main(const struct kmcconf *conf, int fd)
 {
 	char empty[KMCCONF_PATH];
-	const struct confinement box = {.user = kmcconf_user(conf), .root = process_is_root() ? kmcconf_path(conf, "empty", empty) : NULL,
+	const struct confinement box = {.user = kmcconf_user(conf),
+					.root = process_is_root() ? kmcconf_path(conf, "empty", empty) : NULL,
 					.rules = system_calls, .n_rules = sizeof(system_calls) / sizeof(system_calls[0])};
 
 	log_open("kmcd[front]", LOG_LV_INFO);

@@ -47,7 +47,8 @@ static void on_end(void *arg)
 void keymaker_main(const struct kmcconf *conf, int fd)
 {
 	char empty[KMCCONF_PATH];
-	const struct confinement box = {.user = kmcconf_user(conf), .root = process_is_root() ? kmcconf_path(conf, "empty", empty) : NULL,
+	const struct confinement box = {.user = kmcconf_user(conf),
+					.root = process_is_root() ? kmcconf_path(conf, "empty", empty) : NULL,
 					.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 	struct loop *loop = loop_new();
 	static struct link *vault;

@@ -94,7 +94,8 @@ static int open_ca(struct keyring *k, const struct kmcconf *conf, char why[KEYRI
 		r = ca_key_load(&k->ca_key, der);
 	secret_free(&der);
 	if (r != 0) {
-		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole", kmcconf_path(conf, "vault/ca.key", path),
+		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole",
+			 kmcconf_path(conf, "vault/ca.key", path),
 			 error_text(r));
 		return r;
 	}
@@ -133,12 +134,14 @@ int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, ch
 	return r != 0 ? r : kmctpm_hmac(k->tpm, message, mac, why);
 }
 
-int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority, char why[KEYRING_WHY])
+int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority,
+			  char why[KEYRING_WHY])
 {
 	struct kmctpm_blob sealed;
 	int r;
 
-	if ((r = kmctpm_open(&k->tpm, k->tcti, why)) != 0 || (r = kmctpm_make_hmac_key(k->tpm, authority, &k->seed_key, why)) != 0 ||
+	if ((r = kmctpm_open(&k->tpm, k->tcti, why)) != 0 ||
+	    (r = kmctpm_make_hmac_key(k->tpm, authority, &k->seed_key, why)) != 0 ||
 	    (r = kmctpm_load_hmac_key(k->tpm, &k->seed_key, why)) != 0)
 		return r;
 	k->wrapping = (struct wrap_key){.number = FIRST_WRAPPING, .key = secret_random(WRAP_KEY_SIZE)};

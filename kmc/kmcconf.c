@@ -108,10 +108,12 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 		return E_CONFIG;
 	}
 	if (!c->address) {
-		snprintf(text, sizeof(text), "%s:%u", c->name, ntohs(((const struct sockaddr_in *)(const void *)&c->listen_at[0])->sin_port));
+		snprintf(text, sizeof(text), "%s:%u", c->name,
+			 ntohs(((const struct sockaddr_in *)(const void *)&c->listen_at[0])->sin_port));
 		c->address = strdup(text);
 	}
-	if (!c->address || (r = fill_in(c, &c->tls_ca, "ca.crt")) != 0 || (r = fill_in(c, &c->tls_certificate, "server.crt")) != 0 ||
+	if (!c->address || (r = fill_in(c, &c->tls_ca, "ca.crt")) != 0 ||
+	    (r = fill_in(c, &c->tls_certificate, "server.crt")) != 0 ||
 	    (r = fill_in(c, &c->tls_key, "server.key")) != 0)
 		return E_NOMEM;
 	return fill_in(c, &c->database, "db/kmc.db");

@@ -235,8 +235,10 @@ static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option long_options[] = {
 		{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"all", no_argument, NULL, 'a'},
-		{"pool", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'}, {"days", required_argument, NULL, 'd'},
-		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'}, {"policy", required_argument, NULL, 'P'}, {0}};
+		{"pool", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
+		       {"days", required_argument, NULL, 'd'},
+		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'},
+		       {"policy", required_argument, NULL, 'P'}, {0}};
 	bool ok = true;
 	int c;
 

@@ -53,7 +53,8 @@ static TSS2_RC make_primary(struct kmctpm *t)
 	static const TPM2B_DATA outside;
 	static const TPML_PCR_SELECTION pcrs;
 
-	return Esys_CreatePrimary(t->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &template, &outside,
+	return Esys_CreatePrimary(t->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &template,
+				  &outside,
 				  &pcrs, &t->primary, NULL, NULL, NULL, NULL);
 }
 
@@ -61,7 +62,8 @@ static TSS2_RC start_session(struct kmctpm *t)
 {
 	static const TPMT_SYM_DEF aes = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
 
-	return Esys_StartAuthSession(t->esys, t->primary, ESYS_TR_NONE, NONE, NULL, TPM2_SE_HMAC, &aes, TPM2_ALG_SHA256, &t->session);
+	return Esys_StartAuthSession(t->esys, t->primary, ESYS_TR_NONE, NONE, NULL, TPM2_SE_HMAC, &aes, TPM2_ALG_SHA256,
+				     &t->session);
 }
 
 /* Say for the next command which of its first parameters are encrypted. */
@@ -165,7 +167,8 @@ static int create(struct kmctpm *t, const TPM2B_SENSITIVE_CREATE *sensitive, con
 
 	rc = protect(t, TPMA_SESSION_ENCRYPT | TPMA_SESSION_DECRYPT);
 	if (rc == TSS2_RC_SUCCESS)
-		rc = Esys_Create(t->esys, t->primary, t->session, ESYS_TR_NONE, ESYS_TR_NONE, sensitive, template, &outside, &pcrs, &private,
+		rc = Esys_Create(t->esys, t->primary, t->session, ESYS_TR_NONE, ESYS_TR_NONE, sensitive, template, &outside, &pcrs,
+				 &private,
 				 &public, NULL, NULL, NULL);
 	if (rc != TSS2_RC_SUCCESS)
 		r = complain(why, "TPM2_Create", rc);
@@ -176,7 +179,8 @@ static int create(struct kmctpm *t, const TPM2B_SENSITIVE_CREATE *sensitive, con
 	return r;
 }
 
-int kmctpm_make_hmac_key(struct kmctpm *tpm, const struct kmctpm_authority *authority, struct kmctpm_blob *out, char why[KMCTPM_WHY])
+int kmctpm_make_hmac_key(struct kmctpm *tpm, const struct kmctpm_authority *authority, struct kmctpm_blob *out,
+			 char why[KMCTPM_WHY])
 {
 	static const TPM2B_SENSITIVE_CREATE sensitive;
 	TPM2B_PUBLIC template = {
@@ -238,7 +242,9 @@ static int load(struct kmctpm *t, const struct kmctpm_blob *blob, ESYS_TR *handl
 	if (rc == TSS2_RC_SUCCESS)
 		rc = Esys_Load(t->esys, t->primary, t->session, ESYS_TR_NONE, ESYS_TR_NONE, &private, &public, handle);
 	if (rc != TSS2_RC_SUCCESS)
-		return complain(why, "it does not load its key (is it the TPM that 'kmcctl init' ran with, and was it not cleared?)", rc);
+		return complain(why,
+				"it does not load its key (is it the TPM that 'kmcctl init' ran with, and was it not cleared?)",
+				       rc);
 	return 0;
 }
 

@@ -29,12 +29,14 @@ static struct lease_verdict decide_open(const struct lease *l, const struct leas
 /* The hierarchies' epochs count what the guest did to its TPM; like the version, they can't go back. */
 static bool goes_back(const struct lease *l, const struct lease_request *q)
 {
-	return q->owner_epoch < l->owner_epoch || q->endorsement_epoch < l->endorsement_epoch || q->platform_epoch < l->platform_epoch;
+	return q->owner_epoch < l->owner_epoch || q->endorsement_epoch < l->endorsement_epoch ||
+	       q->platform_epoch < l->platform_epoch;
 }
 
 static bool same_epochs(const struct lease *l, const struct lease_request *q)
 {
-	return q->owner_epoch == l->owner_epoch && q->endorsement_epoch == l->endorsement_epoch && q->platform_epoch == l->platform_epoch;
+	return q->owner_epoch == l->owner_epoch && q->endorsement_epoch == l->endorsement_epoch &&
+	       q->platform_epoch == l->platform_epoch;
 }
 
 static struct lease_verdict decide_store(const struct lease *l, const struct lease_request *q)

@@ -1,7 +1,7 @@
 /*
  * What the processes of kmcd say to each other.
  *
- *   front  -> engine     READY once, then ASK                                        a host's message and who sent it; conn says which connection
+ *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT
  *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, FAILED

@@ -114,7 +114,8 @@ static int set_oaep(EVP_PKEY_CTX *c, const char *label)
 	size_t n = strlen(label) + 1;
 	void *copy = OPENSSL_memdup(label, n);
 
-	if (copy && EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) == 1 && EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) == 1 &&
+	if (copy && EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_oaep_md(c, EVP_sha256()) == 1 &&
 	    EVP_PKEY_CTX_set_rsa_mgf1_md(c, EVP_sha256()) == 1 && EVP_PKEY_CTX_set0_rsa_oaep_label(c, copy, (int)n) == 1)
 		return 1; /* the context owns the copy now */
 	OPENSSL_free(copy);

@@ -54,7 +54,8 @@ static int get_version(struct sqlite_store *s, int *version)
 	int there = 0;
 
 	*version = 0;
-	if (sqlite3_exec(s->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", on_number, &there, NULL) != SQLITE_OK)
+	if (sqlite3_exec(s->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", on_number, &there,
+			 NULL) != SQLITE_OK)
 		return store_sqlite_fail(s, "can't read the schema");
 	if (!there)
 		return 0;
@@ -84,7 +85,8 @@ static int migrate(struct sqlite_store *s)
 	if (r == 0)
 		r = get_version(s, &version);
 	if (r == 0 && version > SCHEMA_VERSION) {
-		snprintf(s->base.why, sizeof(s->base.why), "database %s: its schema %d is newer than this program's %d: upgrade the program",
+		snprintf(s->base.why, sizeof(s->base.why),
+			 "database %s: its schema %d is newer than this program's %d: upgrade the program",
 			 sqlite3_db_filename(s->db, "main"), version, SCHEMA_VERSION);
 		r = E_VERSION;
 	}
@@ -100,7 +102,8 @@ static int migrate(struct sqlite_store *s)
 static int prepare(struct sqlite_store *s)
 {
 	for (size_t i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->db, store_sqlite_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i], NULL) != SQLITE_OK)
+		if (sqlite3_prepare_v3(s->db, store_sqlite_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i],
+				       NULL) != SQLITE_OK)
 			return store_sqlite_fail(s, "can't prepare a statement");
 	return 0;
 }
@@ -141,7 +144,8 @@ int store_sqlite_open(struct store **store, const char *path, bool create, char 
 
 	*store = NULL;
 	if (there == create) {
-		snprintf(why, STORE_WHY, there ? "the database %s exists already" : "there is no database %s: run 'kmcctl init' first", path);
+		snprintf(why, STORE_WHY, there ? "the database %s exists already"
+			 : "there is no database %s: run 'kmcctl init' first", path);
 		return there ? E_EXISTS : E_NOTFOUND;
 	}
 	s = calloc(1, sizeof(*s));

@@ -91,7 +91,8 @@ static void put_time(struct row *w, int64_t t)
 static void put_blob(struct row *w, const void *p, size_t n)
 {
 	w->column++;
-	w->bad |= (n ? sqlite3_bind_blob64(w->st, w->column, p, n, SQLITE_STATIC) : sqlite3_bind_null(w->st, w->column)) != SQLITE_OK;
+	w->bad |= (n ? sqlite3_bind_blob64(w->st, w->column, p, n, SQLITE_STATIC)
+		   : sqlite3_bind_null(w->st, w->column)) != SQLITE_OK;
 }
 
 static void get_text(struct row *w, char *out, size_t cap)

@@ -170,7 +170,8 @@ int vault_decrypt(struct vault *v, uint64_t ticket, const struct vault_decrypt *
 	return 0;
 }
 
-int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY])
+int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wrapped[VAULT_SEED_MAX], size_t *size,
+		    char why[KEYRING_WHY])
 {
 	_Static_assert(SEED_SIZE + WRAP_OVERHEAD <= VAULT_SEED_MAX, "a wrapped seed must fit");
 	_Static_assert(SEED_MESSAGE_MAX <= WRAP_CONTEXT_MAX, "a seed's owner must fit as context");
@@ -220,7 +221,8 @@ static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uin
 	return envelope_exchange(&facts, hash);
 }
 
-int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], size_t *size,
+int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD],
+	       size_t *size,
 	       char why[KEYRING_WHY])
 {
 	struct secret *seed = NULL, *block = NULL, *inner = NULL;

@@ -21,7 +21,8 @@ static int put_aad(struct buf *b, const struct wrap_key *k, enum wrap_purpose pu
 
 	if (context.n > WRAP_CONTEXT_MAX || k->key->size != WRAP_KEY_SIZE)
 		return E_ARG;
-	if ((r = buf_put_u8(b, VERSION)) != 0 || (r = buf_put_u32(b, k->number)) != 0 || (r = buf_put_u8(b, (uint8_t)purpose)) != 0 ||
+	if ((r = buf_put_u8(b, VERSION)) != 0 || (r = buf_put_u32(b, k->number)) != 0 ||
+	    (r = buf_put_u8(b, (uint8_t)purpose)) != 0 ||
 	    (r = buf_put_u32(b, (uint32_t)context.n)) != 0)
 		return r;
 	return buf_put(b, context.p, context.n);
@@ -90,7 +91,8 @@ int wrap_open(const struct wrap_key *k, enum wrap_purpose purpose, struct view c
 	if (wrapped.n <= WRAP_OVERHEAD)
 		return E_RANGE;
 	buf_view(&in, wrapped.p, wrapped.n);
-	if ((r = buf_get_u8(&in, &version)) != 0 || (r = buf_get_u32(&in, &number)) != 0 || (r = buf_get_view(&in, &iv, IV_SIZE)) != 0)
+	if ((r = buf_get_u8(&in, &version)) != 0 || (r = buf_get_u32(&in, &number)) != 0 ||
+	    (r = buf_get_view(&in, &iv, IV_SIZE)) != 0)
 		return r;
 	if (version != VERSION || number != k->number)
 		return E_VERSION;

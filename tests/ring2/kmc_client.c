@@ -217,11 +217,13 @@ static int soft_encrypt(const struct kmc_client *c, const struct secret *in, boo
 	EVP_PKEY *key = public_key(c);
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
 	size_t n = KMC_RSA_MAX;
-	int ok = EVP_PKEY_encrypt_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, oaep ? RSA_PKCS1_OAEP_PADDING : RSA_NO_PADDING) == 1;
+	int ok = EVP_PKEY_encrypt_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_padding(ctx, oaep ? RSA_PKCS1_OAEP_PADDING
+										 : RSA_NO_PADDING) == 1;
 
 	if (oaep)
 		ok = ok && EVP_PKEY_CTX_set_rsa_oaep_md(ctx, EVP_sha256()) == 1 &&
-		     EVP_PKEY_CTX_set0_rsa_oaep_label(ctx, OPENSSL_memdup(ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL)), sizeof(ENVELOPE_LABEL)) == 1;
+		     EVP_PKEY_CTX_set0_rsa_oaep_label(ctx, OPENSSL_memdup(ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL)),
+						      sizeof(ENVELOPE_LABEL)) == 1;
 	ok = ok && EVP_PKEY_encrypt(ctx, out, &n, in->data, in->size) == 1;
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(key);

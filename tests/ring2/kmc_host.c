@@ -92,7 +92,8 @@ static void do_open(struct kmc_client *c, const char *text, bool spoil)
 	printf("OPENED seed=");
 	print_hex(o.seed, sizeof(o.seed));
 	printf(" lease=%" PRIu64 " version=%" PRIu64 " generation=%" PRIu64 " tenant=%.*s epochs=%" PRIu64 ",%" PRIu64 ",%" PRIu64 " state=",
-	       o.facts.lease_epoch, o.facts.state_version, o.facts.generation, (int)o.facts.tenant.n, (const char *)o.facts.tenant.p,
+	       o.facts.lease_epoch, o.facts.state_version, o.facts.generation, (int)o.facts.tenant.n,
+		      (const char *)o.facts.tenant.p,
 	       o.facts.owner_epoch, o.facts.endorsement_epoch, o.facts.platform_epoch);
 	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
 	printf("\n");
@@ -157,7 +158,8 @@ static int arguments_of(const char *command)
 	static const struct {
 		const char *name;
 		int n;
-	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1}, {"sleep", 1}};
+	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
+		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (strcmp(table[i].name, command) == 0)

@@ -33,7 +33,8 @@ static struct kmc_client *reach(const struct kmc_client_options *o)
 
 static struct uuid numbered(unsigned int seed, unsigned int i)
 {
-	return (struct uuid){{0x10, 0xad, (uint8_t)(seed >> 8), (uint8_t)seed, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(i + 1)}};
+	return (struct uuid){{0x10, 0xad, (uint8_t)(seed >> 8), (uint8_t)seed, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0,
+		(uint8_t)(i + 1)}};
 }
 
 static void fill(uint8_t state[STATE_SIZE], uint64_t version)
@@ -160,10 +161,12 @@ static int verify_one(struct kmc_client *c, const struct expected *e)
 	for (size_t i = 0; i < 32; i++)
 		snprintf(hex + 2 * i, 3, "%02x", o.seed[i]);
 	fill(state, o.facts.state_version);
-	if (o.type == KMC_OPENED && !o.distrust && (!e->seed[0] || strcmp(hex, e->seed) == 0) && o.facts.state_version >= e->version &&
+	if (o.type == KMC_OPENED && !o.distrust && (!e->seed[0] || strcmp(hex, e->seed) == 0) &&
+	    o.facts.state_version >= e->version &&
 	    (!o.facts.state_version || (o.facts.state.n == sizeof(state) && memcmp(o.facts.state.p, state, sizeof(state)) == 0)))
 		return 0;
-	printf("%s: type %d, seed %s for %s, version %" PRIu64 " for %" PRIu64 "\n", uuid_format(&e->uuid, u), (int)o.type, hex, e->seed,
+	printf("%s: type %d, seed %s for %s, version %" PRIu64 " for %" PRIu64 "\n", uuid_format(&e->uuid, u), (int)o.type, hex,
+	       e->seed,
 	       o.facts.state_version, e->version);
 	return 1;
 }

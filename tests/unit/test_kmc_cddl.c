@@ -98,9 +98,12 @@ static void every_rule_is_a_message(void **state)
 static void every_refusal_has_its_number(void **state)
 {
 	static const char *const names[] = {
-		[KMC_REFUSED_VERSION] = "version", [KMC_REFUSED_MALFORMED] = "malformed", [KMC_REFUSED_UNKNOWN_HOST] = "unknown-host",
-		[KMC_REFUSED_KEY] = "key", [KMC_REFUSED_ENVELOPE] = "envelope", [KMC_REFUSED_POLICY] = "policy", [KMC_REFUSED_HELD] = "held",
-		[KMC_REFUSED_EPOCH] = "epoch", [KMC_REFUSED_ROLLBACK] = "rollback", [KMC_REFUSED_BUSY] = "busy", [KMC_REFUSED_INTERNAL] = "internal",
+		[KMC_REFUSED_VERSION] = "version", [KMC_REFUSED_MALFORMED] = "malformed",
+		       [KMC_REFUSED_UNKNOWN_HOST] = "unknown-host",
+		[KMC_REFUSED_KEY] = "key", [KMC_REFUSED_ENVELOPE] = "envelope", [KMC_REFUSED_POLICY] = "policy",
+		       [KMC_REFUSED_HELD] = "held",
+		[KMC_REFUSED_EPOCH] = "epoch", [KMC_REFUSED_ROLLBACK] = "rollback", [KMC_REFUSED_BUSY] = "busy",
+		       [KMC_REFUSED_INTERNAL] = "internal",
 	};
 	const char *list = strstr(page, "refusal = &(\n");
 	unsigned int lines = 0;

@@ -215,7 +215,8 @@ static void the_private_key_layer_is_openssls_raw_rsa(void **state)
 		assert_int_equal(rsakey_private(key, block, &inner), 0);
 		put("block", block->data, block->size);
 		put("inner", inner->data, inner->size);
-		assert_int_equal(sh("openssl pkeyutl -decrypt -inkey key.pem -in block -out theirs -pkeyopt rsa_padding_mode:none"), 0);
+		assert_int_equal(sh("openssl pkeyutl -decrypt -inkey key.pem -in block -out theirs -pkeyopt rsa_padding_mode:none"),
+				 0);
 		assert_int_equal(get("theirs", theirs, sizeof(theirs)), inner->size);
 		assert_memory_equal(theirs, inner->data, inner->size);
 		assert_int_equal(sh("openssl pkeyutl -encrypt -pubin -inkey pub.pem -in inner -out theirs -pkeyopt rsa_padding_mode:none"), 0);
@@ -239,7 +240,8 @@ static char why[CA_WHY];
 
 static int issue(enum ca_kind kind, const char *names, int64_t until, struct view spki, struct ca_cert *cert)
 {
-	const struct ca_profile p = {.kind = kind, .name = "somebody", .alt_names = names, .not_before = time(NULL) - 60, .not_after = until};
+	const struct ca_profile p = {.kind = kind, .name = "somebody", .alt_names = names, .not_before = time(NULL) - 60,
+		.not_after = until};
 
 	return ca_issue(ca_key, &ca, &p, spki, cert, why);
 }
@@ -277,7 +279,8 @@ static void certificates_pass_openssls_strict_verification(void **state)
 	write_cert(&cert, "server.crt");
 	assert_int_equal(sh("openssl verify -x509_strict -purpose sslserver -verify_hostname kmc.example -CAfile ca.crt server.crt"), 0);
 	assert_int_equal(sh("openssl verify -x509_strict -purpose sslserver -verify_ip 2001:db8::1 -CAfile ca.crt server.crt"), 0);
-	assert_int_not_equal(sh("openssl verify -x509_strict -purpose sslserver -verify_ip 192.0.2.2 -CAfile ca.crt server.crt"), 0);
+	assert_int_not_equal(sh("openssl verify -x509_strict -purpose sslserver -verify_ip 192.0.2.2 -CAfile ca.crt server.crt"),
+			     0);
 	assert_int_not_equal(sh("openssl verify -purpose sslclient -CAfile ca.crt server.crt"), 0);
 	assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 1000, spki, &cert), 0);
 	write_cert(&cert, "host.crt");
@@ -317,7 +320,8 @@ static void weak_and_broken_keys_get_no_certificate(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		assert_int_equal(sh(keys[i]), 0);
-		assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 9, view_of(spki, get("spki", spki, sizeof(spki))), &cert), E_FORMAT);
+		assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 9, view_of(spki, get("spki", spki, sizeof(spki))), &cert),
+				 E_FORMAT);
 	}
 	assert_int_equal(sh("openssl genrsa 2048 | openssl rsa -pubout -outform DER -out spki"), 0);
 	assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 9, view_of(spki, get("spki", spki, sizeof(spki))), &cert), 0);
@@ -337,7 +341,8 @@ static void names_that_are_none_are_refused(void **state)
 
 static int setup(void **state)
 {
-	const struct ca_profile p = {.kind = CA_ROOT, .name = "test CA", .not_before = time(NULL) - 60, .not_after = time(NULL) + 9000};
+	const struct ca_profile p = {.kind = CA_ROOT, .name = "test CA", .not_before = time(NULL) - 60,
+		.not_after = time(NULL) + 9000};
 
 	(void)state;
 	if (!mkdtemp(dir) || ca_key_make(&ca_key) != 0 || ca_root(ca_key, &p, &ca, why) != 0)

@@ -22,7 +22,8 @@ static struct address_key from(const char *text)
 
 static void addresses_split_into_host_and_port(void **state)
 {
-	static const char *const bad[] = {"", "host", "host:", ":1", "host:0", "host:65536", "host:1x", "::1:7", "[::1]", "[::1]7", "[]:1", "host:-1"};
+	static const char *const bad[] = {"", "host", "host:", ":1", "host:0", "host:65536", "host:1x", "::1:7", "[::1]", "[::1]7",
+		"[]:1", "host:-1"};
 	char host[ADDRESS_HOST], port[6];
 
 	(void)state;
@@ -200,8 +201,10 @@ static void options_are_read_and_checked(void **state)
 	static const struct {
 		const char *text, *complaint;
 	} bad[] = {
-		{"[kmc]\nlisten = kmc.example:7443\n", "listen"}, {"[kmc]\nlisten = [::1]\n", "listen"}, {"[kmc]\naddress = kmc\n", "host:port"},
-		{"[keys]\nrsa = 1024\n", "rsa"}, {"[keys]\nlifetime = 5s\n", "lifetime"}, {"[limits]\nallow = 10.0.0.0/8 x\n", "allow"},
+		{"[kmc]\nlisten = kmc.example:7443\n", "listen"}, {"[kmc]\nlisten = [::1]\n", "listen"},
+		       {"[kmc]\naddress = kmc\n", "host:port"},
+		{"[keys]\nrsa = 1024\n", "rsa"}, {"[keys]\nlifetime = 5s\n", "lifetime"},
+		       {"[limits]\nallow = 10.0.0.0/8 x\n", "allow"},
 		{"[kmc]\nlisten = 127.0.0.1:1 127.0.0.1:2 127.0.0.1:3 127.0.0.1:4 127.0.0.1:5 127.0.0.1:6 127.0.0.1:7 127.0.0.1:8 127.0.0.1:9\n", "too many"},
 	};
 	char why[CONFIG_WHY];

@@ -35,7 +35,8 @@ static void nist_vectors_hold(void **state)
 		struct secret *entropy = from_hex(drbg_vectors[i].entropy), *nonce = from_hex(drbg_vectors[i].nonce);
 		struct secret *personal = from_hex(drbg_vectors[i].personal), *bits = from_hex(drbg_vectors[i].returned), *out;
 
-		assert_int_equal(drbg_generate(entropy, view_of(nonce->data, nonce->size), view_of(personal->data, personal->size), bits->size,
+		assert_int_equal(drbg_generate(entropy, view_of(nonce->data, nonce->size), view_of(personal->data, personal->size),
+					       bits->size,
 					       bits->size, &out), 0);
 		assert_true(secret_equal(out, bits));
 		secret_free(&entropy);

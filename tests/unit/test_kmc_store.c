@@ -25,9 +25,11 @@ static void sql(const char *text)
 
 static struct store_vtpm a_vtpm(uint8_t last)
 {
-	return (struct store_vtpm){.uuid = {{9, [15] = last}}, .generation = 3, .seed = {1, 2, 3}, .seed_size = 3, .created_at = 10, .opened_at = 11,
+	return (struct store_vtpm){.uuid = {{9, [15] = last}}, .generation = 3, .seed = {1, 2, 3}, .seed_size = 3, .created_at = 10,
+		.opened_at = 11,
 				   .stored_at = 12,
-				   .lease = {.pool = "p", .holder = "h", .last_holder = "", .epoch = 4, .state_version = 5, .owner_epoch = 6,
+				   .lease = {.pool = "p", .holder = "h", .last_holder = "", .epoch = 4, .state_version = 5,
+					   .owner_epoch = 6,
 					     .endorsement_epoch = 7, .platform_epoch = 8}};
 }
 
@@ -169,7 +171,8 @@ static void what_was_committed_survives_the_process(void **state)
 
 static void keys_are_current_until_retired_or_old(void **state)
 {
-	struct store_key k = {.id = {1}, .host = "h", .modulus_size = 256, .exponent = 65537, .created_at = 1, .expires_at = 100, .wrapped_size = 9}, got;
+	struct store_key k = {.id = {1}, .host = "h", .modulus_size = 256, .exponent = 65537, .created_at = 1, .expires_at = 100,
+		.wrapped_size = 9}, got;
 
 	(void)state;
 	assert_int_equal(s->ops->key_put(s, &k), 0);
@@ -279,7 +282,8 @@ static int open_new(void **state)
 {
 	(void)state;
 	snprintf(path, sizeof(path), "%s/db", dir);
-	return store_sqlite_open(&s, path, true, why) == 0 && s->ops->pool_put(s, &pool) == 0 && s->ops->host_put(s, &host) == 0 ? 0 : -1;
+	return store_sqlite_open(&s, path, true, why) == 0 && s->ops->pool_put(s, &pool) == 0 && s->ops->host_put(s, &host) == 0 ? 0
+	       : -1;
 }
 
 static int close_it(void **state)
@@ -309,8 +313,10 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused),
-		TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing), TEST(what_was_committed_survives_the_process),
+		TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order),
+		       TEST(a_vtpm_of_no_pool_is_refused),
+		TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing),
+		       TEST(what_was_committed_survives_the_process),
 		TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused),
 		TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused),
 		TEST(what_is_no_database_is_refused), TEST(counts_count),

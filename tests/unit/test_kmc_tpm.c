@@ -300,7 +300,8 @@ static void make_key(struct vault *v, struct rsakey **key, struct vault_key *wra
 }
 
 /* A host's request in software. */
-static void encrypt(const struct rsakey *key, const struct uuid *uuid, const struct secret *response, const uint8_t nonce[16], uint8_t cipher[256])
+static void encrypt(const struct rsakey *key, const struct uuid *uuid, const struct secret *response, const uint8_t nonce[16],
+		    uint8_t cipher[256])
 {
 	struct secret *plain = envelope_plain_pack(uuid, response, nonce), *der;
 	char path[99];
@@ -328,8 +329,10 @@ static void encrypt(const struct rsakey *key, const struct uuid *uuid, const str
 static void an_open_gives_the_stored_seed_and_nothing_else(void **state)
 {
 	const struct uuid uuid = {{4, 5, 6}};
-	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = uuid, .generation = 1}, other = {.tenant = view_text("loop"), .uuid = uuid, .generation = 1};
-	uint8_t cipher[256], nonce[16] = "nonce", wrapped[VAULT_SEED_MAX], again[VAULT_SEED_MAX], reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], hash[32];
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = uuid, .generation = 1},
+	       other = {.tenant = view_text("loop"), .uuid = uuid, .generation = 1};
+	uint8_t cipher[256], nonce[16] = "nonce", wrapped[VAULT_SEED_MAX], again[VAULT_SEED_MAX],
+	       reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], hash[32];
 	struct secret *response = secret_random(32), *inner, *first, *second, *text;
 	struct vault *v = new_vault();
 	struct vault_key k;
@@ -340,9 +343,11 @@ static void an_open_gives_the_stored_seed_and_nothing_else(void **state)
 	(void)state;
 	make_key(v, &key, &k);
 	encrypt(key, &uuid, response, nonce, cipher);
-	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size), .cipher = view_of(cipher, 256)};
+	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size),
+		.cipher = view_of(cipher, 256)};
 	struct vault_seal seal = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = 7};
-	struct envelope_facts facts = {.key_id = q.key_id, .cipher = q.cipher, .tenant = seal.tenant, .uuid = uuid, .generation = 1, .lease_epoch = 7};
+	struct envelope_facts facts = {.key_id = q.key_id, .cipher = q.cipher, .tenant = seal.tenant, .uuid = uuid, .generation = 1,
+		.lease_epoch = 7};
 
 	memcpy(facts.nonce, nonce, 16);
 	assert_int_equal(envelope_exchange(&facts, hash), 0);
@@ -403,7 +408,8 @@ static void tickets_are_bounded_and_forgotten(void **state)
 	(void)state;
 	make_key(v, &key, &k);
 	encrypt(key, &uuid, response, nonce, cipher);
-	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size), .cipher = view_of(cipher, 256)};
+	const struct vault_decrypt q = {.key_id = view_of(k.id, 16), .wrapped = view_of(k.wrapped, k.wrapped_size),
+		.cipher = view_of(cipher, 256)};
 
 	while ((r = vault_decrypt(v, ticket, &q, &got, why)) == 0 && ticket < 1000)
 		ticket++;
@@ -451,7 +457,8 @@ static int setup(void **state)
 	conf.tpm = tpms[0].tcti;
 	mkdir(kmcconf_path(&conf, "vault", path), 0700);
 	k.tcti = conf.tpm;
-	if (keyring_make_tpm_keys(&k, &conf, &authority, why) != 0 || keyring_make_ca(&k, &conf, time(NULL) - 9, time(NULL) + 9999, why) != 0)
+	if (keyring_make_tpm_keys(&k, &conf, &authority, why) != 0 || keyring_make_ca(&k, &conf, time(NULL) - 9, time(NULL) + 9999,
+										      why) != 0)
 		fail_msg("%s", why);
 	keyring_close(&k);
 	conf.tls_ca = strdup(kmcconf_path(&conf, "ca.crt", path));

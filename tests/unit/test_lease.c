@@ -7,7 +7,8 @@
 
 static struct lease held(const char *holder, uint64_t epoch)
 {
-	struct lease l = {.pool = "p", .epoch = epoch, .state_version = 5, .owner_epoch = 1, .endorsement_epoch = 1, .platform_epoch = 1};
+	struct lease l = {.pool = "p", .epoch = epoch, .state_version = 5, .owner_epoch = 1, .endorsement_epoch = 1,
+		.platform_epoch = 1};
 
 	snprintf(l.holder, sizeof(l.holder), "%s", holder);
 	if (!*holder)
@@ -17,7 +18,8 @@ static struct lease held(const char *holder, uint64_t epoch)
 
 static struct lease_request ask(enum lease_act act, const char *host, uint64_t epoch)
 {
-	return (struct lease_request){.act = act, .host = host, .pool = "p", .epoch = epoch, .version = 6, .owner_epoch = 1, .endorsement_epoch = 1,
+	return (struct lease_request){.act = act, .host = host, .pool = "p", .epoch = epoch, .version = 6, .owner_epoch = 1,
+		.endorsement_epoch = 1,
 				      .platform_epoch = 1};
 }
 
@@ -204,7 +206,8 @@ static void an_old_epoch_releases_nothing(void **state)
 
 static void a_takeover_shuts_the_holder_out(void **state)
 {
-	const struct lease_request take = {.act = LEASE_TAKEOVER}, store = ask(LEASE_STORE, "a", 3), release = ask(LEASE_RELEASE, "a", 3),
+	const struct lease_request take = {.act = LEASE_TAKEOVER}, store = ask(LEASE_STORE, "a", 3),
+	       release = ask(LEASE_RELEASE, "a", 3),
 				   open = ask(LEASE_OPEN, "b", 0);
 	struct lease l = held("a", 3);
 
