@@ -194,7 +194,8 @@ struct port *port_xen(const struct node_ids *ids)
 	x->ids = *ids;
 	x->local = -1;
 	node_path(x->watched, NODE_FRONTEND, *ids);
-	if (!xs_watch(xen.xs, x->watched, "frontend")) {
+	/* The backend directory is below this domain's own path: absolute, since the guest reads the same. */
+	if (port_xen_domid(&x->ids.stub) != 0 || !xs_watch(xen.xs, x->watched, "frontend")) {
 		free(x);
 		return NULL;
 	}

@@ -206,8 +206,8 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 {
 	struct view held = s->held;
 
-	if (!s->unanswered || stored->version != s->store.version)
-		return; /* about a version that another has replaced meanwhile */
+	if (!s->vtpm || !s->unanswered || stored->version != s->store.version)
+		return; /* about a version that another has replaced meanwhile, or after the end */
 	s->unanswered = false;
 	buf_reset(&s->sealed);
 	if (stored->result == 0)

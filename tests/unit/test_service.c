@@ -40,6 +40,8 @@ struct stub {
 
 /* --- the child --- */
 
+static bool unreachable; /* the guest's device */
+
 struct fds {
 	int channel[2]; /* the second is offered after the first broke */
 	int offered, port;
@@ -58,7 +60,7 @@ static struct channel *offer(void *arg)
 static struct port *open_port(void *arg, const struct node_ids *ids)
 {
 	(void)ids;
-	return port_unix(((struct fds *)arg)->port, false);
+	return unreachable ? NULL : port_unix(((struct fds *)arg)->port, false);
 }
 
 static void serve(int channel, int again, int port) __attribute__((noreturn));
@@ -589,6 +591,28 @@ static void the_end_brings_the_tpm_to_rest_first(void **state)
 	finish(&s);
 }
 
+static void a_device_that_cant_be_reached_fails_with_the_reason(void **state)
+{
+	const struct handoff_handoff h = given();
+	const struct handoff_failed *failed;
+	struct stub s;
+	uint64_t version;
+
+	(void)state;
+	unreachable = true;
+	s = start(NULL);
+	unreachable = false;
+	expect(&s, HANDOFF_HELLO);
+	say(&s, HANDOFF_HANDOFF, &h);
+	expect(&s, HANDOFF_READY);
+	version = expect_store(&s);
+	say(&s, HANDOFF_SERVE, NULL);
+	failed = expect(&s, HANDOFF_FAILED);
+	assert_non_null(memmem(failed->reason.p, failed->reason.n, "can't reach the guest's device", 30));
+	confirm(&s, version, 0); /* it was on its way */
+	close_in_order(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -611,6 +635,7 @@ int main(void)
 		cmocka_unit_test(a_cancellation_while_idle_is_confirmed),
 		cmocka_unit_test(a_guest_that_vanishes_while_its_change_is_stored_hurts_nobody),
 		cmocka_unit_test(the_end_brings_the_tpm_to_rest_first),
+		cmocka_unit_test(a_device_that_cant_be_reached_fails_with_the_reason),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
