@@ -140,6 +140,7 @@ static void fail(struct service *s, int r, const char *why)
 	relaylink_send(s->link, HANDOFF_FAILED, &f);
 	backend_free(&s->backend);
 	vtpm_close(&s->vtpm);
+	s->unanswered = false;
 	s->state = FAILED;
 }
 

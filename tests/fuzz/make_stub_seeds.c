@@ -89,6 +89,12 @@ static void conversations(void)
 	say(HANDOFF_HANDOFF, &h);
 	say(HANDOFF_SERVE, NULL);
 	save("handoff", "serve");
+	buf_put_u8(&out, 255); /* an answer that comes after the service has failed for want of a port */
+	say(HANDOFF_HANDOFF, &h);
+	say(HANDOFF_SERVE, NULL);
+	say(HANDOFF_STORED, &stored);
+	say(HANDOFF_CLOSE, NULL);
+	save("handoff", "stored-after-failure");
 	buf_put_u8(&out, 0);
 	say(HANDOFF_STATUS, NULL);
 	say(HANDOFF_CLOSE, NULL);
