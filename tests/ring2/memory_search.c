@@ -13,6 +13,7 @@
 
 #define SECRET_MAX 64
 #define CHUNK (1u << 20)
+#define MAPPING_MAX (256UL << 20) /* larger ones are reservations: reading them would make the kernel fill them in */
 
 struct pattern {
 	char bytes[2 * SECRET_MAX + 1];
@@ -99,7 +100,7 @@ static void search_process(const char *pid)
 	}
 	snprintf(name, sizeof(name), "process %s", pid);
 	while (fgets(line, sizeof(line), maps))
-		if (sscanf(line, "%lx-%lx r", &from, &to) == 2 && to - from < (16UL << 30)) {
+		if (sscanf(line, "%lx-%lx r", &from, &to) == 2 && to - from <= MAPPING_MAX) {
 			search_range(fd, name, from, to);
 			read_bytes += to - from;
 		}
