@@ -71,7 +71,7 @@ static void on_status(const struct request *q)
 		return;
 	}
 	reply(q, ADM_STATUS_REPLY, &(const struct adm_status_reply){
-		.kmc = view_text(e->conf->name), .address = view_text(e->conf->address), .store = view_text(q->s->ops->name),
+		.kmc = view_text(e->conf->name), .address = view_text(e->conf->address), .store = view_text(q->s->name),
 		.started_at = (uint64_t)e->started_at, .hosts = c.hosts, .vtpms = c.vtpms, .held = c.held, .states = c.states,
 		.state_bytes = c.state_bytes, .opens = e->opens, .refusals = e->refusals});
 }

@@ -62,9 +62,11 @@ struct store_counts {
 
 struct store;
 
-/* An engine. Lookups return 0, E_NOTFOUND or E_DB; changes 0 or E_DB; the text of a failure is store->why. */
+/*
+ * An engine. Lookups return 0, E_NOTFOUND or E_DB; changes 0 or E_DB; the text of a failure is store->why. Inside a transaction both may
+ * return E_BUSY besides: roll back and try again, see store_transact().
+ */
 struct store_ops {
-	const char *name;
 	void (*close)(struct store *s);
 	int (*begin)(struct store *s);	/* for changes: takes the write lock */
 	int (*commit)(struct store *s); /* on failure the transaction is rolled back */
@@ -96,8 +98,19 @@ struct store_ops {
 
 struct store {
 	const struct store_ops *ops;
+	const char *name; /* of the engine */
 	char why[STORE_WHY];
 };
+
+typedef int store_fn(struct store *s, void *arg);
+
+/**
+ * store_transact() - run @fn in a transaction: committed if it returns 0, else rolled back
+ *
+ * The database may ask for another try (E_BUSY of an operation, which @fn passes on): @fn is then run again, with the rows as they
+ * are by then. Return: what @fn returned, or the failure of begin or commit.
+ */
+int store_transact(struct store *s, store_fn *fn, void *arg);
 
 /**
  * store_sqlite_open() - the embedded engine

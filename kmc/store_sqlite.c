@@ -1,43 +1,36 @@
-/* The SQLite engine: the file, its schema and its migrations. */
+/* The SQLite engine: the file, its migrations and its driver. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "common/error.h"
-#include "kmc/store_sqlite.h"
+#include "kmc/store_sql.h"
 
 #define BUSY_MS 2000 /* how long to wait for another process' write */
 
-/* One step of the schema each: step n brings version n to n + 1. Never changed once released, only added to. */
-static const char *const migrations[] = {
-	"CREATE TABLE pools (name TEXT PRIMARY KEY, registered_only INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE hosts (name TEXT PRIMARY KEY, pool TEXT NOT NULL REFERENCES pools(name), fingerprint BLOB NOT NULL,"
-	" removed INTEGER NOT NULL, added_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE protection_keys (id BLOB PRIMARY KEY, host TEXT NOT NULL REFERENCES hosts(name), modulus BLOB NOT NULL,"
-	" exponent INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, retired INTEGER NOT NULL,"
-	" wrapped BLOB NOT NULL);"
-	"CREATE INDEX protection_keys_by_host ON protection_keys (host, expires_at);"
-	"CREATE TABLE vtpms (uuid BLOB PRIMARY KEY, pool TEXT NOT NULL REFERENCES pools(name), generation INTEGER NOT NULL, seed BLOB,"
-	" owner_epoch INTEGER NOT NULL, endorsement_epoch INTEGER NOT NULL, platform_epoch INTEGER NOT NULL, holder TEXT, last_holder TEXT,"
-	" lease_epoch INTEGER NOT NULL, state_version INTEGER NOT NULL, created_at INTEGER NOT NULL, opened_at INTEGER NOT NULL,"
-	" stored_at INTEGER NOT NULL);"
-	"CREATE TABLE states (uuid BLOB NOT NULL REFERENCES vtpms(uuid), version INTEGER NOT NULL, state BLOB NOT NULL,"
-	" PRIMARY KEY (uuid, version));",
-};
-#define SCHEMA_VERSION ((int)(sizeof(migrations) / sizeof(migrations[0])))
+/* Statements of the engine itself, behind the shared ones. */
+enum { SQL_BEGIN = N_STATEMENTS, SQL_COMMIT, SQL_ROLLBACK, N_ALL };
 
-int store_sqlite_fail(struct sqlite_store *s, const char *what)
+struct sqlite_store {
+	struct sql_store sql; /* first: a struct sql_store * of this engine is one of these */
+	sqlite3 *db;
+	sqlite3_stmt *statement[N_ALL];
+};
+
+static int fail(struct sqlite_store *s, const char *what)
 {
-	snprintf(s->base.why, sizeof(s->base.why), "database %s: %s: %s", s->db ? sqlite3_db_filename(s->db, "main") : "?", what,
+	snprintf(s->sql.base.why, sizeof(s->sql.base.why), "database %s: %s: %s", s->db ? sqlite3_db_filename(s->db, "main") : "?", what,
 		 s->db ? sqlite3_errmsg(s->db) : "out of memory");
 	return E_DB;
 }
 
 static int run(struct sqlite_store *s, const char *sql, const char *what)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : store_sqlite_fail(s, what);
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(s, what);
 }
 
 static int on_number(void *arg, int n, char **text, char **names)
@@ -56,11 +49,11 @@ static int get_version(struct sqlite_store *s, int *version)
 	*version = 0;
 	if (sqlite3_exec(s->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", on_number, &there,
 			 NULL) != SQLITE_OK)
-		return store_sqlite_fail(s, "can't read the schema");
+		return fail(s, "can't read the schema");
 	if (!there)
 		return 0;
 	if (sqlite3_exec(s->db, "SELECT version FROM schema_version", on_number, version, NULL) != SQLITE_OK)
-		return store_sqlite_fail(s, "can't read the schema's version");
+		return fail(s, "can't read the schema's version");
 	return 0;
 }
 
@@ -70,7 +63,7 @@ static int migrate_step(struct sqlite_store *s, int version)
 	int r;
 
 	snprintf(set, sizeof(set), "DELETE FROM schema_version; INSERT INTO schema_version VALUES (%d)", version + 1);
-	r = run(s, migrations[version], "can't change the schema");
+	r = run(s, store_schema[version], "can't change the schema");
 	return r != 0 ? r : run(s, set, "can't write the schema's version");
 }
 
@@ -84,13 +77,13 @@ static int migrate(struct sqlite_store *s)
 	r = run(s, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)", "can't write the schema");
 	if (r == 0)
 		r = get_version(s, &version);
-	if (r == 0 && version > SCHEMA_VERSION) {
-		snprintf(s->base.why, sizeof(s->base.why),
+	if (r == 0 && version > store_schema_version) {
+		snprintf(s->sql.base.why, sizeof(s->sql.base.why),
 			 "database %s: its schema %d is newer than this program's %d: upgrade the program",
-			 sqlite3_db_filename(s->db, "main"), version, SCHEMA_VERSION);
+			 sqlite3_db_filename(s->db, "main"), version, store_schema_version);
 		r = E_VERSION;
 	}
-	for (; r == 0 && version < SCHEMA_VERSION; version++)
+	for (; r == 0 && version < store_schema_version; version++)
 		r = migrate_step(s, version);
 	if (r == 0)
 		r = run(s, "COMMIT", "can't commit the schema");
@@ -99,24 +92,129 @@ static int migrate(struct sqlite_store *s)
 	return r;
 }
 
+static const char *text_of(size_t which)
+{
+	static const char *const own[] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+
+	return which < N_STATEMENTS ? store_sql[which] : own[which - N_STATEMENTS];
+}
+
 static int prepare(struct sqlite_store *s)
 {
-	for (size_t i = 0; i < N_STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->db, store_sqlite_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i],
-				       NULL) != SQLITE_OK)
-			return store_sqlite_fail(s, "can't prepare a statement");
+	for (size_t i = 0; i < N_ALL; i++)
+		if (sqlite3_prepare_v3(s->db, text_of(i), -1, SQLITE_PREPARE_PERSISTENT, &s->statement[i], NULL) != SQLITE_OK)
+			return fail(s, "can't prepare a statement");
 	return 0;
 }
 
-void store_sqlite_close(struct store *store)
+static struct sqlite_store *self(struct sql_store *s)
 {
-	struct sqlite_store *s = (struct sqlite_store *)store;
+	return (struct sqlite_store *)s;
+}
 
-	for (size_t i = 0; i < N_STATEMENTS; i++)
+static bool bind(sqlite3_stmt *st, int i, const struct sql_value *v)
+{
+	switch (v->kind) {
+	case SQL_NUMBER:
+		return sqlite3_bind_int64(st, i, v->number) == SQLITE_OK;
+	case SQL_TEXT:
+		return sqlite3_bind_text64(st, i, (const char *)v->bytes.p, v->bytes.n, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+	case SQL_BLOB:
+		return sqlite3_bind_blob64(st, i, v->bytes.p, v->bytes.n, SQLITE_STATIC) == SQLITE_OK;
+	default:
+		return sqlite3_bind_null(st, i) == SQLITE_OK;
+	}
+}
+
+static int run_statement(struct sql_store *store, enum statement which, const struct sql_value *in, size_t n,
+			 const char *what)
+{
+	sqlite3_stmt *st = self(store)->statement[which];
+	bool ok = true;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		ok &= bind(st, (int)i + 1, &in[i]);
+	rc = ok ? sqlite3_step(st) : SQLITE_ERROR;
+	if (rc == SQLITE_ROW)
+		return 0;
+	return rc == SQLITE_DONE ? E_NOTFOUND : fail(self(store), what);
+}
+
+static struct sql_value column(struct sql_store *store, enum statement which, int i)
+{
+	sqlite3_stmt *st = self(store)->statement[which];
+	struct sql_value v = {.kind = SQL_NULL};
+
+	switch (sqlite3_column_type(st, i)) {
+	case SQLITE_INTEGER:
+		v = (struct sql_value){.kind = SQL_NUMBER, .number = sqlite3_column_int64(st, i)};
+		break;
+	case SQLITE_TEXT:
+		v = (struct sql_value){.kind = SQL_TEXT, .bytes.p = sqlite3_column_text(st, i)};
+		break;
+	case SQLITE_BLOB:
+		v = (struct sql_value){.kind = SQL_BLOB, .bytes.p = sqlite3_column_blob(st, i)};
+		break;
+	default:
+		break;
+	}
+	if (v.bytes.p)
+		v.bytes.n = (size_t)sqlite3_column_bytes(st, i);
+	return v;
+}
+
+static void end_statement(struct sql_store *store, enum statement which)
+{
+	sqlite3_reset(self(store)->statement[which]);
+	sqlite3_clear_bindings(self(store)->statement[which]);
+}
+
+static int simple(struct sql_store *store, int which, const char *what)
+{
+	struct sqlite_store *s = self(store);
+	int r = sqlite3_step(s->statement[which]) == SQLITE_DONE ? 0 : fail(s, what);
+
+	sqlite3_reset(s->statement[which]);
+	return r;
+}
+
+static int begin(struct sql_store *s)
+{
+	return simple(s, SQL_BEGIN, "can't begin a transaction");
+}
+
+static int commit(struct sql_store *s)
+{
+	return simple(s, SQL_COMMIT, "can't commit");
+}
+
+static void rollback(struct sql_store *s)
+{
+	if (!sqlite3_get_autocommit(self(s)->db))
+		simple(s, SQL_ROLLBACK, "can't roll back");
+}
+
+static void close_store(struct sql_store *store)
+{
+	struct sqlite_store *s = self(store);
+
+	for (size_t i = 0; i < N_ALL; i++)
 		sqlite3_finalize(s->statement[i]);
 	sqlite3_close(s->db);
 	free(s);
 }
+
+static const struct sql_driver driver = {
+	.name = "sqlite",
+	.close = close_store,
+	.begin = begin,
+	.commit = commit,
+	.rollback = rollback,
+	.run = run_statement,
+	.column = column,
+	.end = end_statement,
+};
 
 static int open_file(struct sqlite_store *s, const char *path, bool create)
 {
@@ -124,7 +222,7 @@ static int open_file(struct sqlite_store *s, const char *path, bool create)
 	int rc = sqlite3_open_v2(path, &s->db, flags, NULL), r;
 
 	if (rc != SQLITE_OK) {
-		snprintf(s->base.why, sizeof(s->base.why), "can't open the database %s: %s", path, sqlite3_errstr(rc));
+		snprintf(s->sql.base.why, sizeof(s->sql.base.why), "can't open the database %s: %s", path, sqlite3_errstr(rc));
 		return E_DB;
 	}
 	sqlite3_busy_timeout(s->db, BUSY_MS);
@@ -153,13 +251,13 @@ int store_sqlite_open(struct store **store, const char *path, bool create, char 
 		snprintf(why, STORE_WHY, "out of memory");
 		return E_NOMEM;
 	}
-	s->base.ops = &store_sqlite_ops;
+	s->sql = (struct sql_store){.base = {.ops = &store_rows_ops, .name = driver.name}, .driver = &driver};
 	r = open_file(s, path, create);
 	if (r != 0) {
-		snprintf(why, STORE_WHY, "%s", s->base.why);
-		store_sqlite_close(&s->base);
+		snprintf(why, STORE_WHY, "%s", s->sql.base.why);
+		close_store(&s->sql);
 		return r;
 	}
-	*store = &s->base;
+	*store = &s->sql.base;
 	return 0;
 }

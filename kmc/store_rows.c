@@ -1,10 +1,10 @@
-/* The SQLite engine: rows in and out. */
+/* The SQL engines: rows in and out. */
 #include <stdio.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/error.h"
-#include "kmc/store_sqlite.h"
+#include "kmc/store_sql.h"
 
 #define HOST_COLUMNS "name, pool, fingerprint, removed, added_at, expires_at"
 #define KEY_COLUMNS "id, host, modulus, exponent, created_at, expires_at, retired, wrapped"
@@ -12,10 +12,7 @@
 	"uuid, pool, generation, seed, owner_epoch, endorsement_epoch, platform_epoch, holder, last_holder, lease_epoch, state_version, " \
 	"created_at, opened_at, stored_at"
 
-const char *const store_sqlite_sql[N_STATEMENTS] = {
-	[SQL_BEGIN] = "BEGIN IMMEDIATE",
-	[SQL_COMMIT] = "COMMIT",
-	[SQL_ROLLBACK] = "ROLLBACK",
+const char *const store_sql[N_STATEMENTS] = {
 	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
 	[SQL_POOL_PUT] = "INSERT INTO pools VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET registered_only = excluded.registered_only",
 	[SQL_POOL_NEXT] = "SELECT name, registered_only FROM pools WHERE name > ?1 ORDER BY name LIMIT 1",
@@ -25,10 +22,10 @@ const char *const store_sqlite_sql[N_STATEMENTS] = {
 			 " expires_at = excluded.expires_at",
 	[SQL_HOST_NEXT] = "SELECT " HOST_COLUMNS " FROM hosts WHERE name > ?1 ORDER BY name LIMIT 1",
 	[SQL_KEY_GET] = "SELECT " KEY_COLUMNS " FROM protection_keys WHERE id = ?1",
-	[SQL_KEY_CURRENT] = "SELECT " KEY_COLUMNS " FROM protection_keys WHERE host = ?1 AND NOT retired AND expires_at > ?2"
+	[SQL_KEY_CURRENT] = "SELECT " KEY_COLUMNS " FROM protection_keys WHERE host = ?1 AND retired = 0 AND expires_at > ?2"
 			    " ORDER BY expires_at DESC LIMIT 1",
 	[SQL_KEY_PUT] = "INSERT INTO protection_keys (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-	[SQL_KEY_RETIRE] = "UPDATE protection_keys SET retired = 1 WHERE NOT retired AND (host = ?1 OR ?1 = '')",
+	[SQL_KEY_RETIRE] = "UPDATE protection_keys SET retired = 1 WHERE retired = 0 AND (host = ?1 OR ?1 = '')",
 	[SQL_KEY_PURGE] = "DELETE FROM protection_keys WHERE expires_at < ?1",
 	[SQL_VTPM_GET] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid = ?1",
 	[SQL_VTPM_PUT] = "INSERT INTO vtpms (" VTPM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
@@ -42,89 +39,105 @@ const char *const store_sqlite_sql[N_STATEMENTS] = {
 	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
 	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2",
 	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, state) VALUES (?1, ?2, ?3)",
-	[SQL_COUNT] = "SELECT (SELECT count(*) FROM hosts WHERE NOT removed), (SELECT count(*) FROM vtpms),"
+	[SQL_COUNT] = "SELECT (SELECT count(*) FROM hosts WHERE removed = 0), (SELECT count(*) FROM vtpms),"
 		      " (SELECT count(*) FROM vtpms WHERE holder IS NOT NULL), (SELECT count(*) FROM states),"
-		      " (SELECT coalesce(sum(length(state)), 0) FROM states)",
+		      " (SELECT CAST(coalesce(sum(length(state)), 0) AS BIGINT) FROM states)",
 };
 
 /* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
 struct row {
-	sqlite3_stmt *st;
-	int column;
+	struct sql_store *s;
+	enum statement which;
+	struct sql_value in[SQL_VALUES_MAX];
+	size_t n;   /* parameters so far */
+	int column; /* the next one to read */
 	bool bad;
 };
 
-static struct sqlite_store *self(struct store *s)
+static struct sql_store *self(struct store *s)
 {
-	return (struct sqlite_store *)s;
+	return (struct sql_store *)s;
 }
 
 static struct row start(struct store *s, enum statement which)
 {
-	return (struct row){.st = self(s)->statement[which]};
+	return (struct row){.s = self(s), .which = which};
 }
 
+static void put(struct row *w, struct sql_value v)
+{
+	if (w->n == SQL_VALUES_MAX)
+		w->bad = true;
+	else
+		w->in[w->n++] = v;
+}
+
+/* Text and bytes must stay until the statement has run. */
 static void put_text(struct row *w, const char *text)
 {
-	w->bad |= sqlite3_bind_text(w->st, ++w->column, text, -1, SQLITE_TRANSIENT) != SQLITE_OK;
+	put(w, (struct sql_value){.kind = SQL_TEXT, .bytes = view_text(text)});
 }
 
 static void put_text_or_null(struct row *w, const char *text)
 {
-	if (*text)
-		put_text(w, text);
-	else
-		w->bad |= sqlite3_bind_null(w->st, ++w->column) != SQLITE_OK;
-}
-
-static void put_number(struct row *w, uint64_t n)
-{
-	w->bad |= n > INT64_MAX || sqlite3_bind_int64(w->st, ++w->column, (sqlite3_int64)n) != SQLITE_OK;
+	put(w, *text ? (struct sql_value){.kind = SQL_TEXT, .bytes = view_text(text)} : (struct sql_value){.kind = SQL_NULL});
 }
 
 static void put_time(struct row *w, int64_t t)
 {
-	w->bad |= sqlite3_bind_int64(w->st, ++w->column, t) != SQLITE_OK;
+	put(w, (struct sql_value){.kind = SQL_NUMBER, .number = t});
 }
 
-/* @p must stay until the statement has run; n == 0 is NULL. */
+static void put_number(struct row *w, uint64_t n)
+{
+	w->bad |= n > INT64_MAX;
+	put_time(w, (int64_t)n);
+}
+
+/* n == 0 is NULL. */
 static void put_blob(struct row *w, const void *p, size_t n)
 {
-	w->column++;
-	w->bad |= (n ? sqlite3_bind_blob64(w->st, w->column, p, n, SQLITE_STATIC)
-		   : sqlite3_bind_null(w->st, w->column)) != SQLITE_OK;
+	put(w, n ? (struct sql_value){.kind = SQL_BLOB, .bytes = view_of(p, n)} : (struct sql_value){.kind = SQL_NULL});
+}
+
+static struct sql_value next(struct row *w)
+{
+	return w->s->driver->column(w->s, w->which, w->column++);
 }
 
 static void get_text(struct row *w, char *out, size_t cap)
 {
-	const char *text = (const char *)sqlite3_column_text(w->st, w->column);
-	size_t n = (size_t)sqlite3_column_bytes(w->st, w->column++);
+	struct sql_value v = next(w);
+	size_t n = v.kind == SQL_TEXT ? v.bytes.n : 0;
 
 	w->bad |= n >= cap;
-	snprintf(out, cap, "%s", text ? text : "");
+	snprintf(out, cap, "%.*s", (int)n, n ? (const char *)v.bytes.p : "");
+}
+
+static int64_t get_time(struct row *w)
+{
+	struct sql_value v = next(w);
+
+	w->bad |= v.kind != SQL_NUMBER;
+	return v.number;
 }
 
 static uint64_t get_number(struct row *w)
 {
-	sqlite3_int64 n = sqlite3_column_int64(w->st, w->column++);
+	int64_t n = get_time(w);
 
 	w->bad |= n < 0;
 	return (uint64_t)n;
 }
 
-static int64_t get_time(struct row *w)
-{
-	return sqlite3_column_int64(w->st, w->column++);
-}
-
 static size_t get_blob(struct row *w, void *out, size_t cap)
 {
-	const void *p = sqlite3_column_blob(w->st, w->column);
-	size_t n = (size_t)sqlite3_column_bytes(w->st, w->column++);
+	struct sql_value v = next(w);
+	size_t n = v.kind == SQL_BLOB ? v.bytes.n : 0;
 
 	w->bad |= n > cap;
 	if (n && n <= cap)
-		memcpy(out, p, n);
+		memcpy(out, v.bytes.p, n);
 	return n;
 }
 
@@ -135,31 +148,34 @@ static void get_exact(struct row *w, void *out, size_t size)
 
 static void end(struct row *w)
 {
-	sqlite3_reset(w->st);
-	sqlite3_clear_bindings(w->st);
+	w->s->driver->end(w->s, w->which);
+}
+
+static int run_it(struct store *s, struct row *w, const char *what)
+{
+	if (w->bad) {
+		snprintf(s->why, sizeof(s->why), "database: %s: a number beyond what it can hold", what);
+		return E_DB;
+	}
+	return w->s->driver->run(w->s, w->which, w->in, w->n, what);
 }
 
 /* Run a change. */
 static int run(struct store *s, struct row *w, const char *what)
 {
-	int r = 0;
+	int r = run_it(s, w, what);
 
-	if (w->bad || sqlite3_step(w->st) != SQLITE_DONE)
-		r = store_sqlite_fail(self(s), what);
 	end(w);
-	return r;
+	return r == E_NOTFOUND ? 0 : r;
 }
 
 /* Run a lookup as far as its row: 0, E_NOTFOUND or E_DB; then the columns are read and finish() follows. */
 static int find(struct store *s, struct row *w, const char *what)
 {
-	int rc = w->bad ? SQLITE_ERROR : sqlite3_step(w->st), r;
+	int r = run_it(s, w, what);
 
-	w->column = 0;
-	if (rc == SQLITE_ROW)
-		return 0;
-	r = rc == SQLITE_DONE ? E_NOTFOUND : store_sqlite_fail(self(s), what);
-	end(w);
+	if (r != 0)
+		end(w);
 	return r;
 }
 
@@ -174,28 +190,25 @@ static int finish(struct store *s, struct row *w, const char *what)
 	return E_DB;
 }
 
-static int simple(struct store *s, enum statement which, const char *what)
+static void close_it(struct store *s)
 {
-	struct row w = start(s, which);
-
-	return run(s, &w, what);
+	self(s)->driver->close(self(s));
 }
 
 static int begin(struct store *s)
 {
-	return simple(s, SQL_BEGIN, "can't begin a transaction");
+	return self(s)->driver->begin(self(s));
 }
 
 static void rollback(struct store *s)
 {
-	if (!sqlite3_get_autocommit(self(s)->db))
-		simple(s, SQL_ROLLBACK, "can't roll back");
+	self(s)->driver->rollback(self(s));
 }
 
 static int commit(struct store *s)
 {
 	char why[STORE_WHY];
-	int r = simple(s, SQL_COMMIT, "can't commit");
+	int r = self(s)->driver->commit(self(s));
 
 	if (r != 0) {
 		memcpy(why, s->why, sizeof(why));
@@ -417,6 +430,7 @@ static int vtpm_put(struct store *s, const struct store_vtpm *v)
 static int state_get(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out)
 {
 	struct row w = start(s, SQL_STATE_GET);
+	struct sql_value state;
 	int r;
 
 	put_blob(&w, uuid->b, UUID_SIZE);
@@ -424,14 +438,15 @@ static int state_get(struct store *s, const struct uuid *uuid, uint64_t version,
 	r = find(s, &w, "can't look up a state");
 	if (r != 0)
 		return r;
-	r = buf_put(out, sqlite3_column_blob(w.st, 0), (size_t)sqlite3_column_bytes(w.st, 0));
+	state = next(&w);
+	r = buf_put(out, state.bytes.p, state.bytes.n);
 	end(&w);
 	return r;
 }
 
 static int state_put(struct store *s, const struct uuid *uuid, uint64_t version, struct view state)
 {
-	struct row drop = start(s, SQL_STATE_DROP), put = start(s, SQL_STATE_PUT);
+	struct row drop = start(s, SQL_STATE_DROP), add = start(s, SQL_STATE_PUT);
 	int r;
 
 	put_blob(&drop, uuid->b, UUID_SIZE);
@@ -439,10 +454,10 @@ static int state_put(struct store *s, const struct uuid *uuid, uint64_t version,
 	r = run(s, &drop, "can't remove an older state");
 	if (r != 0)
 		return r;
-	put_blob(&put, uuid->b, UUID_SIZE);
-	put_number(&put, version);
-	put_blob(&put, state.p, state.n);
-	return run(s, &put, "can't write a state");
+	put_blob(&add, uuid->b, UUID_SIZE);
+	put_number(&add, version);
+	put_blob(&add, state.p, state.n);
+	return run(s, &add, "can't write a state");
 }
 
 static int count(struct store *s, struct store_counts *c)
@@ -460,9 +475,8 @@ static int count(struct store *s, struct store_counts *c)
 	return finish(s, &w, "counts");
 }
 
-const struct store_ops store_sqlite_ops = {
-	.name = "sqlite",
-	.close = store_sqlite_close,
+const struct store_ops store_rows_ops = {
+	.close = close_it,
 	.begin = begin,
 	.commit = commit,
 	.rollback = rollback,

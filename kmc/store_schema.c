@@ -1,0 +1,19 @@
+/* The schema of the SQL engines, step by step. */
+#include "kmc/store_sql.h"
+
+const char *const store_schema[] = {
+	"CREATE TABLE pools (name TEXT PRIMARY KEY, registered_only INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE hosts (name TEXT PRIMARY KEY, pool TEXT NOT NULL REFERENCES pools(name), fingerprint BLOB NOT NULL,"
+	" removed INTEGER NOT NULL, added_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE protection_keys (id BLOB PRIMARY KEY, host TEXT NOT NULL REFERENCES hosts(name), modulus BLOB NOT NULL,"
+	" exponent INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, retired INTEGER NOT NULL,"
+	" wrapped BLOB NOT NULL);"
+	"CREATE INDEX protection_keys_by_host ON protection_keys (host, expires_at);"
+	"CREATE TABLE vtpms (uuid BLOB PRIMARY KEY, pool TEXT NOT NULL REFERENCES pools(name), generation INTEGER NOT NULL, seed BLOB,"
+	" owner_epoch INTEGER NOT NULL, endorsement_epoch INTEGER NOT NULL, platform_epoch INTEGER NOT NULL, holder TEXT, last_holder TEXT,"
+	" lease_epoch INTEGER NOT NULL, state_version INTEGER NOT NULL, created_at INTEGER NOT NULL, opened_at INTEGER NOT NULL,"
+	" stored_at INTEGER NOT NULL);"
+	"CREATE TABLE states (uuid BLOB NOT NULL REFERENCES vtpms(uuid), version INTEGER NOT NULL, state BLOB NOT NULL,"
+	" PRIMARY KEY (uuid, version));",
+};
+const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

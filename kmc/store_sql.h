@@ -1,0 +1,63 @@
+/*
+ * What the SQL engines share: the schema, the statements, and rows in and out (store_schema.c, store_rows.c). An engine adds a driver.
+ *
+ * Theory of operation: both engines run the same statements, which keep to what SQLite and PostgreSQL have in common. Parameters are
+ * written ?1, ?2, ...; types in the schema are TEXT, INTEGER (64 bits) and BLOB: a driver puts its own words instead. A statement gives
+ * one row or none.
+ */
+#ifndef KMC_STORE_SQL_H
+#define KMC_STORE_SQL_H
+
+#include "kmc/store.h"
+
+/* Every statement that is ever run, prepared once; store_sql has the text of each. */
+enum statement {
+	SQL_POOL_GET, SQL_POOL_PUT, SQL_POOL_NEXT,
+	SQL_HOST_GET, SQL_HOST_PUT, SQL_HOST_NEXT,
+	SQL_KEY_GET, SQL_KEY_CURRENT, SQL_KEY_PUT, SQL_KEY_RETIRE, SQL_KEY_PURGE,
+	SQL_VTPM_GET, SQL_VTPM_PUT, SQL_VTPM_FIRST, SQL_VTPM_NEXT,
+	SQL_STATE_GET, SQL_STATE_DROP, SQL_STATE_PUT,
+	SQL_COUNT,
+	N_STATEMENTS,
+};
+
+extern const char *const store_sql[N_STATEMENTS];
+
+/* One step of the schema each: step n brings version n to n + 1. Never changed once released, only added to. */
+extern const char *const store_schema[];
+extern const int store_schema_version; /* how many there are */
+
+enum sql_kind { SQL_NULL, SQL_NUMBER, SQL_TEXT, SQL_BLOB };
+
+/* A parameter, or a column of the row that was found. */
+struct sql_value {
+	enum sql_kind kind;
+	int64_t number;
+	struct view bytes; /* of a text or blob */
+};
+
+#define SQL_VALUES_MAX 24 /* parameters of a statement */
+
+struct sql_store;
+
+struct sql_driver {
+	const char *name;
+	void (*close)(struct sql_store *s);
+	int (*begin)(struct sql_store *s);
+	int (*commit)(struct sql_store *s);
+	void (*rollback)(struct sql_store *s);
+	/* 0 (a row is there until end()), E_NOTFOUND (done, no row), E_DB or E_BUSY with base.why; end() follows in any case */
+	int (*run)(struct sql_store *s, enum statement which, const struct sql_value *in, size_t n, const char *what);
+	struct sql_value (*column)(struct sql_store *s, enum statement which, int column);
+	void (*end)(struct sql_store *s, enum statement which);
+};
+
+/* The first member of an engine's own struct. */
+struct sql_store {
+	struct store base; /* first: a struct store * of these engines is one of these */
+	const struct sql_driver *driver;
+};
+
+extern const struct store_ops store_rows_ops;
+
+#endif
