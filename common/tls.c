@@ -16,15 +16,19 @@
 #define CIPHERSUITES "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
 #define GROUPS "X25519:P-256:P-384"
 
+#define ALPN_MAX 32 /* bytes of a protocol's name */
+
 struct tls_context {
 	SSL_CTX *ssl;
 	enum tls_role role;
+	const char *admitted; /* server: the protocol that needs no certificate, or NULL */
+	uint8_t pin[32];      /* client without certificate: of its CA */
 };
 
 struct tls {
 	SSL *ssl;
 	enum tls_role role;
-	bool dead, done;
+	bool dead, done, anonymous;
 	char why[TLS_WHY];
 };
 
@@ -84,31 +88,106 @@ static int restrict_to_13(SSL_CTX *ssl)
 	       SSL_CTX_set_ciphersuites(ssl, CIPHERSUITES) == 1 && SSL_CTX_set1_groups_list(ssl, GROUPS) == 1;
 }
 
-int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+static int make(struct tls_context **ctx, enum tls_role role, char why[TLS_WHY])
 {
 	struct tls_context *c = calloc(1, sizeof(*c));
-	int r = E_NOMEM;
 
 	why[0] = '\0';
-	*ctx = NULL;
+	*ctx = c;
 	ERR_clear_error();
 	if (!c)
-		return r;
+		return E_NOMEM;
 	c->role = role;
 	c->ssl = SSL_CTX_new(role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
-	if (!c->ssl || !restrict_to_13(c->ssl)) {
-		snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", crypto_reason());
-		r = E_CRYPTO;
-		goto out;
-	}
-	r = load(c->ssl, ca, cert, key, why);
+	if (c->ssl && restrict_to_13(c->ssl))
+		return 0;
+	snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", crypto_reason());
+	tls_context_free(ctx);
+	return E_CRYPTO;
+}
+
+int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+{
+	int r = make(ctx, role, why);
+
+	if (r == 0)
+		r = load((*ctx)->ssl, ca, cert, key, why);
 	if (r != 0)
-		goto out;
-	*ctx = c;
-	c = NULL;
-out:
-	tls_context_free(&c);
+		tls_context_free(ctx);
 	return r;
+}
+
+/* The certificate with the pinned hash becomes the one trust anchor; all else is verified as ever: chain, times, name, purpose. */
+static int verify_pinned(X509_STORE_CTX *store, void *arg)
+{
+	const struct tls_context *c = arg;
+	STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(store), *anchors = sk_X509_new_null();
+	uint8_t hash[32];
+	int ok = 0;
+
+	for (int i = 0; anchors && i < sk_X509_num(shown); i++)
+		if (X509_digest(sk_X509_value(shown, i), EVP_sha256(), hash, NULL) == 1 && memcmp(hash, c->pin, sizeof(hash)) == 0)
+			sk_X509_push(anchors, sk_X509_value(shown, i));
+	if (anchors) {
+		X509_STORE_CTX_set0_trusted_stack(store, anchors);
+		ok = X509_verify_cert(store) == 1;
+		X509_STORE_CTX_set0_trusted_stack(store, NULL);
+	}
+	sk_X509_free(anchors);
+	return ok;
+}
+
+/* On the wire a list of names, each behind its length. */
+static int offer(SSL_CTX *ssl, const char *alpn)
+{
+	unsigned char list[1 + ALPN_MAX];
+	size_t n = strlen(alpn);
+
+	if (n == 0 || n > ALPN_MAX)
+		return 0;
+	list[0] = (unsigned char)n;
+	memcpy(list + 1, alpn, n);
+	return SSL_CTX_set_alpn_protos(ssl, list, (unsigned int)n + 1) == 0;
+}
+
+int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const char *alpn, char why[TLS_WHY])
+{
+	int r = make(ctx, TLS_CLIENT, why);
+
+	if (r != 0)
+		return r;
+	memcpy((*ctx)->pin, ca, sizeof((*ctx)->pin));
+	SSL_CTX_set_cert_verify_callback((*ctx)->ssl, verify_pinned, *ctx);
+	if (offer((*ctx)->ssl, alpn))
+		return 0;
+	snprintf(why, TLS_WHY, "can't name the protocol: %s", crypto_reason());
+	tls_context_free(ctx);
+	return E_CRYPTO;
+}
+
+/* Called before the server decides whether it asks for a certificate (RFC 8446 4.3.2). */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n_out, const unsigned char *in, unsigned int n, void *arg)
+{
+	const struct tls_context *c = arg;
+	struct tls *t = SSL_get_app_data(ssl);
+	size_t wanted = strlen(c->admitted);
+
+	for (unsigned int at = 0; at < n; at += 1u + in[at]) {
+		if (in[at] != wanted || n - at - 1 < wanted || memcmp(in + at + 1, c->admitted, wanted) != 0)
+			continue;
+		*out = in + at + 1;
+		*n_out = in[at];
+		t->anonymous = true;
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_NOACK; /* any other protocol: a certificate is asked for as ever */
+}
+
+void tls_context_admit(struct tls_context *ctx, const char *alpn)
+{
+	ctx->admitted = alpn;
+	SSL_CTX_set_alpn_select_cb(ctx->ssl, on_alpn, ctx);
 }
 
 void tls_context_free(struct tls_context **ctx)
@@ -143,6 +222,7 @@ struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
 		tls_free(&t);
 		return NULL;
 	}
+	SSL_set_app_data(t->ssl, t);
 	if (ctx->role == TLS_CLIENT)
 		SSL_set_connect_state(t->ssl);
 	else
@@ -295,6 +375,11 @@ int tls_write(struct tls *t, const void *p, size_t n, size_t *put)
 const char *tls_why(const struct tls *t)
 {
 	return t->why[0] ? t->why : "no error";
+}
+
+bool tls_is_anonymous(const struct tls *t)
+{
+	return t->anonymous;
 }
 
 int tls_peer_name(const struct tls *t, char name[TLS_NAME])

@@ -30,6 +30,18 @@ int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca
 void tls_context_free(struct tls_context **ctx);
 
 /**
+ * tls_context_new_pinned() - a client that has no certificate yet and knows its CA by a fingerprint
+ * @ca: SHA-256 of the CA's certificate, which the server shows in its chain
+ * @alpn: names the protocol, so that the server knows that no certificate will come
+ *
+ * Return: 0 (*ctx is the caller's), E_CRYPTO or E_NOMEM.
+ */
+int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const char *alpn, char why[TLS_WHY]);
+
+/** tls_context_admit() - a server lets in clients without certificate that name the protocol @alpn, and only those; @alpn stays. */
+void tls_context_admit(struct tls_context *ctx, const char *alpn);
+
+/**
  * tls_new() - a connection over the connected, non-blocking @fd, which stays the caller's
  * @peer: for a client the DNS name or IP address that the server's certificate must carry; NULL for a server
  *
@@ -59,6 +71,9 @@ int tls_write(struct tls *t, const void *p, size_t n, size_t *put);
 
 /** tls_why() - one line about the last error: "server certificate expired on ...", "unknown CA". Never NULL. */
 const char *tls_why(const struct tls *t);
+
+/** tls_is_anonymous() - the client named the protocol of tls_context_admit(): it is nobody that we know. */
+bool tls_is_anonymous(const struct tls *t);
 
 /** tls_peer_name() - the common name in the peer's verified certificate, into @name; 0 or E_FORMAT. */
 int tls_peer_name(const struct tls *t, char name[TLS_NAME]);

@@ -236,6 +236,115 @@ static void a_key_that_others_may_read_is_refused(void **state)
 	assert_null(ctx);
 }
 
+/* SHA-256 of a CA's certificate, by openssl's own command. */
+static void pin_of(const char *ca, uint8_t hash[32])
+{
+	char command[200];
+	unsigned int byte;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "openssl x509 -in %s/%s.crt -outform DER | sha256sum", dir, ca);
+	f = popen(command, "r");
+	assert_non_null(f);
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(fscanf(f, "%2x", &byte), 1);
+		hash[i] = (uint8_t)byte;
+	}
+	pclose(f);
+}
+
+/* A client without certificate that knows the CA @ca by its hash. */
+static void meet_pinned(struct meeting *m, const char *ca, const char *alpn, const char *peer, const char *admitted)
+{
+	uint8_t hash[32];
+
+	pin_of(ca, hash);
+	assert_int_equal(privsep_pair(m->fd), 0);
+	assert_int_equal(tls_context_new_pinned(&m->client_ctx, hash, alpn, why), 0);
+	m->server_ctx = context(TLS_SERVER, "one", "server-one");
+	if (admitted)
+		tls_context_admit(m->server_ctx, admitted);
+	m->client = tls_new(m->client_ctx, m->fd[0], peer);
+	m->server = tls_new(m->server_ctx, m->fd[1], NULL);
+}
+
+static void a_client_without_certificate_meets_where_its_protocol_is_admitted(void **state)
+{
+	struct meeting m;
+	char name[TLS_NAME], text[8];
+	size_t n;
+	int c, s;
+
+	(void)state;
+	meet_pinned(&m, "one", "enrol", "127.0.0.1", "enrol");
+	shake(&m, &c, &s);
+	assert_int_equal(c, 0);
+	assert_int_equal(s, 0);
+	assert_true(tls_is_anonymous(m.server));
+	assert_int_equal(tls_peer_name(m.server, name), E_FORMAT);
+	assert_int_equal(tls_write(m.client, "x", 1, &n), 0);
+	assert_int_equal(tls_read(m.server, text, sizeof(text), &n), 0);
+	part(&m);
+}
+
+static void a_pin_of_another_ca_is_refused(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet_pinned(&m, "two", "enrol", "127.0.0.1", "enrol");
+	shake(&m, &c, &s);
+	assert_int_equal(c, E_DENIED);
+	assert_string_equal(tls_why(m.client), "the server was refused: its certificate is from an unknown CA");
+	part(&m);
+}
+
+static void a_pinned_ca_is_no_licence_for_another_name(void **state)
+{
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet_pinned(&m, "one", "enrol", "127.0.0.2", "enrol");
+	shake(&m, &c, &s);
+	assert_int_equal(c, E_DENIED);
+	part(&m);
+}
+
+static void no_certificate_and_another_protocol_is_refused(void **state)
+{
+	static const char *const admitted[] = {"enrol", NULL};
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		meet_pinned(&m, "one", "enrolx", "127.0.0.1", admitted[i]);
+		shake(&m, &c, &s);
+		assert_int_equal(s, E_DENIED);
+		assert_string_equal(tls_why(m.server), "no client certificate was shown");
+		assert_false(tls_is_anonymous(m.server));
+		part(&m);
+	}
+}
+
+static void a_host_with_a_certificate_is_asked_for_it_where_others_are_admitted(void **state)
+{
+	char name[TLS_NAME];
+	struct meeting m;
+	int c, s;
+
+	(void)state;
+	meet(&m, "one", "client-one", "server-one", "127.0.0.1");
+	tls_context_admit(m.server_ctx, "enrol");
+	shake(&m, &c, &s);
+	assert_int_equal(s, 0);
+	assert_false(tls_is_anonymous(m.server));
+	assert_int_equal(tls_peer_name(m.server, name), 0);
+	part(&m);
+}
+
 static int setup(void **state)
 {
 	char script[sizeof(make_pki) + sizeof(dir)];
@@ -267,6 +376,11 @@ int main(void)
 		cmocka_unit_test(an_expired_client_is_refused_and_told),
 		cmocka_unit_test(an_expired_server_is_refused),
 		cmocka_unit_test(rubbish_is_a_protocol_error),
+		cmocka_unit_test(a_client_without_certificate_meets_where_its_protocol_is_admitted),
+		cmocka_unit_test(a_pin_of_another_ca_is_refused),
+		cmocka_unit_test(a_pinned_ca_is_no_licence_for_another_name),
+		cmocka_unit_test(no_certificate_and_another_protocol_is_refused),
+		cmocka_unit_test(a_host_with_a_certificate_is_asked_for_it_where_others_are_admitted),
 		cmocka_unit_test(a_key_that_others_may_read_is_refused),
 	};
 
