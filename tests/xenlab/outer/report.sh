@@ -10,6 +10,11 @@ report_scenario() {
 	[ -n "$narrate" ] || echo "== $1 ($((SECONDS - run_began)) s)"
 }
 
+# report_progress TEXT: what happens now, for people who watch.
+report_progress() {
+	[ -z "$narrate" ] || echo "> $1"
+}
+
 # report_event LINE: one event from the scenario library (lib/scenario.sh).
 report_event() {
 	local text=${1#* }

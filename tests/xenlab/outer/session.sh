@@ -33,6 +33,7 @@ session_end() {
 session_boot() {
 	local name
 	set_up=''
+	report_progress "Xen and Linux boot in ${#names[@]} virtual machine(s), half a minute or so"
 	rm -rf "$LAB_RUN"/{a,b,kmc,kmc-tpm,daemons}
 	kmc_create || { report_event "@fail the KMC's TPM does not start: see $LAB_LOG/swtpm-kmc.log"; return 1; }
 	make_payload || { report_event "@fail cannot write the payload"; return 1; }
@@ -104,6 +105,7 @@ run_setup() {
 	local before=$failed
 	if [ -z "$set_up" ]; then
 		step_text="the lab's services start" step_began=$SECONDS
+		report_progress "A key management centre is made, the host is registered there, the relay starts"
 		order 180 setup 180
 		set_up=yes
 		[ "$failed" -eq "$before" ] || set_up=no
