@@ -151,10 +151,9 @@ struct backend *backend_new(struct loop *loop, struct port *port, const struct b
 	b->ops = ops;
 	b->arg = arg;
 	b->control = source_fd(loop, port_control_fd(port), LOOP_READ, on_control, b);
+	/* A frontend that waits already is told of by the control descriptor: nothing is called before our caller has us. */
 	if (!b->control || port_set_state(port, XENBUS_INIT_WAIT) != 0)
 		backend_free(&b);
-	else
-		on_control(b, LOOP_READ); /* the frontend may be waiting already */
 	return b;
 }
 
