@@ -13,6 +13,7 @@ static const struct msg_field welcome[] = {
 	MSG_FIELD_TEXT(4, struct kmc_welcome, host, 1, KMC_NAME_MAX),
 	MSG_FIELD_TEXT(5, struct kmc_welcome, pool, 1, KMC_NAME_MAX),
 	MSG_FIELD_UINT(6, struct kmc_welcome, time, UINT64_MAX),
+	MSG_FIELD_BYTES_OPT(7, struct kmc_welcome, audit, 1, KMC_AUDIT_HEAD_MAX),
 };
 
 static const struct msg_field protected[] = {
@@ -37,6 +38,7 @@ static const struct msg_field opened[] = {
 	MSG_FIELD_UINT(9, struct kmc_opened, state_version, UINT64_MAX),
 	MSG_FIELD_BYTES(10, struct kmc_opened, reply, 256, KMC_RSA_MAX + 64),
 	MSG_FIELD_BYTES_OPT(11, struct kmc_opened, state, 1, KMC_STATE_MAX),
+	MSG_FIELD_BYTES_OPT(12, struct kmc_opened, audit, 1, KMC_AUDIT_HEAD_MAX),
 };
 
 static const struct msg_field release[] = {

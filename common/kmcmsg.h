@@ -22,6 +22,7 @@
 #define KMC_NAME_MAX 64 /* bytes of a host's, pool's or KMC's name */
 #define KMC_STATE_MAX (192 * 1024)
 #define KMC_BODY_MAX (KMC_STATE_MAX + 4096)
+#define KMC_AUDIT_HEAD_MAX 320
 #define KMC_RSA_MAX 384 /* bytes of a modulus: RSA-2048 and RSA-3072 */
 
 enum kmc_type {
@@ -62,6 +63,7 @@ struct kmc_welcome {
 	struct view host; /* the name that the client certificate stands for */
 	struct view pool;
 	uint64_t time; /* of the KMC, seconds since 1970 */
+	struct view audit; /* the newest signed head of its audit trail; absent: none yet */
 };
 
 struct kmc_protected {
@@ -84,6 +86,7 @@ struct kmc_opened {
 	uint64_t state_version; /* 0: none stored */
 	struct view reply;	/* see common/envelope.h */
 	struct view state;	/* sealed; absent for none */
+	struct view audit;	/* as in WELCOME */
 };
 
 struct kmc_release {

@@ -103,6 +103,47 @@ int ca_key_public(const struct x509_key *key, uint8_t spki[CA_SPKI_MAX])
 	return n > 0 && n <= CA_SPKI_MAX ? i2d_PUBKEY(key->pkey, &p) : E_CRYPTO;
 }
 
+int ca_public_write(const struct x509_key *key, const char *path)
+{
+	FILE *f = new_file(path, 0644);
+
+	if (!f)
+		return errno == EEXIST ? E_EXISTS : E_IO;
+	return end_file(f, PEM_write_PUBKEY(f, key->pkey) == 1);
+}
+
+int ca_key_sign(const struct x509_key *key, struct view bytes, uint8_t *out, size_t cap)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	size_t n = cap;
+	int r = E_CRYPTO;
+
+	if (md && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key->pkey) == 1)
+		r = (size_t)EVP_PKEY_get_size(key->pkey) > cap ? E_RANGE : 0;
+	if (r == 0)
+		r = EVP_DigestSign(md, out, &n, bytes.p, bytes.n) == 1 ? (int)n : E_CRYPTO;
+	EVP_MD_CTX_free(md);
+	ERR_clear_error();
+	return r;
+}
+
+int ca_verify(struct view pem, struct view bytes, struct view signature)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int r = key ? E_INTEGRITY : E_FORMAT;
+
+	if (key && md && EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, key) == 1 &&
+	    EVP_DigestVerify(md, signature.p, signature.n, bytes.p, bytes.n) == 1)
+		r = 0;
+	EVP_MD_CTX_free(md);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	ERR_clear_error();
+	return r;
+}
+
 int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32])
 {
 	BIGNUM *bx = NULL, *by = NULL;

@@ -45,6 +45,15 @@ int ca_key_write(const struct x509_key *key, const char *path);
 /** ca_key_public() - the public key as SubjectPublicKeyInfo in DER into @spki, CA_SPKI_MAX bytes. Return: bytes or E_CRYPTO. */
 int ca_key_public(const struct x509_key *key, uint8_t spki[CA_SPKI_MAX]);
 
+/** ca_public_write() - the public key as PEM into a new file that all can read; 0, E_EXISTS or E_IO (errno says why). */
+int ca_public_write(const struct x509_key *key, const char *path);
+
+/** ca_key_sign() - ECDSA with SHA-256 over @bytes, DER into @out. Return: bytes, E_RANGE or E_CRYPTO. */
+int ca_key_sign(const struct x509_key *key, struct view bytes, uint8_t *out, size_t cap);
+
+/** ca_verify() - a signature of ca_key_sign() with a public key in PEM. 0, E_INTEGRITY, or E_FORMAT for what is no such key. */
+int ca_verify(struct view pem, struct view bytes, struct view signature);
+
 /** ca_key_point() - the coordinates of a P-256 public key; 0 or E_CRYPTO. */
 int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32]);
 void ca_key_free(struct x509_key **key);

@@ -26,7 +26,7 @@ static const char *const directories[] = {"vault", "db", "empty"};
 /* Deepest first, the way they are removed after a failure. */
 static const char *const files[] = {"vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal",
 				    "db/kmc.db-shm",
-				    "ca.crt", "server.crt", "server.key", "authority.key"};
+				    "ca.crt", "vault/audit.key", "audit.pub", "server.crt", "server.key", "authority.key"};
 
 struct init {
 	const struct kmcconf *conf;
@@ -139,6 +139,12 @@ static int make_ca(struct init *i)
 	return keyring_make_ca(&i->keyring, i->conf, i->now - BACKDATE, i->now + (int64_t)CA_DAYS * DAY, i->why);
 }
 
+static int make_audit_key(struct init *i)
+{
+	step("making the audit trail's key (audit.pub is for those who check)");
+	return keyring_make_audit_key(&i->keyring, i->conf, i->why);
+}
+
 static int make_server(struct init *i)
 {
 	const struct ca_profile profile = {
@@ -214,7 +220,7 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 	i.names = names ? names : fallback;
 	i.server_until = i.now + (int64_t)days * DAY;
 	if ((r = make_directories(&i)) != 0 || (r = make_tpm_keys(&i)) != 0 || (r = make_ca(&i)) != 0 ||
-	    (r = make_server(&i)) != 0 ||
+	    (r = make_audit_key(&i)) != 0 || (r = make_server(&i)) != 0 ||
 	    (r = make_database(&i)) != 0) {
 		ctl_say("%s", i.why);
 		remove_all(conf);

@@ -37,27 +37,35 @@ static size_t whole_characters(const char *s, size_t n)
 	return n;
 }
 
-void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...)
+static void refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *reason)
 {
-	char reason[REASON_MAX + 16];
-	struct kmc_refused m = {.code = code};
-	size_t n;
-	va_list ap;
+	const struct kmc_refused m = {.code = code, .reason = view_text(reason)};
 
-	va_start(ap, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, ap);
-	va_end(ap);
-	n = strlen(reason);
-	m.reason = view_of(reason, n > REASON_MAX ? whole_characters(reason, REASON_MAX) : n);
 	e->refusals++;
 	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), reason);
 	engine_answer(e, a, KMC_REFUSED, &m);
 }
 
+void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...)
+{
+	char reason[REASON_MAX + 16];
+	const struct audit_act act = {.event = AUDIT_REFUSED, .actor = a->host, .code = code, .detail = reason};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	if (strlen(reason) > REASON_MAX)
+		reason[whole_characters(reason, REASON_MAX)] = '\0';
+	if (auditlog_add_alone(&e->audit, &act) != 0)
+		log_error("a refusal could not be recorded: %s", e->store->why);
+	refuse(e, a, code, reason);
+}
+
 void engine_refuse_db(struct engine *e, const struct asker *a)
 {
 	log_error("%s", e->store->why);
-	engine_refuse(e, a, KMC_REFUSED_INTERNAL, "the KMC's database failed: its log says more");
+	refuse(e, a, KMC_REFUSED_INTERNAL, "the KMC's database failed: its log says more"); /* and can't be recorded */
 }
 
 bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint)

@@ -11,6 +11,7 @@
 
 #include "common/buf.h"
 #include "common/kmcmsg.h"
+#include "kmc/auditlog.h"
 #include "kmc/ca.h"
 #include "kmc/procmsg.h"
 #include "kmc/store.h"
@@ -31,7 +32,7 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN };
 
 /* A request that waits for the vault. */
 struct ticket {
@@ -48,6 +49,7 @@ struct ticket {
 struct engine {
 	const struct kmcconf *conf;
 	struct store *store;
+	struct auditlog audit;
 	struct link *front, *vault;
 	struct admin *admin;
 	struct ca_cert ca; /* what hosts are given as their trust anchor */
@@ -62,7 +64,7 @@ struct engine {
 /** engine_answer() - send one message to a host. */
 void engine_answer(struct engine *e, const struct asker *a, enum kmc_type type, const void *fields);
 
-/** engine_refuse() - say no, with the reason for its administrator; it is logged here too. */
+/** engine_refuse() - say no, with the reason for its administrator; it is logged and recorded here too. Outside of transactions. */
 void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /** engine_refuse_db() - the database failed: the log gets the particulars, the host does not. */

@@ -45,6 +45,19 @@ static void fail_db(const struct request *q)
 	fail(q, E_DB, "%s", q->s->why);
 }
 
+/*
+ * The end of a change: @r is how it went. Recorded and committed with it, or rolled back. Return: 0 or what failed.
+ */
+static int finish(const struct request *q, int r, const struct audit_act *act)
+{
+	if (r == 0)
+		r = auditlog_add(&q->e->audit, act);
+	if (r == 0)
+		return q->s->ops->commit(q->s);
+	q->s->ops->rollback(q->s);
+	return r == E_BUSY ? E_DB : r;
+}
+
 /* Names are file names, common names and words of messages. */
 static bool is_name(const char *s)
 {
@@ -164,17 +177,24 @@ static void on_vtpm_list(const struct request *q, const struct adm_list *m)
 static void on_pool_put(const struct request *q, const struct adm_pool_put *m)
 {
 	struct store_pool p, old;
+	const struct audit_act act = {.event = m->create ? AUDIT_POOL_ADDED : AUDIT_POOL_CHANGED, .pool = p.name,
+				      .detail = m->registered_only ? "vTPMs must be registered" : "vTPMs are made when opened"};
 	int r;
 
 	if (!take_name(q, m->name, "pool", p.name))
 		return;
-	r = q->s->ops->pool_get(q->s, p.name, &old);
 	p.registered_only = m->registered_only != 0;
-	if (r == 0 && m->create)
+	if ((r = q->s->ops->begin(q->s)) == 0) {
+		r = q->s->ops->pool_get(q->s, p.name, &old);
+		if (r == 0 || r == E_NOTFOUND)
+			r = m->create == (r == E_NOTFOUND) ? q->s->ops->pool_put(q->s, &p) : r == 0 ? E_EXISTS : r;
+		r = finish(q, r, &act);
+	}
+	if (r == E_EXISTS)
 		fail(q, E_EXISTS, "there is a pool '%s' already: change it with 'kmcctl pool set'", p.name);
-	else if (r == E_NOTFOUND && !m->create)
+	else if (r == E_NOTFOUND)
 		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", p.name, p.name);
-	else if (r == E_DB || q->s->ops->pool_put(q->s, &p) != 0)
+	else if (r != 0)
 		fail_db(q);
 	else
 		reply(q, ADM_DONE, NULL);
@@ -218,12 +238,13 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	const struct request q = {.e = e, .s = e->store, .client = t->client};
 	struct ca_cert cert = {.size = m->cert.n};
 	struct store_host h = t->host;
+	const struct audit_act act = {.event = AUDIT_HOST_ADDED, .host = h.name, .pool = h.pool};
 
 	engine_ticket_end(t);
 	memcpy(cert.der, m->cert.p, m->cert.n);
 	if (ca_cert_fingerprint(&cert, h.fingerprint) != 0) {
 		fail(&q, E_CRYPTO, "can't hash the new certificate");
-	} else if (q.s->ops->host_put(q.s, &h) != 0) {
+	} else if (q.s->ops->begin(q.s) != 0 || finish(&q, q.s->ops->host_put(q.s, &h), &act) != 0) {
 		fail_db(&q);
 	} else {
 		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size),
@@ -247,17 +268,22 @@ static void on_host_remove(const struct request *q, const struct adm_name *m)
 	struct store_host h;
 	struct front_cut cut;
 	char name[STORE_NAME];
+	const struct audit_act act = {.event = AUDIT_HOST_REMOVED, .host = name};
 	int r;
 
 	if (!take_name(q, m->name, "host", name))
 		return;
-	r = q->s->ops->host_get(q->s, name, &h);
-	if (r == E_NOTFOUND || (r == 0 && h.removed)) {
+	if ((r = q->s->ops->begin(q->s)) == 0) {
+		r = q->s->ops->host_get(q->s, name, &h);
+		if (r == 0)
+			r = h.removed ? E_NOTFOUND : (h.removed = true, q->s->ops->host_put(q->s, &h));
+		r = finish(q, r, &act);
+	}
+	if (r == E_NOTFOUND) {
 		fail(q, E_NOTFOUND, "there is no host '%s': see 'kmcctl host list'", name);
 		return;
 	}
-	h.removed = true;
-	if (r != 0 || q->s->ops->host_put(q->s, &h) != 0) {
+	if (r != 0) {
 		fail_db(q);
 		return;
 	}
@@ -284,7 +310,9 @@ static void on_vtpm_show(const struct request *q, const struct adm_uuid *m)
 static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 {
 	const struct lease_request take = {.act = LEASE_TAKEOVER};
-	struct store_vtpm before, v;
+	struct store_vtpm before = {0}, v;
+	const struct audit_act act = {.event = AUDIT_TAKEN_OVER, .vtpm = &m->uuid, .host = before.lease.holder,
+				      .pool = before.lease.pool};
 	char u[UUID_TEXT];
 	int r = q->s->ops->begin(q->s);
 
@@ -298,10 +326,7 @@ static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 			r = E_STATE;
 		}
 	}
-	if (r == 0)
-		r = q->s->ops->commit(q->s);
-	else
-		q->s->ops->rollback(q->s);
+	r = finish(q, r, &act);
 	if (r == E_NOTFOUND) {
 		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_STATE) {
@@ -318,24 +343,30 @@ static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 static void on_vtpm_register(const struct request *q, const struct adm_register *m)
 {
 	struct store_vtpm old, v = {.uuid = m->uuid, .generation = 1, .created_at = engine_now()};
-	struct store_pool pool;
+	struct store_pool pool = {.name = ""};
+	const struct audit_act act = {.event = AUDIT_VTPM_REGISTERED, .vtpm = &m->uuid, .pool = v.lease.pool};
 	char u[UUID_TEXT];
 	int r;
 
 	if (!take_name(q, m->pool, "pool", v.lease.pool))
 		return;
-	r = q->s->ops->pool_get(q->s, v.lease.pool, &pool);
-	if (r == E_NOTFOUND) {
-		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", v.lease.pool, v.lease.pool);
+	if (uuid_is_nil(&m->uuid)) {
+		fail(q, E_ARG, "the nil UUID is nobody's vTPM");
 		return;
 	}
-	if (r == 0)
-		r = q->s->ops->vtpm_get(q->s, &m->uuid, &old);
-	if (r == 0)
+	if ((r = q->s->ops->begin(q->s)) == 0) {
+		r = q->s->ops->pool_get(q->s, v.lease.pool, &pool);
+		if (r == 0 && (r = q->s->ops->vtpm_get(q->s, &m->uuid, &old)) == 0)
+			r = E_EXISTS;
+		else if (r == E_NOTFOUND && pool.name[0])
+			r = q->s->ops->vtpm_put(q->s, &v);
+		r = finish(q, r, &act);
+	}
+	if (r == E_NOTFOUND)
+		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", v.lease.pool, v.lease.pool);
+	else if (r == E_EXISTS)
 		fail(q, E_EXISTS, "vTPM %s is known already, in pool '%s'", uuid_format(&m->uuid, u), old.lease.pool);
-	else if (uuid_is_nil(&m->uuid))
-		fail(q, E_ARG, "the nil UUID is nobody's vTPM");
-	else if (r == E_DB || q->s->ops->vtpm_put(q->s, &v) != 0)
+	else if (r != 0)
 		fail_db(q);
 	else
 		reply(q, ADM_DONE, NULL);
@@ -345,9 +376,11 @@ static void on_key_rotate(const struct request *q, const struct adm_name *m)
 {
 	char name[STORE_NAME] = "";
 
+	const struct audit_act act = {.event = AUDIT_KEYS_RETIRED, .host = name, .detail = m->name.p ? NULL : "of all hosts"};
+
 	if (m->name.p && !take_name(q, m->name, "host", name))
 		return;
-	if (q->s->ops->key_retire(q->s, name) != 0) {
+	if (q->s->ops->begin(q->s) != 0 || finish(q, q->s->ops->key_retire(q->s, name), &act) != 0) {
 		fail_db(q);
 		return;
 	}

@@ -141,15 +141,19 @@ static void ask_seal(struct engine *e, struct ticket *t)
 	link_send(e->vault, VAULT_SEAL, t->id, &q);
 }
 
-/* What an open is decided on, read inside its transaction. */
-struct facts {
+/* One open, decided and recorded in one transaction. */
+struct grant {
+	struct engine *e;
+	const struct ticket *t;
+	struct view seed; /* as the vault made it; empty if it was not asked yet */
+	enum kmc_refusal code;
 	struct store_host host;
 	struct store_pool pool;
 	struct store_vtpm vtpm;
 	bool known; /* the vTPM is */
 };
 
-static int read_facts(struct store *s, const struct ticket *t, struct facts *f)
+static int read_facts(struct store *s, const struct ticket *t, struct grant *f)
 {
 	int r;
 
@@ -161,28 +165,38 @@ static int read_facts(struct store *s, const struct ticket *t, struct facts *f)
 }
 
 /* A vTPM that nobody knew belongs to the pool that opened it first. */
-static void create(struct facts *f, const struct uuid *uuid)
+static void create(struct grant *f, const struct uuid *uuid)
 {
 	f->vtpm = (struct store_vtpm){.uuid = *uuid, .generation = 1, .created_at = engine_now()};
 	memcpy(f->vtpm.lease.pool, f->host.pool, sizeof(f->vtpm.lease.pool));
 }
 
+static int record(const struct grant *f)
+{
+	const struct lease *l = &f->vtpm.lease;
+	const struct audit_act act = {.event = AUDIT_SEED_RELEASED, .actor = f->t->asker.host, .vtpm = &f->vtpm.uuid, .pool = l->pool,
+				      .lease_epoch = l->epoch, .detail = l->epoch == 1 ? "a new vTPM" : NULL};
+
+	return auditlog_add(&f->e->audit, &act);
+}
+
 /*
  * Decide inside the open transaction. Return: 0 (changes are written, commit), E_AGAIN_OUT (the vault must make a seed first, roll
- * back), E_DENIED (*code, roll back) or E_DB.
+ * back), E_DENIED (code, roll back), E_DB or E_BUSY.
  */
-static int decide(struct engine *e, const struct ticket *t, struct view seed, struct facts *f, enum kmc_refusal *code)
+static int decide(struct store *s, struct grant *f)
 {
+	struct view seed = f->seed;
 	const struct lease_request q = {
-		.act = LEASE_OPEN, .host = t->asker.host, .pool = f->host.pool, .registered_only = f->pool.registered_only};
+		.act = LEASE_OPEN, .host = f->t->asker.host, .pool = f->host.pool, .registered_only = f->pool.registered_only};
 	struct lease_verdict verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
 
 	if (f->host.removed || verdict.result == LEASE_REFUSED) {
-		*code = f->host.removed ? KMC_REFUSED_UNKNOWN_HOST : verdict.code;
+		f->code = f->host.removed ? KMC_REFUSED_UNKNOWN_HOST : verdict.code;
 		return E_DENIED;
 	}
 	if (verdict.result == LEASE_CREATE)
-		create(f, &t->uuid);
+		create(f, &f->t->uuid);
 	if (!f->vtpm.seed_size && !seed.n)
 		return E_AGAIN_OUT;
 	if (!f->vtpm.seed_size) {
@@ -191,29 +205,31 @@ static int decide(struct engine *e, const struct ticket *t, struct view seed, st
 	}
 	lease_apply(&f->vtpm.lease, &q);
 	f->vtpm.opened_at = engine_now();
-	return e->store->ops->vtpm_put(e->store, &f->vtpm);
+	return s->ops->vtpm_put(s, &f->vtpm);
+}
+
+static int grant_it(struct store *s, void *arg)
+{
+	struct grant *f = arg;
+	int r = read_facts(s, f->t, f);
+
+	if (r == 0)
+		r = decide(s, f);
+	return r != 0 ? r : record(f);
 }
 
 static void grant(struct engine *e, struct ticket *t, struct view seed)
 {
-	struct store *s = e->store;
-	enum kmc_refusal code = KMC_REFUSED_INTERNAL;
-	struct facts f = {0};
-	int r = s->ops->begin(s);
+	struct grant f = {.e = e, .t = t, .seed = seed, .code = KMC_REFUSED_INTERNAL};
+	int r = store_transact(e->store, grant_it, &f);
 
-	if (r == 0 && (r = read_facts(s, t, &f)) == 0)
-		r = decide(e, t, seed, &f, &code);
-	if (r == 0)
-		r = s->ops->commit(s);
-	else
-		s->ops->rollback(s);
 	if (r == 0) {
 		t->vtpm = f.vtpm;
 		ask_seal(e, t);
 	} else if (r == E_AGAIN_OUT) {
 		ask_seed(e, t, &f.vtpm);
 	} else if (r == E_DENIED) {
-		open_refuse_lease(e, &t->asker, code, &t->uuid, f.known ? &f.vtpm.lease : NULL);
+		open_refuse_lease(e, &t->asker, f.code, &t->uuid, f.known ? &f.vtpm.lease : NULL);
 		give_up(e, t);
 	} else {
 		engine_refuse_db(e, &t->asker);
@@ -244,7 +260,7 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch,
 		.owner_epoch = l->owner_epoch,
 		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
-		.reply = m->reply,
+		.reply = m->reply, .audit = auditlog_head(&e->audit),
 	};
 	char u[UUID_TEXT];
 	int r = 0;

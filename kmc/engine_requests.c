@@ -15,7 +15,7 @@ static void on_hello(struct engine *e, const struct asker *a, const struct kmc_h
 {
 	const struct kmc_welcome w = {
 		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool),
-		.time = (uint64_t)engine_now()};
+		.time = (uint64_t)engine_now(), .audit = auditlog_head(&e->audit)};
 
 	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n,
 		 (const char *)m->software.p);
@@ -36,49 +36,66 @@ static int compare_state(struct engine *e, const struct store_vtpm *v, const str
 	return r == E_NOTFOUND ? 0 : r;
 }
 
-/* Write what the verdict allows: 0 (commit), E_DENIED (refused) or E_DB. */
-static int apply(struct engine *e, struct store_vtpm *v, const struct lease_request *q, const struct kmc_store *m,
-		 struct lease_verdict verdict)
-{
-	struct store *s = e->store;
-	int r = 0;
+/* A store or a release, decided and recorded in one transaction. */
+struct change {
+	struct engine *e;
+	struct lease_request *q;
+	const struct uuid *uuid;
+	const struct kmc_store *m; /* the state to store, or NULL */
+	struct lease_verdict verdict;
+	struct store_vtpm vtpm;
+	bool known; /* the vTPM is */
+};
 
-	if (verdict.result != LEASE_APPLY)
-		return verdict.result == LEASE_ALREADY ? 0 : E_DENIED;
-	lease_apply(&v->lease, q);
-	if (m) {
-		r = s->ops->state_put(s, &v->uuid, m->version, m->state);
-		v->stored_at = engine_now();
-	}
-	return r != 0 ? r : s->ops->vtpm_put(s, v);
+static int record_release(const struct change *c)
+{
+	const struct lease *l = &c->vtpm.lease;
+	const struct audit_act act = {.event = AUDIT_LEASE_RETURNED, .actor = c->q->host, .vtpm = c->uuid, .pool = l->pool,
+				      .lease_epoch = l->epoch};
+
+	return auditlog_add(&c->e->audit, &act);
 }
 
-/* A store or a release: decide and record in one transaction. True: done. @m: the state to store, or NULL. */
+/* Write what the verdict allows: 0 (commit), E_DENIED (refused), E_DB or E_BUSY. */
+static int apply(struct store *s, struct change *c)
+{
+	int r;
+
+	if (c->verdict.result != LEASE_APPLY)
+		return c->verdict.result == LEASE_ALREADY ? 0 : E_DENIED;
+	lease_apply(&c->vtpm.lease, c->q);
+	if (c->m) {
+		r = s->ops->state_put(s, c->uuid, c->m->version, c->m->state);
+		c->vtpm.stored_at = engine_now();
+	} else {
+		r = record_release(c);
+	}
+	return r != 0 ? r : s->ops->vtpm_put(s, &c->vtpm);
+}
+
+static int change_it(struct store *s, void *arg)
+{
+	struct change *c = arg;
+	int r = s->ops->vtpm_get(s, c->uuid, &c->vtpm);
+
+	c->known = r == 0;
+	if (c->known && c->m)
+		r = compare_state(c->e, &c->vtpm, c->m, &c->q->same_state);
+	if (r != 0 && r != E_NOTFOUND)
+		return r;
+	c->verdict = lease_decide(c->known ? &c->vtpm.lease : NULL, c->q);
+	return c->known ? apply(s, c) : E_DENIED;
+}
+
+/* True: done. @m: the state to store, or NULL. */
 static bool change(struct engine *e, const struct asker *a, const struct uuid *uuid, struct lease_request *q,
 		   const struct kmc_store *m)
 {
-	struct lease_verdict verdict = {0};
-	struct store *s = e->store;
-	struct store_vtpm v;
-	bool known = false;
-	int r = s->ops->begin(s);
+	struct change c = {.e = e, .q = q, .uuid = uuid, .m = m};
+	int r = store_transact(e->store, change_it, &c);
 
-	if (r == 0) {
-		r = s->ops->vtpm_get(s, uuid, &v);
-		known = r == 0;
-		if (known && m)
-			r = compare_state(e, &v, m, &q->same_state);
-		if (r == 0 || r == E_NOTFOUND) {
-			verdict = lease_decide(known ? &v.lease : NULL, q);
-			r = known ? apply(e, &v, q, m, verdict) : E_DENIED;
-		}
-	}
-	if (r == 0)
-		r = s->ops->commit(s);
-	else
-		s->ops->rollback(s);
 	if (r == E_DENIED)
-		open_refuse_lease(e, a, verdict.code, uuid, known ? &v.lease : NULL);
+		open_refuse_lease(e, a, c.verdict.code, uuid, c.known ? &c.vtpm.lease : NULL);
 	else if (r != 0)
 		engine_refuse_db(e, a);
 	return r == 0;

@@ -11,6 +11,7 @@
 #include "common/secret.h"
 
 #define CA_CONTEXT "ca"
+#define AUDIT_CONTEXT "audit"
 #define FIRST_WRAPPING 1 /* the number of the first wrapping key */
 
 /* At most @cap bytes of a file; more is an error. Return: bytes or E_NOTFOUND, E_RANGE, E_IO. */
@@ -80,25 +81,33 @@ static int open_wrapping(struct keyring *k, const struct kmcconf *conf, char why
 	return E_FORMAT;
 }
 
-static int open_ca(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
+static int open_key(const struct keyring *k, const struct kmcconf *conf, const char *file, enum wrap_purpose purpose,
+		    const char *context, struct x509_key **key, char why[KEYRING_WHY])
 {
 	uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD];
 	struct secret *der = NULL;
 	char path[KMCCONF_PATH];
-	int n = read_file(conf, "vault/ca.key", wrapped, sizeof(wrapped), why), r;
+	int n = read_file(conf, file, wrapped, sizeof(wrapped), why), r;
 
 	if (n < 0)
 		return n;
-	r = wrap_open(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), view_of(wrapped, (size_t)n), &der);
+	r = wrap_open(&k->wrapping, purpose, view_text(context), view_of(wrapped, (size_t)n), &der);
 	if (r == 0)
-		r = ca_key_load(&k->ca_key, der);
+		r = ca_key_load(key, der);
 	secret_free(&der);
-	if (r != 0) {
-		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole",
-			 kmcconf_path(conf, "vault/ca.key", path),
+	if (r != 0)
+		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole", kmcconf_path(conf, file, path),
 			 error_text(r));
+	return r;
+}
+
+static int open_ca(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
+{
+	char path[KMCCONF_PATH];
+	int r = open_key(k, conf, "vault/ca.key", WRAP_CA_KEY, CA_CONTEXT, &k->ca_key, why);
+
+	if (r != 0)
 		return r;
-	}
 	r = ca_cert_read(&k->ca, kmcconf_path(conf, "ca.crt", path));
 	if (r != 0)
 		snprintf(why, KEYRING_WHY, "can't read the CA's certificate %s: %s", path, error_text(r));
@@ -111,7 +120,8 @@ int keyring_open(struct keyring *k, const struct kmcconf *conf, char why[KEYRING
 
 	*k = (struct keyring){.tcti = conf->tpm};
 	if ((r = read_blob(conf, "vault/seed.tpm", &k->seed_key, why)) != 0 || (r = open_tpm(k, why)) != 0 ||
-	    (r = open_wrapping(k, conf, why)) != 0 || (r = open_ca(k, conf, why)) != 0)
+	    (r = open_wrapping(k, conf, why)) != 0 || (r = open_ca(k, conf, why)) != 0 ||
+	    (r = open_key(k, conf, "vault/audit.key", WRAP_AUDIT_KEY, AUDIT_CONTEXT, &k->audit_key, why)) != 0)
 		keyring_close(k);
 	return r;
 }
@@ -119,6 +129,7 @@ int keyring_open(struct keyring *k, const struct kmcconf *conf, char why[KEYRING
 void keyring_close(struct keyring *k)
 {
 	ca_key_free(&k->ca_key);
+	ca_key_free(&k->audit_key);
 	secret_free(&k->wrapping.key);
 	kmctpm_close(&k->tpm);
 }
@@ -155,18 +166,19 @@ int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const s
 	return write_file(conf, "vault/wrapping.tpm", sealed.data, sealed.size, why);
 }
 
-static int write_ca_key(const struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
+static int write_key(const struct keyring *k, const struct kmcconf *conf, const char *file, enum wrap_purpose purpose,
+		     const char *context, const struct x509_key *key, char why[KEYRING_WHY])
 {
 	uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD];
 	struct secret *der = NULL;
-	int r = ca_key_save(k->ca_key, &der);
+	int r = ca_key_save(key, &der);
 
 	if (r == 0)
-		r = wrap_seal(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), der, wrapped);
+		r = wrap_seal(&k->wrapping, purpose, view_text(context), der, wrapped);
 	if (r != 0)
-		snprintf(why, KEYRING_WHY, "can't wrap the CA's key: %s", error_text(r));
+		snprintf(why, KEYRING_WHY, "can't wrap a key for %s: %s", file, error_text(r));
 	else
-		r = write_file(conf, "vault/ca.key", wrapped, der->size + WRAP_OVERHEAD, why);
+		r = write_file(conf, file, wrapped, der->size + WRAP_OVERHEAD, why);
 	secret_free(&der);
 	return r;
 }
@@ -182,10 +194,26 @@ int keyring_make_ca(struct keyring *k, const struct kmcconf *conf, int64_t not_b
 		snprintf(why, KEYRING_WHY, "can't make the CA's key: OpenSSL failed");
 		return E_CRYPTO;
 	}
-	if ((r = ca_root(k->ca_key, &profile, &k->ca, why)) != 0 || (r = write_ca_key(k, conf, why)) != 0)
+	if ((r = ca_root(k->ca_key, &profile, &k->ca, why)) != 0 ||
+	    (r = write_key(k, conf, "vault/ca.key", WRAP_CA_KEY, CA_CONTEXT, k->ca_key, why)) != 0)
 		return r;
 	r = ca_cert_write(&k->ca, kmcconf_path(conf, "ca.crt", path));
 	if (r != 0)
+		snprintf(why, KEYRING_WHY, "can't write %s: %s", path, r == E_IO ? strerror(errno) : error_text(r));
+	return r;
+}
+
+int keyring_make_audit_key(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
+{
+	char path[KMCCONF_PATH];
+	int r;
+
+	if (ca_key_make(&k->audit_key) != 0) {
+		snprintf(why, KEYRING_WHY, "can't make the audit trail's key: OpenSSL failed");
+		return E_CRYPTO;
+	}
+	r = write_key(k, conf, "vault/audit.key", WRAP_AUDIT_KEY, AUDIT_CONTEXT, k->audit_key, why);
+	if (r == 0 && (r = ca_public_write(k->audit_key, kmcconf_path(conf, "audit.pub", path))) != 0)
 		snprintf(why, KEYRING_WHY, "can't write %s: %s", path, r == E_IO ? strerror(errno) : error_text(r));
 	return r;
 }

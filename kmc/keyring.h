@@ -5,6 +5,8 @@
  *   STATE/vault/wrapping.tpm  the wrapping key, sealed by the TPM
  *   STATE/vault/ca.key        the CA's private key, under the wrapping key
  *   STATE/ca.crt              the CA's certificate
+ *   STATE/vault/audit.key     the audit trail's private key (ECDSA P-256), under the wrapping key
+ *   STATE/audit.pub           its public key, for those who check
  */
 #ifndef KMC_KEYRING_H
 #define KMC_KEYRING_H
@@ -21,6 +23,7 @@ struct keyring {
 	struct wrap_key wrapping;
 	struct x509_key *ca_key;
 	struct ca_cert ca;
+	struct x509_key *audit_key;
 };
 
 #define KEYRING_WHY 512 /* bytes for an error's text */
@@ -38,5 +41,6 @@ int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, ch
  */
 int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority, char why[KEYRING_WHY]);
 int keyring_make_ca(struct keyring *k, const struct kmcconf *conf, int64_t not_before, int64_t not_after, char why[KEYRING_WHY]);
+int keyring_make_audit_key(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY]);
 
 #endif

@@ -84,6 +84,16 @@ static const struct msg_field issued[] = {
 	MSG_FIELD_BYTES(3, struct vault_issued, cert, 1, VAULT_CERT_MAX),
 };
 
+static const struct msg_field sign[] = {
+	MSG_FIELD_BYTES(3, struct vault_sign, hash, 32, 32),
+	MSG_FIELD_UINT(4, struct vault_sign, seq, INT64_MAX),
+	MSG_FIELD_UINT(5, struct vault_sign, time, INT64_MAX),
+};
+
+static const struct msg_field signed_head[] = {
+	MSG_FIELD_BYTES(3, struct vault_signed, head, 1, KMC_AUDIT_HEAD_MAX),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -103,6 +113,8 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_ISSUE, "issue", vault_issue, issue),
 	SCHEMA(VAULT_ISSUED, "issued", vault_issued, issued),
 	SCHEMA(VAULT_FAILED, "failed", vault_failed, failed),
+	SCHEMA(VAULT_SIGN, "sign", vault_sign, sign),
+	SCHEMA(VAULT_SIGNED, "signed", vault_signed, signed_head),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

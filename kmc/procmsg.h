@@ -3,8 +3,8 @@
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE     id: the engine's ticket; every request gets one answer
- *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, FAILED
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
  *
  * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
@@ -51,6 +51,8 @@ enum vault_type {
 	VAULT_ISSUE,
 	VAULT_ISSUED,
 	VAULT_FAILED,
+	VAULT_SIGN,
+	VAULT_SIGNED,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -99,6 +101,16 @@ struct vault_issue {
 
 struct vault_issued {
 	struct view cert; /* DER */
+};
+
+/* The head of the audit trail. */
+struct vault_sign {
+	struct view hash;
+	uint64_t seq, time;
+};
+
+struct vault_signed {
+	struct view head; /* see kmc/audit.h */
 };
 
 struct vault_failed {

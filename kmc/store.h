@@ -14,6 +14,7 @@
 
 #include "common/kmcmsg.h"
 #include "common/uuid.h"
+#include "kmc/audit.h"
 #include "kmc/lease.h"
 
 struct buf;
@@ -92,6 +93,14 @@ struct store_ops {
 
 	int (*state_get)(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out); /* E_RANGE: no room */
 	int (*state_put)(struct store *s, const struct uuid *uuid, uint64_t version, struct view state); /* instead of older versions */
+
+	/* the audit trail; @c: its last record's number and hash, zeroes if there is none */
+	int (*audit_last)(struct store *s, struct audit_chain *c);
+	int (*audit_put)(struct store *s, const struct audit_chain *c, struct view record); /* in a transaction: it becomes the last */
+	int (*audit_next)(struct store *s, uint64_t after, uint64_t *seq, struct buf *record); /* E_RANGE: no room */
+	int (*audit_head_get)(struct store *s, const char *kmc, struct buf *head);
+	int (*audit_head_put)(struct store *s, const char *kmc, struct view head);
+	int (*audit_head_next)(struct store *s, const char *after, char kmc[STORE_NAME], struct buf *head);
 
 	int (*count)(struct store *s, struct store_counts *c);
 };

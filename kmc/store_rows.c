@@ -39,6 +39,13 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
 	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2",
 	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, state) VALUES (?1, ?2, ?3)",
+	[SQL_AUDIT_LAST] = "SELECT seq, hash FROM audit_last WHERE id = 1",
+	[SQL_AUDIT_SET_LAST] = "UPDATE audit_last SET seq = ?1, hash = ?2 WHERE id = 1",
+	[SQL_AUDIT_PUT] = "INSERT INTO audit (seq, record) VALUES (?1, ?2)",
+	[SQL_AUDIT_NEXT] = "SELECT seq, record FROM audit WHERE seq > ?1 ORDER BY seq LIMIT 1",
+	[SQL_AUDIT_HEAD_GET] = "SELECT head FROM audit_heads WHERE kmc = ?1",
+	[SQL_AUDIT_HEAD_PUT] = "INSERT INTO audit_heads (kmc, head) VALUES (?1, ?2) ON CONFLICT (kmc) DO UPDATE SET head = excluded.head",
+	[SQL_AUDIT_HEAD_NEXT] = "SELECT kmc, head FROM audit_heads WHERE kmc > ?1 ORDER BY kmc LIMIT 1",
 	[SQL_COUNT] = "SELECT (SELECT count(*) FROM hosts WHERE removed = 0), (SELECT count(*) FROM vtpms),"
 		      " (SELECT count(*) FROM vtpms WHERE holder IS NOT NULL), (SELECT count(*) FROM states),"
 		      " (SELECT CAST(coalesce(sum(length(state)), 0) AS BIGINT) FROM states)",
@@ -460,6 +467,88 @@ static int state_put(struct store *s, const struct uuid *uuid, uint64_t version,
 	return run(s, &add, "can't write a state");
 }
 
+/* A column of bytes to its end, behind what @out holds. */
+static int get_bytes(struct store *s, struct row *w, struct buf *out, const char *what)
+{
+	struct sql_value v = next(w);
+	int r = buf_put(out, v.bytes.p, v.bytes.n), e = finish(s, w, what);
+
+	return e != 0 ? e : r;
+}
+
+static int audit_last(struct store *s, struct audit_chain *c)
+{
+	struct row w = start(s, SQL_AUDIT_LAST);
+	size_t n;
+	int r = find(s, &w, "can't look up the last audit record");
+
+	if (r != 0)
+		return E_DB;
+	memset(c, 0, sizeof(*c));
+	c->seq = get_number(&w);
+	n = get_blob(&w, c->hash, sizeof(c->hash));
+	w.bad |= n != (c->seq ? sizeof(c->hash) : 0);
+	return finish(s, &w, "the last audit record");
+}
+
+static int audit_put(struct store *s, const struct audit_chain *c, struct view record)
+{
+	struct row w = start(s, SQL_AUDIT_PUT), last = start(s, SQL_AUDIT_SET_LAST);
+	int r;
+
+	put_number(&w, c->seq);
+	put_blob(&w, record.p, record.n);
+	put_number(&last, c->seq);
+	put_blob(&last, c->hash, sizeof(c->hash));
+	r = run(s, &w, "can't write an audit record");
+	return r != 0 ? r : run(s, &last, "can't write which audit record is the last");
+}
+
+static int audit_next(struct store *s, uint64_t after, uint64_t *seq, struct buf *record)
+{
+	struct row w = start(s, SQL_AUDIT_NEXT);
+	int r;
+
+	put_number(&w, after);
+	r = find(s, &w, "can't list the audit records");
+	if (r != 0)
+		return r;
+	*seq = get_number(&w);
+	return get_bytes(s, &w, record, "an audit record");
+}
+
+static int audit_head_get(struct store *s, const char *kmc, struct buf *head)
+{
+	struct row w = start(s, SQL_AUDIT_HEAD_GET);
+	int r;
+
+	put_text(&w, kmc);
+	r = find(s, &w, "can't look up a signed head");
+	return r != 0 ? r : get_bytes(s, &w, head, "a signed head");
+}
+
+static int audit_head_put(struct store *s, const char *kmc, struct view head)
+{
+	struct row w = start(s, SQL_AUDIT_HEAD_PUT);
+
+	put_text(&w, kmc);
+	put_blob(&w, head.p, head.n);
+	return run(s, &w, "can't write a signed head");
+}
+
+static int audit_head_next(struct store *s, const char *after, char kmc[STORE_NAME], struct buf *head)
+{
+	struct row w = start(s, SQL_AUDIT_HEAD_NEXT);
+	int r;
+
+	put_text(&w, after);
+	r = find(s, &w, "can't list the signed heads");
+	if (r != 0)
+		return r;
+	get_text(&w, kmc, STORE_NAME);
+	return get_bytes(s, &w, head, "a signed head");
+}
+
 static int count(struct store *s, struct store_counts *c)
 {
 	struct row w = start(s, SQL_COUNT);
@@ -496,5 +585,11 @@ const struct store_ops store_rows_ops = {
 	.vtpm_next = vtpm_next,
 	.state_get = state_get,
 	.state_put = state_put,
+	.audit_last = audit_last,
+	.audit_put = audit_put,
+	.audit_next = audit_next,
+	.audit_head_get = audit_head_get,
+	.audit_head_put = audit_head_put,
+	.audit_head_next = audit_head_next,
 	.count = count,
 };

@@ -15,5 +15,11 @@ const char *const store_schema[] = {
 	" stored_at INTEGER NOT NULL);"
 	"CREATE TABLE states (uuid BLOB NOT NULL REFERENCES vtpms(uuid), version INTEGER NOT NULL, state BLOB NOT NULL,"
 	" PRIMARY KEY (uuid, version));",
+
+	/* The audit trail. The one row of audit_last is the last record, and what orders all writers. */
+	"CREATE TABLE audit (seq INTEGER PRIMARY KEY, record BLOB NOT NULL);"
+	"CREATE TABLE audit_last (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB);"
+	"INSERT INTO audit_last (id, seq, hash) VALUES (1, 0, NULL);"
+	"CREATE TABLE audit_heads (kmc TEXT PRIMARY KEY, head BLOB NOT NULL);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

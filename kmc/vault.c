@@ -274,3 +274,26 @@ int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *ou
 		return complain(why, "can't issue a certificate", r);
 	return ca_issue(v->keyring.ca_key, &v->keyring.ca, &profile, q->spki, out, why);
 }
+
+int vault_sign(struct vault *v, const char *kmc, const struct vault_sign *q, uint8_t out[AUDIT_HEAD_MAX], size_t *size,
+	       char why[KEYRING_WHY])
+{
+	const struct audit_head head = {.kmc = view_text(kmc), .hash = q->hash, .time = q->time};
+	uint8_t bytes[AUDIT_HEAD_MAX], message[AUDIT_HEAD_MAX + sizeof(AUDIT_LABEL)], signature[AUDIT_SIGNATURE_MAX];
+	struct audit_signed s;
+	struct buf b, m, o;
+	int r, n = 0;
+
+	buf_over(&b, bytes, sizeof(bytes));
+	buf_over(&m, message, sizeof(message));
+	buf_over(&o, out, AUDIT_HEAD_MAX);
+	r = audit_head_write(&b, q->seq, &head);
+	s.head = view_of(bytes, b.len);
+	if (r == 0 && (r = audit_signed_bytes(&m, s.head)) == 0)
+		r = (n = ca_key_sign(v->keyring.audit_key, view_of(message, m.len), signature, sizeof(signature))) < 0 ? n : 0;
+	s.signature = view_of(signature, n > 0 ? (size_t)n : 0);
+	if (r == 0)
+		r = audit_signed_write(&o, q->seq, &s);
+	*size = o.len;
+	return r == 0 ? 0 : complain(why, "can't sign the head of the audit trail", r);
+}

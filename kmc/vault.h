@@ -12,6 +12,7 @@
 
 #include "common/envelope.h"
 #include "common/kmcmsg.h"
+#include "kmc/audit.h"
 #include "kmc/keyring.h"
 #include "kmc/procmsg.h"
 #include "kmc/seed.h"
@@ -52,6 +53,9 @@ int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uin
 
 /** vault_forget() - drop @ticket, if there is such. */
 void vault_forget(struct vault *v, uint64_t ticket);
+
+/** vault_sign() - a signed head of the audit trail into @out; 0 or an error with @why filled in. */
+int vault_sign(struct vault *v, const char *kmc, const struct vault_sign *q, uint8_t out[AUDIT_HEAD_MAX], size_t *size, char why[KEYRING_WHY]);
 
 /** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);

@@ -169,6 +169,21 @@ static void on_issue(struct vault_process *p, uint64_t id, const struct vault_is
 		fail(p, id, r, why);
 }
 
+static void on_sign(struct vault_process *p, uint64_t id, const struct vault_sign *q)
+{
+	uint8_t head[AUDIT_HEAD_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_signed m;
+	size_t n = 0;
+	int r = vault_sign(p->vault, p->conf->name, q, head, &n, why);
+
+	m.head = view_of(head, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_SIGNED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -193,6 +208,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_ISSUE:
 		on_issue(p, id, fields);
+		break;
+	case VAULT_SIGN:
+		on_sign(p, id, fields);
 		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");
