@@ -61,10 +61,19 @@ static struct lease_verdict decide_release(const struct lease *l, const struct l
 	return refuse(KMC_REFUSED_EPOCH);
 }
 
+static struct lease_verdict decide_takeover(const struct lease *l)
+{
+	if (!l)
+		return refuse(KMC_REFUSED_POLICY);
+	if (!l->holder[0])
+		return say(LEASE_ALREADY);
+	return l->epoch == INT64_MAX ? refuse(KMC_REFUSED_INTERNAL) : say(LEASE_APPLY);
+}
+
 struct lease_verdict lease_decide(const struct lease *l, const struct lease_request *q)
 {
 	if (q->act == LEASE_TAKEOVER)
-		return l ? say(l->holder[0] ? LEASE_APPLY : LEASE_ALREADY) : refuse(KMC_REFUSED_POLICY);
+		return decide_takeover(l);
 	if (!l) {
 		if (q->act == LEASE_OPEN && !q->registered_only)
 			return say(LEASE_CREATE);
