@@ -24,10 +24,18 @@ struct errand {
 	uint64_t version; /* that was sent */
 };
 
-struct entry {
-	uint64_t ticket;	/* 0: free */
-	struct state_record r;	/* its view points into state */
+/* A record with state of its own. */
+struct copy {
+	struct state_record r; /* its view points into state */
 	struct buf state;
+};
+
+struct entry {
+	uint64_t ticket; /* 0: free */
+	struct copy now;    /* the newest */
+	struct copy saving; /* on its way to the disk */
+	struct copy safe;   /* as the disk has it: what a failed save goes back to */
+	uint64_t pushed;    /* newest version that the KMC confirmed */
 	struct errand save, push, release, drop;
 	bool on_disk; /* there is a record, or may be */
 	bool found;  /* by an earlier run, and not claimed */
@@ -71,12 +79,51 @@ struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link 
 	return k;
 }
 
+/* --- copies --- */
+
+static void copy_free(struct copy *c)
+{
+	buf_free(&c->state);
+	memset(c, 0, sizeof(*c));
+}
+
+/* Make *@c a copy of @r, state and all: 0, or E_NOMEM with *@c as it was. */
+static int copy_set(struct copy *c, const struct state_record *r)
+{
+	struct buf state = {0};
+
+	if (r->state.n && buf_init(&state, r->state.n) != 0)
+		return E_NOMEM;
+	if (r->state.n)
+		buf_put(&state, r->state.p, r->state.n);
+	buf_free(&c->state);
+	c->state = state;
+	c->r = *r;
+	c->r.state = view_of(r->state.n ? buf_ptr(&c->state) : NULL, r->state.n);
+	return 0;
+}
+
+static void copy_move(struct copy *to, struct copy *from)
+{
+	buf_free(&to->state);
+	*to = *from;
+	memset(from, 0, sizeof(*from));
+}
+
+static void clear(struct entry *e)
+{
+	copy_free(&e->now);
+	copy_free(&e->saving);
+	copy_free(&e->safe);
+	memset(e, 0, sizeof(*e));
+}
+
 void keeping_free(struct keeping **k)
 {
 	if (!*k)
 		return;
 	for (size_t i = 0; i < KEEPING_MAX; i++)
-		buf_free(&(*k)->table[i].state);
+		clear(&(*k)->table[i]);
 	source_free(&(*k)->retry);
 	free(*k);
 	*k = NULL;
@@ -94,7 +141,7 @@ static struct entry *find(struct keeping *k, uint64_t ticket)
 
 static bool is_of(const struct entry *e, const struct uuid *uuid)
 {
-	return e->ticket && uuid_equal(&e->r.uuid, uuid);
+	return e->ticket && uuid_equal(&e->now.r.uuid, uuid);
 }
 
 bool keeping_has(const struct keeping *k, const struct uuid *uuid)
@@ -107,26 +154,10 @@ bool keeping_has(const struct keeping *k, const struct uuid *uuid)
 
 static void end(struct keeping *k, struct entry *e)
 {
-	struct uuid uuid = e->r.uuid;
+	struct uuid uuid = e->now.r.uuid;
 
-	buf_free(&e->state);
-	memset(e, 0, sizeof(*e));
+	clear(e);
 	k->ops->ended(k->arg, &uuid);
-}
-
-/* Replace the entry's state by a copy of @state. */
-static int set_state(struct entry *e, struct view state)
-{
-	struct buf copy = {0};
-
-	if (state.n && buf_init(&copy, state.n) != 0)
-		return E_NOMEM;
-	if (state.n)
-		buf_put(&copy, state.p, state.n);
-	buf_free(&e->state);
-	e->state = copy;
-	e->r.state = view_of(state.n ? buf_ptr(&e->state) : NULL, state.n);
-	return 0;
 }
 
 static struct entry *add(struct keeping *k, uint64_t ticket, const struct state_record *r)
@@ -135,11 +166,8 @@ static struct entry *add(struct keeping *k, uint64_t ticket, const struct state_
 
 	if (!e)
 		return NULL;
-	e->r = *r;
-	if (set_state(e, r->state) != 0) {
-		memset(e, 0, sizeof(*e));
+	if (copy_set(&e->now, r) != 0)
 		return NULL;
-	}
 	e->ticket = ticket;
 	return e;
 }
@@ -155,15 +183,19 @@ static void send_save(struct keeping *k, struct entry *e)
 {
 	if (k->saves == SAVES_MAX)
 		return;
-	link_send(k->disk, STATE_SAVE, e->ticket, &e->r);
+	if (copy_set(&e->saving, &e->now.r) != 0) { /* tried again, until the stub domain's patience ends */
+		source_set_ms(k->retry, RETRY_MS);
+		return;
+	}
+	link_send(k->disk, STATE_SAVE, e->ticket, &e->saving.r);
 	e->on_disk = true;
 	k->saves++;
-	e->save = (struct errand){.sent = true, .version = e->r.version};
+	e->save = (struct errand){.sent = true, .version = e->saving.r.version};
 }
 
 static void send_push(struct keeping *k, struct entry *e)
 {
-	const struct state_record *r = &e->r;
+	const struct state_record *r = &e->now.r;
 	const struct kmc_store m = {
 		.uuid = r->uuid, .lease_epoch = r->lease_epoch, .version = r->version, .owner_epoch = r->owner_epoch,
 		.endorsement_epoch = r->endorsement_epoch, .platform_epoch = r->platform_epoch, .state = r->state,
@@ -175,7 +207,7 @@ static void send_push(struct keeping *k, struct entry *e)
 
 static void send_release(struct keeping *k, struct entry *e)
 {
-	const struct kmc_release m = {.uuid = e->r.uuid, .lease_epoch = e->r.lease_epoch};
+	const struct kmc_release m = {.uuid = e->now.r.uuid, .lease_epoch = e->now.r.lease_epoch};
 
 	if (kmclink_send(k->kmc, KMC_RELEASE, KMC_ID(KMC_ID_RELEASE, e->ticket), &m) == 0)
 		e->release = (struct errand){.sent = true};
@@ -183,7 +215,7 @@ static void send_release(struct keeping *k, struct entry *e)
 
 static void send_drop(struct keeping *k, struct entry *e)
 {
-	const struct state_drop m = {.uuid = e->r.uuid};
+	const struct state_drop m = {.uuid = e->now.r.uuid};
 
 	link_send(k->disk, STATE_DROP, e->ticket, &m);
 	e->drop = (struct errand){.sent = true};
@@ -260,7 +292,7 @@ void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub)
 
 	if (!e)
 		return;
-	e->r.stub = stub;
+	e->now.r.stub = stub;
 	want(&e->save);
 	send_next(k, e);
 }
@@ -268,15 +300,18 @@ void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub)
 int keeping_store(struct keeping *k, uint64_t ticket, const struct handoff_store *s)
 {
 	struct entry *e = find(k, ticket);
+	struct state_record r;
 
 	if (!e)
 		return E_STATE;
-	if (set_state(e, s->state) != 0)
+	r = e->now.r;
+	r.version = s->version;
+	r.owner_epoch = s->owner_epoch;
+	r.endorsement_epoch = s->endorsement_epoch;
+	r.platform_epoch = s->platform_epoch;
+	r.state = s->state;
+	if (copy_set(&e->now, &r) != 0)
 		return E_NOMEM;
-	e->r.version = s->version;
-	e->r.owner_epoch = s->owner_epoch;
-	e->r.endorsement_epoch = s->endorsement_epoch;
-	e->r.platform_epoch = s->platform_epoch;
 	want(&e->save);
 	want(&e->push);
 	send_next(k, e);
@@ -302,6 +337,10 @@ int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record 
 	if (!e)
 		return E_NOMEM;
 	e->found = e->on_disk = true;
+	if (copy_set(&e->safe, r) != 0) {
+		clear(e);
+		return E_NOMEM;
+	}
 	return 0;
 }
 
@@ -310,13 +349,13 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		struct entry *e = &k->table[i];
 
-		if (!e->ticket || !e->found || e->r.guest != guest || e->r.dev != dev || !uuid_equal(&e->r.boot, boot))
+		if (!e->ticket || !e->found || e->now.r.guest != guest || e->now.r.dev != dev || !uuid_equal(&e->now.r.boot, boot))
 			continue;
 		e->found = false;
 		*ticket = e->ticket;
-		e->push.wanted = e->r.version > 0; /* whether it went out before, nobody knows */
+		e->push.wanted = e->now.r.version > 0; /* whether it went out before, nobody knows */
 		send_next(k, e);
-		return &e->r;
+		return &e->now.r;
 	}
 	return NULL;
 }
@@ -329,7 +368,7 @@ void keeping_settle(struct keeping *k)
 		if (!e->ticket || !e->found)
 			continue;
 		e->found = false;
-		e->push.wanted = e->r.version > 0;
+		e->push.wanted = e->now.r.version > 0;
 		want(&e->release);
 		send_next(k, e);
 	}
@@ -356,10 +395,10 @@ void keeping_down(struct keeping *k)
 	}
 }
 
-/* Is the refusal about this lease or state, and so for good? Else the KMC can't or won't just now. */
+/* Is the refusal about this lease, and so for good? Else the KMC can't or won't just now. */
 static bool is_final(uint64_t code)
 {
-	return code == KMC_REFUSED_EPOCH || code == KMC_REFUSED_ROLLBACK || code == KMC_REFUSED_MALFORMED;
+	return code == KMC_REFUSED_EPOCH || code == KMC_REFUSED_MALFORMED;
 }
 
 static void on_push_refused(struct keeping *k, struct entry *e, const struct kmc_refused *refused)
@@ -368,7 +407,17 @@ static void on_push_refused(struct keeping *k, struct entry *e, const struct kmc
 
 	snprintf(why, sizeof(why), "the KMC refused its state (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
 		 (const char *)refused->reason.p);
-	log_error("vTPM %s: %s", uuid_format(&e->r.uuid, uuid), why);
+	log_error("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	if (refused->code == KMC_REFUSED_ROLLBACK) { /* of this very lease the KMC has a newer one: it was stored before a restart */
+		uint64_t ticket = e->ticket, version = e->push.version;
+
+		e->push.sent = false;
+		e->pushed = version;
+		send_next(k, e);
+		if (k->durability == DURABILITY_KMC)
+			k->ops->stored(k->arg, ticket, version, E_STATE, why);
+		return;
+	}
 	if (!is_final(refused->code)) {
 		ask_again(&e->push);
 		source_set_ms(k->retry, RETRY_MS);
@@ -399,6 +448,7 @@ static void on_push_answer(struct keeping *k, struct entry *e, enum kmc_type typ
 		return;
 	}
 	e->push.sent = false;
+	e->pushed = version;
 	send_next(k, e);
 	if (k->durability == DURABILITY_KMC)
 		k->ops->stored(k->arg, ticket, version, 0, "");
@@ -411,7 +461,7 @@ static void on_release_answer(struct keeping *k, struct entry *e, enum kmc_type 
 	char uuid[UUID_TEXT];
 
 	if (type == KMC_REFUSED) {
-		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->r.uuid, uuid),
+		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
 			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
 		if (!is_final(refused->code)) {
 			ask_again(&e->release);
@@ -441,16 +491,29 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 	send_all(k); /* its answer made room in the queue */
 }
 
+/* A failed save of the newest: for the guest it has not happened. What the disk holds is due at the KMC as before. */
+static void go_back(struct keeping *k, struct entry *e)
+{
+	if (copy_set(&e->now, &e->safe.r) != 0)
+		log_error("no memory to go back to the state before a failed write");
+	if (k->durability == DURABILITY_HOST)
+		e->push.wanted = e->now.r.version > e->pushed;
+}
+
 static void on_saved(struct keeping *k, struct entry *e, const struct state_failed *failed)
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
 	char why[256] = "";
 
-	if (failed)
-		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 	e->save.sent = false;
-	if (failed && e->r.version == version) /* for the guest it has not happened; what the disk holds is whole */
-		e->push.wanted = e->push.wanted && k->durability == DURABILITY_KMC;
+	if (!failed) {
+		copy_move(&e->safe, &e->saving);
+	} else {
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+		copy_free(&e->saving);
+		if (!e->save.wanted && e->safe.r.lease_epoch)
+			go_back(k, e);
+	}
 	send_next(k, e);
 	if (version == 0 || k->durability == DURABILITY_HOST)
 		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);

@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "common/tls.h"
 #include "dom0-relay/relayconf.h"
@@ -41,6 +42,8 @@ struct kmclink {
 	unsigned int backoff_ms;
 	uint64_t tried_at;
 	bool write_wants_read; /* TLS 1.3 key update */
+	uint8_t audit[KMC_AUDIT_HEAD_MAX]; /* the last signed head that was logged */
+	size_t audit_size;
 	char why[KMCLINK_WHY];
 };
 
@@ -105,6 +108,20 @@ static bool flush(struct kmclink *k)
 	return true;
 }
 
+/* What the KMC signed about its audit trail goes to the log, where the KMC's administrator can't take it back. */
+static void keep_audit(struct kmclink *k, struct view head)
+{
+	char hex[2 * KMC_AUDIT_HEAD_MAX + 1];
+
+	if (!head.p || (head.n == k->audit_size && bytes_equal(k->audit, head.p, head.n)))
+		return;
+	memcpy(k->audit, head.p, head.n);
+	k->audit_size = head.n;
+	for (size_t i = 0; i < head.n; i++)
+		snprintf(hex + 2 * i, 3, "%02x", head.p[i]);
+	log_info("KMC %s: audit head %s", k->conf->kmc_address, hex);
+}
+
 static void welcome(struct kmclink *k, const struct kmc_welcome *w)
 {
 	k->state = LINK_UP;
@@ -113,6 +130,7 @@ static void welcome(struct kmclink *k, const struct kmc_welcome *w)
 	source_clear(k->timer);
 	log_info("KMC %s: connected to '%.*s' as host '%.*s' of pool '%.*s'", k->conf->kmc_address, (int)w->kmc.n, (const char *)w->kmc.p,
 		 (int)w->host.n, (const char *)w->host.p, (int)w->pool.n, (const char *)w->pool.p);
+	keep_audit(k, w->audit);
 	k->ops->up(k->arg, w);
 }
 
@@ -136,6 +154,8 @@ static bool take(struct kmclink *k, const struct msg *m)
 		return false;
 	}
 	if (k->state == LINK_UP) {
+		if (m->head.type == KMC_OPENED)
+			keep_audit(k, ((const struct kmc_opened *)(const void *)fields)->audit);
 		k->ops->answer(k->arg, (enum kmc_type)m->head.type, m->head.id, fields);
 		return k->state == LINK_UP;
 	}

@@ -99,11 +99,14 @@ static struct opening *find_tpm(struct openings *o, uint64_t tpm_ticket)
 static void refuse(struct openings *o, struct opening *p, const char *why)
 {
 	uint64_t ticket = p->ticket;
+	struct uuid uuid = p->uuid;
 	bool abandoned = p->abandoned;
 
 	end(p);
 	if (!abandoned)
 		o->ops->refused(o->arg, ticket, why);
+	else
+		o->ops->ended(o->arg, &uuid);
 }
 
 static bool key_is_usable(const struct protection *k)
@@ -150,6 +153,14 @@ int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
 		return 0;
 	}
 	return E_NOMEM;
+}
+
+bool openings_has(const struct openings *o, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++)
+		if (o->table[i].step != STEP_FREE && uuid_equal(&o->table[i].uuid, uuid))
+			return true;
+	return false;
 }
 
 void openings_abandon(struct openings *o, uint64_t ticket)

@@ -9,6 +9,7 @@
 #ifndef DOM0_RELAY_OPENING_H
 #define DOM0_RELAY_OPENING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
@@ -30,6 +31,7 @@ struct opening_ops {
 	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
 	void (*refused)(void *arg, uint64_t ticket, const char *why);
 	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
+	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
 };
 
 #define OPENING_WHY 320 /* bytes of a reason */
@@ -43,6 +45,9 @@ void openings_free(struct openings **o);
 
 /** openings_start() - open @uuid: one of the ops is called with @ticket, later. Return: 0 or E_NOMEM (too many). */
 int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid);
+
+/** openings_has() - is one of @uuid under way? Then another must wait: it could get the older lease of the two. */
+bool openings_has(const struct openings *o, const struct uuid *uuid);
 
 /** openings_abandon() - nobody waits for @ticket any more. */
 void openings_abandon(struct openings *o, uint64_t ticket);

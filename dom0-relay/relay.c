@@ -90,7 +90,7 @@ static void build(struct guest *g)
 /* The KMC learns of a lease's last state and end before it is asked for the next one, or it would give an older state. */
 static void open_vtpm(struct guest *g)
 {
-	g->open_waits = keeping_has(g->relay->keeping, &g->uuid);
+	g->open_waits = keeping_has(g->relay->keeping, &g->uuid) || openings_has(g->relay->openings, &g->uuid);
 	if (!g->open_waits && openings_start(g->relay->openings, g->ticket, &g->uuid) != 0)
 		relay_fail(g, GEV_OPEN_FAILED, "too many guests are starting at once; try again");
 }

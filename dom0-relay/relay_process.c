@@ -420,7 +420,7 @@ static void read_boot_id(struct uuid *boot)
 
 static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
-	static const struct opening_ops opening_ops = {.opened = relay_opened, .refused = on_refused, .orphaned = on_orphan};
+	static const struct opening_ops opening_ops = {.opened = relay_opened, .refused = on_refused, .orphaned = on_orphan, .ended = on_ended};
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
 	char why[KMCLINK_WHY];

@@ -163,6 +163,14 @@ static void kmc_released(void)
 	keeping_kmc(w.k, KMC_RELEASED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
 }
 
+static void found(uint64_t version, const struct uuid *boot)
+{
+	const struct state_record r = {.uuid = vtpm, .boot = *boot, .guest = 7, .dev = 0, .stub = 8, .lease_epoch = 3, .version = version,
+				       .state = version ? view_text("sealed") : (struct view){0}};
+
+	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+}
+
 /* --- the tests --- */
 
 static void a_lease_is_on_record_before_it_is_told(void **state)
@@ -235,6 +243,54 @@ static void a_failed_write_is_told_and_not_pushed(void **state)
 	assert_int_equal(w.told_version, 1);
 	assert_int_equal(w.told, E_IO);
 	assert_int_equal(w.pushes, 0);
+}
+
+static void a_failed_write_does_not_lose_the_one_before(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	w.up = false;
+	store(1);
+	disk_says(STATE_SAVED);
+	store(2);
+	disk_says(STATE_FAILED);
+	keeping_release(w.k, TICKET);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(w.pushed_version, 1);
+	assert_int_equal(w.releases, 0);
+	kmc_stored(1);
+	assert_int_equal(w.releases, 1);
+}
+
+static void a_failed_write_in_between_is_made_good_by_the_next(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	store(2);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.saved_version, 2);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 2);
+	assert_int_equal(w.told, 0);
+	assert_int_equal(w.pushed_version, 2);
+}
+
+static void a_newer_state_at_the_kmc_is_no_fencing(void **state)
+{
+	const struct uuid boot = {{9}};
+	uint64_t ticket;
+
+	(void)state;
+	found(2, &boot);
+	assert_non_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_ROLLBACK);
+	assert_int_equal(w.fenced, 0);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
 }
 
 static void changes_in_flight_are_written_together(void **state)
@@ -344,14 +400,6 @@ static void an_orphan_leaves_the_record_of_its_vtpm_alone(void **state)
 	assert_int_equal(w.ended, 1);
 }
 
-static void found(uint64_t version, const struct uuid *boot)
-{
-	const struct state_record r = {.uuid = vtpm, .boot = *boot, .guest = 7, .dev = 0, .stub = 8, .lease_epoch = 3, .version = version,
-				       .state = version ? view_text("sealed") : (struct view){0}};
-
-	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
-}
-
 static void a_found_record_is_claimed_by_its_guest_in_the_same_boot_only(void **state)
 {
 	const struct uuid boot = {{9}}, other = {{8}};
@@ -410,6 +458,9 @@ int main(void)
 		HOST(durability_host_does_not_need_the_kmc),
 		KMC(durability_kmc_tells_when_the_kmc_has_it),
 		HOST(a_failed_write_is_told_and_not_pushed),
+		HOST(a_failed_write_does_not_lose_the_one_before),
+		HOST(a_failed_write_in_between_is_made_good_by_the_next),
+		HOST(a_newer_state_at_the_kmc_is_no_fencing),
 		HOST(changes_in_flight_are_written_together),
 		HOST(a_release_waits_for_the_last_state_and_drops_the_record_last),
 		HOST(a_broken_link_makes_it_ask_again),

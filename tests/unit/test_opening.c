@@ -22,7 +22,7 @@ static struct world {
 	unsigned int hurried, protects, opens, wraps, believes, forgets;
 	uint64_t open_id, wrap_ticket, believe_ticket, forget_ticket;
 	char key_id[17]; /* that the last open named */
-	unsigned int opened, refused, orphaned;
+	unsigned int opened, refused, orphaned, ended;
 	uint64_t told_ticket, told_epoch;
 	char why[OPENING_WHY];
 	uint8_t seed;
@@ -111,9 +111,16 @@ static void on_orphaned(void *arg, const struct uuid *uuid, uint64_t lease_epoch
 	w.told_epoch = lease_epoch;
 }
 
+static void on_ended(void *arg, const struct uuid *uuid)
+{
+	(void)arg;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.ended++;
+}
+
 static int setup(void **state)
 {
-	static const struct opening_ops ops = {.opened = on_opened, .refused = on_refused, .orphaned = on_orphaned};
+	static const struct opening_ops ops = {.opened = on_opened, .refused = on_refused, .orphaned = on_orphaned, .ended = on_ended};
 
 	(void)state;
 	w = (struct world){.up = true};
@@ -417,6 +424,22 @@ static void who_is_abandoned_while_the_link_is_broken_is_asked_for_again(void **
 	assert_int_equal(w.orphaned, 1);
 }
 
+/* Two openings of one vTPM could pass each other: the next waits until what the first got is known. */
+static void an_abandoned_opening_is_in_the_way_until_it_ends(void **state)
+{
+	const struct uuid other = {{9}};
+
+	(void)state;
+	start_and_ask();
+	openings_abandon(w.o, TICKET);
+	assert_true(openings_has(w.o, &vtpm));
+	assert_false(openings_has(w.o, &other));
+	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
+	assert_int_equal(w.refused, 0);
+	assert_int_equal(w.ended, 1);
+	assert_false(openings_has(w.o, &vtpm));
+}
+
 static void answers_that_nobody_asked_for_change_nothing(void **state)
 {
 	(void)state;
@@ -450,6 +473,7 @@ int main(void)
 		TEST(who_is_abandoned_before_the_kmc_was_asked_is_forgotten),
 		TEST(who_is_abandoned_afterwards_has_its_lease_given_back),
 		TEST(who_is_abandoned_while_the_link_is_broken_is_asked_for_again),
+		TEST(an_abandoned_opening_is_in_the_way_until_it_ends),
 		TEST(answers_that_nobody_asked_for_change_nothing),
 	};
 
