@@ -97,6 +97,24 @@ static const struct msg_field failed[] = {
 	MSG_FIELD_TEXT(4, struct adm_failed, reason, 1, ADM_REASON_MAX),
 };
 
+static const struct msg_field audit_list[] = {
+	MSG_FIELD_UINT(3, struct adm_audit_list, after, INT64_MAX),
+};
+
+static const struct msg_field audit_record[] = {
+	MSG_FIELD_UINT(3, struct adm_audit_record, seq, UINT64_MAX),
+	MSG_FIELD_BYTES(4, struct adm_audit_record, record, 1, AUDIT_RECORD_MAX),
+};
+
+static const struct msg_field audit_head[] = {
+	MSG_FIELD_BYTES(3, struct adm_audit_head, head, 1, AUDIT_HEAD_MAX),
+};
+
+static const struct msg_field audit_chain[] = {
+	MSG_FIELD_UINT(3, struct adm_audit_chain, seq, UINT64_MAX),
+	MSG_FIELD_BYTES(4, struct adm_audit_chain, hash, AUDIT_HASH_SIZE, AUDIT_HASH_SIZE),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -121,6 +139,12 @@ static const struct msg_schema schemas[] = {
 	EMPTY(ADM_DONE, "done"),
 	SCHEMA(ADM_END, "end", adm_end, end),
 	SCHEMA(ADM_FAILED, "failed", adm_failed, failed),
+	SCHEMA(ADM_AUDIT_LIST, "audit list", adm_audit_list, audit_list),
+	SCHEMA(ADM_AUDIT_RECORD, "audit record", adm_audit_record, audit_record),
+	EMPTY(ADM_AUDIT_HEADS, "audit heads"),
+	SCHEMA(ADM_AUDIT_HEAD, "audit head", adm_audit_head, audit_head),
+	EMPTY(ADM_AUDIT_LAST, "audit last"),
+	SCHEMA(ADM_AUDIT_CHAIN, "audit chain", adm_audit_chain, audit_chain),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

@@ -7,6 +7,8 @@
  *   POOL_PUT, HOST_REMOVE, KEY_ROTATE, VTPM_REGISTER     DONE
  *   HOST_ADD                            HOST_ADDED
  *   VTPM_SHOW, VTPM_TAKEOVER            VTPM (as it was before), END
+ *   AUDIT_LIST, AUDIT_HEADS             AUDIT_RECORD or AUDIT_HEAD ..., END
+ *   AUDIT_LAST                          AUDIT_CHAIN
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -17,6 +19,7 @@
 #include "common/kmcmsg.h"
 #include "common/msg.h"
 #include "common/uuid.h"
+#include "kmc/audit.h"
 
 #define ADM_VERSION 1
 #define ADM_BODY_MAX 8192
@@ -43,6 +46,12 @@ enum adm_type {
 	ADM_DONE,
 	ADM_END,
 	ADM_FAILED,
+	ADM_AUDIT_LIST,
+	ADM_AUDIT_RECORD,
+	ADM_AUDIT_HEADS,
+	ADM_AUDIT_HEAD,
+	ADM_AUDIT_LAST,
+	ADM_AUDIT_CHAIN,
 };
 
 struct adm_status_reply {
@@ -111,6 +120,24 @@ struct adm_end {
 struct adm_failed {
 	uint64_t code; /* a positive enum vtpm_error */
 	struct view reason;
+};
+
+struct adm_audit_list {
+	uint64_t after; /* a record's number; 0: from the first */
+};
+
+struct adm_audit_record {
+	uint64_t seq;
+	struct view record; /* see kmc/audit.h */
+};
+
+struct adm_audit_head {
+	struct view head; /* signed */
+};
+
+struct adm_audit_chain {
+	uint64_t seq; /* of the last record, 0: there is none */
+	struct view hash;
 };
 
 struct adm_empty {

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "kmc/admin.h"
+#include "kmc/engine_audit.h"
 #include "kmc/kmcconf.h"
 
 struct request {
@@ -428,6 +429,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		on_key_rotate(&q, fields);
 		break;
 	default:
-		fail(&q, E_UNKNOWN, "that is no request");
+		if (!audit_request(e, client, type, fields))
+			fail(&q, E_UNKNOWN, "that is no request");
 	}
 }

@@ -13,6 +13,7 @@
 #include "kmc/admin.h"
 #include "kmc/engine.h"
 #include "kmc/engine_admin.h"
+#include "kmc/engine_audit.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_requests.h"
 #include "kmc/kmcconf.h"
@@ -75,42 +76,11 @@ static void drop_answer(struct engine *e, struct ticket *t, uint64_t type)
 	engine_ticket_end(t);
 }
 
-static void on_audit(void *arg, unsigned int what)
-{
-	struct engine *e = arg;
-	struct audit_chain last;
-	struct ticket *t;
-
-	(void)what;
-	e->audit.due = false;
-	if (!auditlog_last(&e->audit, &last))
-		return;
-	t = engine_ticket(e, TICKET_SIGN);
-	if (!t) {
-		auditlog_wake(&e->audit, TICK_MS);
-		return;
-	}
-	e->audit.signing = true;
-	link_send(e->vault, VAULT_SIGN, t->id, &(const struct vault_sign){
-		.hash = view_of(last.hash, sizeof(last.hash)), .seq = last.seq, .time = (uint64_t)engine_now()});
-}
-
-/* @m NULL: the vault failed. What was recorded meanwhile is the next head's. */
-static void on_signed(struct engine *e, struct ticket *t, const struct vault_signed *m)
-{
-	engine_ticket_end(t);
-	e->audit.signing = false;
-	if (m && auditlog_signed(&e->audit, m->head) != 0)
-		log_error("the head of the audit trail could not be kept: %s", e->store->why);
-	auditlog_wake(&e->audit, m ? TICK_MS : TICKET_MS);
-}
-
 static void on_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
 {
-	if (t->kind == TICKET_SIGN) {
-		log_error("the head of the audit trail could not be signed: %.*s", (int)m->reason.n, (const char *)m->reason.p);
-		on_signed(e, t, NULL);
-	} else if (t->kind == TICKET_HOST)
+	if (t->kind == TICKET_SIGN)
+		audit_sign_failed(e, t, m);
+	else if (t->kind == TICKET_HOST)
 		admin_issue_failed(e, t, m);
 	else
 		open_failed(e, t, m);
@@ -146,7 +116,7 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		admin_issued(e, t, fields);
 		break;
 	case VAULT_SIGNED:
-		on_signed(e, t, fields);
+		audit_signed(e, t, fields);
 		break;
 	case VAULT_FAILED:
 		on_failed(e, t, fields);
@@ -189,8 +159,6 @@ static void open_store(struct engine *e)
 
 	if (store_sqlite_open(&e->store, e->conf->database, false, why) != 0)
 		fatal("%s", why);
-	if (auditlog_open(&e->audit, e->store, e->conf->name) != 0)
-		fatal("%s", e->store->why);
 }
 
 void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int control_fd)
@@ -214,10 +182,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */
-	e->audit.timer = source_timer(loop, on_audit, e);
-	if (!e->audit.timer)
-		fatal("can't start: out of memory");
-	auditlog_wake(&e->audit, TICK_MS); /* what was recorded before the last end */
+	audit_start(e, loop);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");
 	e->store->ops->close(e->store);

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/ctl_client.h"
+#include "kmc/ctl_audit.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_show.h"
@@ -20,7 +21,7 @@
 #define HOST_DAYS 825
 
 struct options {
-	const char *config, *pool, *out, *not_after, *policy;
+	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	bool json, all;
@@ -49,6 +50,9 @@ static int usage(void)
 	      "  vtpm register UUID [--pool P]\n"
 	      "  vtpm takeover UUID [--json]                  end the lease of a host that is dead\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
+	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
+	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
+	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
 	      "All but init need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
 	      stderr);
 	return EXIT_USAGE;
@@ -175,6 +179,41 @@ static int run_key_rotate(const struct invocation *in)
 	return ctl_ask(in->client, ADM_KEY_ROTATE, &m, ignore, NULL);
 }
 
+static bool take_number(const struct invocation *in, uint64_t *n)
+{
+	char *end = NULL;
+
+	*n = in->argument ? strtoull(in->argument, &end, 10) : 0;
+	if (!in->argument || (*in->argument >= '0' && *in->argument <= '9' && !*end && *n <= INT64_MAX))
+		return true;
+	ctl_say("'%s' is not a record's number", in->argument);
+	return false;
+}
+
+static int run_audit_show(const struct invocation *in)
+{
+	uint64_t from;
+
+	return take_number(in, &from) ? ctl_audit_show(in->client, from, in->o->json) : EXIT_USAGE;
+}
+
+static int run_audit_verify(const struct invocation *in)
+{
+	char key[KMCCONF_PATH];
+
+	return ctl_audit_verify(in->client, in->o->key ? in->o->key : kmcconf_path(in->conf, "audit.pub", key), in->o->head);
+}
+
+static int run_audit_export(const struct invocation *in)
+{
+	bool syslog = in->o->format && strcmp(in->o->format, "syslog") == 0;
+	uint64_t from;
+
+	if (in->o->format && !syslog && strcmp(in->o->format, "json") != 0)
+		return usage();
+	return take_number(in, &from) ? ctl_audit_export(in->client, from, syslog) : EXIT_USAGE;
+}
+
 enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT };
 
 static const struct command {
@@ -195,6 +234,9 @@ static const struct command {
 	{"vtpm", "register", ONE_ARGUMENT, run_vtpm_register},
 	{"vtpm", "takeover", ONE_ARGUMENT, run_vtpm_takeover},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
+	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},
+	{"audit", "verify", NO_ARGUMENT, run_audit_verify},
+	{"audit", "export", MAYBE_ARGUMENT, run_audit_export},
 };
 
 static const struct command *find(char **argv, int argc, const char **argument)
@@ -238,7 +280,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"pool", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
 		       {"days", required_argument, NULL, 'd'},
 		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'},
-		       {"policy", required_argument, NULL, 'P'}, {0}};
+		       {"policy", required_argument, NULL, 'P'},
+		{"head", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'}, {"format", required_argument, NULL, 'f'}, {0}};
 	bool ok = true;
 	int c;
 
@@ -251,6 +294,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'o': o->out = optarg; break;
 		case 'n': o->not_after = optarg; break;
 		case 'P': o->policy = optarg; break;
+		case 'H': o->head = optarg; break;
+		case 'k': o->key = optarg; break;
+		case 'f': o->format = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;
 		default: ok = false;

@@ -3,6 +3,7 @@
  *
  *   kmc-host -a ADDRESS -d DIR [-n NAME] [-t TCTI] COMMAND...
  *     hello                          WELCOME host pool
+ *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
  *     open UUID | spoil UUID         OPENED seed=... lease=N version=N generation=N tenant=... state=...
  *     store UUID LEASE VERSION HEX|@SIZE     STORED version
@@ -65,6 +66,20 @@ static void do_hello(struct kmc_client *c)
 	const struct kmc_hello hello = {.software = view_text("kmc-host")};
 
 	print_answer(c, client_ask(c, KMC_HELLO, &hello, fields), fields);
+}
+
+static void do_audit(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct kmc_hello hello = {.software = view_text("kmc-host")};
+	const struct kmc_welcome *w = (const void *)fields;
+	enum kmc_type type = client_ask(c, KMC_HELLO, &hello, fields);
+
+	if (is_no(c, type, (const void *)fields))
+		return;
+	printf("AUDIT ");
+	print_hex(w->audit.p, w->audit.n);
+	printf("\n");
 }
 
 static void do_protect(struct kmc_client *c)
@@ -158,7 +173,7 @@ static int arguments_of(const char *command)
 	static const struct {
 		const char *name;
 		int n;
-	} table[] = {{"hello", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
+	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -172,6 +187,8 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 {
 	if (strcmp(command, "hello") == 0)
 		do_hello(c);
+	else if (strcmp(command, "audit") == 0)
+		do_audit(c);
 	else if (strcmp(command, "protect") == 0)
 		do_protect(c);
 	else if (strcmp(command, "open") == 0 || strcmp(command, "spoil") == 0)

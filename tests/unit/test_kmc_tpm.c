@@ -457,8 +457,8 @@ static int setup(void **state)
 	conf.tpm = tpms[0].tcti;
 	mkdir(kmcconf_path(&conf, "vault", path), 0700);
 	k.tcti = conf.tpm;
-	if (keyring_make_tpm_keys(&k, &conf, &authority, why) != 0 || keyring_make_ca(&k, &conf, time(NULL) - 9, time(NULL) + 9999,
-										      why) != 0)
+	if (keyring_make_tpm_keys(&k, &conf, &authority, why) != 0 ||
+	    keyring_make_ca(&k, &conf, time(NULL) - 9, time(NULL) + 9999, why) != 0 || keyring_make_audit_key(&k, &conf, why) != 0)
 		fail_msg("%s", why);
 	keyring_close(&k);
 	conf.tls_ca = strdup(kmcconf_path(&conf, "ca.crt", path));
