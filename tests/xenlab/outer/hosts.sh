@@ -60,8 +60,7 @@ host_on() {
 		$(card wire 0b) -pidfile "$dir/qemu.pid" -daemonize >>"$LAB_LOG/qemu-$host.log" 2>&1
 }
 
-# Software emulation is the rule: it runs anywhere. No AVX: the emulator loses its state between a PVH domain and others, and
-# programs die of SIGILL or of memory that memcpy() spoilt. LAB_ACCEL=kvm asks for nested virtualisation instead. What is switched
+# Software emulation is the rule: it runs anywhere. LAB_ACCEL=kvm asks for nested virtualisation instead. What is switched
 # off does not survive emulation: with AVX, QEMU 7.2 gives guests invalid opcodes and spoilt registers now and then,
 # when it enters or leaves an emulated virtual machine.
 accelerator() {
