@@ -50,7 +50,8 @@ enum device_verdict device_check(unsigned int dev, char *why, size_t size)
 		return DEVICE_TAKEN;
 	}
 	if (present("/sys/bus/xen/devices/vtpm-", dev, "/driver")) {
-		snprintf(why, size, "the kernel's xen-tpmfront has vTPM number %u: it stays /dev/tpm0 until a boot without that module", dev);
+		snprintf(why, size, "the kernel's xen-tpmfront has vTPM number %u: 'echo vtpm-%u >/sys/bus/xen/drivers/vtpm/unbind' as root takes it away",
+			 dev, dev);
 		return DEVICE_TAKEN;
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)

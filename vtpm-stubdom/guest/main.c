@@ -188,7 +188,7 @@ int main(int argc, char **argv)
 	bus_close(&bus);
 	keeper_free(&keeper);
 	if (r == E_BUSY)
-		log_error("the kernel's xen-tpmfront took the vTPM: leaving it; 'rmmod xen-tpmfront' and start this service to have it back");
+		log_error("the kernel's xen-tpmfront took the vTPM: leaving it; unbind that driver and start this service to have it back");
 	else if (r != 0)
 		log_error("the end: %s", error_text(r));
 	return r == 0 ? 0 : r == E_BUSY ? DEVICE_TAKEN : 1;
