@@ -15,7 +15,7 @@
 #include "kmc/cleanheap.h"
 #include "kmc/ctl_client.h"
 #include "kmc/keyring.h"
-#include "kmc/store.h"
+#include "kmc/store_open.h"
 
 #define DAY 86400
 #define CA_DAYS 7300
@@ -173,20 +173,25 @@ static int make_server(struct init *i)
 static int make_database(struct init *i)
 {
 	const struct store_pool pool = {.name = "default"};
+	bool is_file = i->conf->store_engine == STORE_ENGINE_SQLITE;
 	struct store *s;
 	uid_t uid;
 	gid_t gid;
-	int r;
+	int r = find_user(i, &uid, &gid);
 
 	step("making the database");
-	r = store_sqlite_open(&s, i->conf->database, true, i->why);
-	if (r != 0)
-		return r;
-	r = s->ops->pool_put(s, &pool);
-	if (r != 0)
-		snprintf(i->why, sizeof(i->why), "%s", s->why);
-	s->ops->close(s);
-	if (r == 0 && (r = find_user(i, &uid, &gid)) == 0 && process_is_root() && chown(i->conf->database, uid, gid) != 0)
+	/* a PostgreSQL server on this machine may go by who connects: kmcd's user */
+	if (r == 0 && !is_file && seteuid(uid) != 0)
+		r = fail(i, E_IO, "become", i->conf->user);
+	if (r == 0 && (r = store_open(&s, i->conf, true, i->why)) == 0) {
+		r = s->ops->pool_put(s, &pool);
+		if (r != 0)
+			snprintf(i->why, sizeof(i->why), "%s", s->why);
+		s->ops->close(s);
+	}
+	if (!is_file && seteuid(getuid()) != 0)
+		return fail(i, E_IO, "be root again after", "that");
+	if (r == 0 && is_file && process_is_root() && chown(i->conf->database, uid, gid) != 0)
 		r = fail(i, E_IO, "give away", i->conf->database);
 	return r;
 }

@@ -17,6 +17,7 @@
 #include "kmc/engine_open.h"
 #include "kmc/engine_requests.h"
 #include "kmc/kmcconf.h"
+#include "kmc/store_open.h"
 
 static const struct syscall_rule rules[] = {
 	{SCMP_SYS(accept4), "kmcctl connects"},
@@ -38,7 +39,21 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(fstatfs), "the same"},
 	{SCMP_SYS(socket), "telling systemd"},
 	{SCMP_SYS(getegid), "who owns the log"},
+	/* from here on for PostgreSQL only */
+	{SCMP_SYS(connect), "the database"},
+	{SCMP_SYS(getsockopt), "the same: what connect() came to"},
+	{SCMP_SYS(setsockopt), "the same"},
+	{SCMP_SYS(getsockname), "the same"},
+	{SCMP_SYS(getpeername), "name resolution"},
+	{SCMP_SYS(bind), "name resolution"},
+	{SCMP_SYS(sendmmsg), "name resolution"},
+	{SCMP_SYS(uname), "name resolution"},
+	{SCMP_SYS(statx), "name resolution"},
+	{SCMP_SYS(ioctl), "name resolution"},
+	{SCMP_SYS(getgid), "OpenSSL's secure getenv"},
 };
+#define N_RULES (sizeof(rules) / sizeof(rules[0]))
+#define N_PGSQL_RULES 11 /* at the end of rules */
 
 static struct engine engine;
 
@@ -157,13 +172,14 @@ static void open_store(struct engine *e)
 {
 	char why[STORE_WHY];
 
-	if (store_sqlite_open(&e->store, e->conf->database, false, why) != 0)
+	if (store_open(&e->store, e->conf, false, why) != 0)
 		fatal("%s", why);
 }
 
 void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int control_fd)
 {
-	const struct confinement box = {.user = kmcconf_user(conf), .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	const struct confinement box = {.user = kmcconf_user(conf), .rules = rules,
+					.n_rules = N_RULES - (conf->store_engine == STORE_ENGINE_PGSQL ? 0 : N_PGSQL_RULES)};
 	struct loop *loop = loop_new();
 	struct engine *e = &engine;
 

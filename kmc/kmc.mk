@@ -2,21 +2,22 @@
 
 KMC_TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c keyring.c vault.c kmcconf.c address.c)
-KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_rows.c store_sqlite.c)
-KMCD_SRCS := $(addprefix kmc/,kmcd.c front.c conn.c admission.c engine_process.c engine_admin.c engine_audit.c engine_requests.c engine_open.c engine.c \
+KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_rows.c store_sqlite.c store_pgsql.c)
+KMC_STORE_LIBS := -lsqlite3 -lpq
+KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_admin.c engine_audit.c engine_requests.c engine_open.c engine.c \
 	admin.c admmsg.c lease.c vault_process.c keymaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS)
-KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) -lsqlite3
+KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
 
 $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS)))
-KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_client.c ctl_init.c ctl_host.c ctl_show.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c ca.c wrap.c cleanheap.c \
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c store_open.c ctl_client.c ctl_init.c ctl_host.c ctl_show.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson))
 
 $(eval $(call unit,lease,kmc/lease.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_seed,kmc/seed.c kmc/drbg.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_crypto,kmc/wrap.c kmc/rsakey.c kmc/ca.c,$(COMMON_LIBS)))
-$(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) -lsqlite3))
-$(eval $(call unit,kmc_audit,$(KMC_STORE_SRCS) kmc/ca.c,$(COMMON_LIBS) -lsqlite3))
+$(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) $(KMC_STORE_LIBS)))
+$(eval $(call unit,kmc_audit,$(KMC_STORE_SRCS) kmc/ca.c,$(COMMON_LIBS) $(KMC_STORE_LIBS)))
 $(eval $(call unit,kmc_tpm,$(filter-out kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)),$(KMC_LIBS)))
 $(eval $(call unit,kmc_front,kmc/address.c kmc/admission.c kmc/kmcconf.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_cddl,,$(COMMON_LIBS)))

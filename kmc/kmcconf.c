@@ -21,6 +21,8 @@ static const struct config_option options[] = {
 	OPTION("tls", "ca", CONFIG_PATH, tls_ca),
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate),
 	OPTION("tls", "key", CONFIG_PATH, tls_key),
+	OPTION("store", "engine", CONFIG_CHOICE, store_engine, .fallback = "sqlite", .words = "sqlite postgresql"),
+	OPTION("store", "connection", CONFIG_TEXT, connection),
 	OPTION("store", "database", CONFIG_PATH, database),
 	OPTION("tpm", "tcti", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("keys", "rsa", CONFIG_CHOICE, rsa_bits, .fallback = "2048", .words = "2048 3072"),
@@ -103,6 +105,10 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 		r = each_word(c, "allow", c->allow, on_allow, "a network such as 192.0.2.0/24 or 2001:db8::/32", why);
 	if (r != 0)
 		return r;
+	if (c->store_engine == STORE_ENGINE_PGSQL && !c->connection) {
+		snprintf(why, CONFIG_WHY, "kmc.conf: [store] engine = postgresql needs connection = ..., as in libpq's documentation");
+		return E_CONFIG;
+	}
 	if (c->n_listen == 0 || (c->address && address_split(c->address, host, port) != 0)) {
 		snprintf(why, CONFIG_WHY, "kmc.conf: %s: write host:port", c->n_listen ? "address" : "listen");
 		return E_CONFIG;

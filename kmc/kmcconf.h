@@ -12,6 +12,8 @@
 #define KMCCONF_LISTEN_MAX 8
 #define KMCCONF_ALLOW_MAX 32
 
+enum { STORE_ENGINE_SQLITE, STORE_ENGINE_PGSQL }; /* in the order of the words in kmcconf.c */
+
 struct kmcconf {
 	char *name;	/* what hosts are told */
 	char *listen;	/* numeric address:port, several separated by spaces */
@@ -20,7 +22,9 @@ struct kmcconf {
 	char *user;	/* of all processes once they have what they need; root: stay root */
 	char *control;	/* Unix socket for kmcctl */
 	char *tls_ca, *tls_certificate, *tls_key; /* NULL until kmcconf_read() filled them in */
-	char *database;
+	unsigned int store_engine; /* STORE_ENGINE_... */
+	char *database;		   /* SQLite: the file */
+	char *connection;	   /* PostgreSQL: libpq's connection string; not for logs */
 	char *tpm; /* TCTI of the KMC's TPM */
 	unsigned int rsa_bits; /* 2048 or 3072 */
 	uint64_t key_lifetime_s, keys_ready;

@@ -131,4 +131,13 @@ int store_transact(struct store *s, store_fn *fn, void *arg);
  */
 int store_sqlite_open(struct store **s, const char *path, bool create, char why[STORE_WHY]);
 
+/**
+ * store_pgsql_open() - PostgreSQL, or what speaks its protocol and SQL; several kmcd may share one database
+ * @connection: libpq's connection string, such as "host=db1,db2 dbname=kmc user=kmc passfile=/etc/xen-vtpm/kmc.pgpass"
+ * @create: the database must be empty of ours, and gets the schema; otherwise it must have one, and is brought to the present
+ *
+ * Return: as store_sqlite_open().
+ */
+int store_pgsql_open(struct store **s, const char *connection, bool create, char why[STORE_WHY]);
+
 #endif

@@ -1,8 +1,14 @@
-/* The SQLite engine against a real file: rows come back as they were, transactions are whole, versions are checked. */
+/*
+ * The storage engines, SQLite against a real file and PostgreSQL against a real server: rows come back as they were, transactions are
+ * whole, versions are checked. The same tests for both, and a few for what only one has.
+ */
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -11,16 +17,33 @@
 #include "tests/unit/unit.h"
 
 static char dir[] = "/tmp/test-kmc-store-XXXXXX", path[99], why[STORE_WHY];
+static bool is_pgsql; /* else SQLite */
 static struct store *s;
 static const struct store_pool pool = {.name = "p"};
 static const struct store_host host = {.name = "h", .pool = "p", .fingerprint = {1, 2, [31] = 3}, .added_at = 5, .expires_at = 7};
 
+static int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static int shell(const char *fmt, ...)
+{
+	char command[900];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(command, sizeof(command), fmt, ap);
+	va_end(ap);
+	return system(command);
+}
+
+/* Go behind the engine's back. */
 static void sql(const char *text)
 {
-	char command[400];
+	assert_int_equal(is_pgsql ? shell("tests/pgsql sql %s/pg \"%s\"", dir, text) : shell("sqlite3 %s \"%s\"", path, text), 0);
+}
 
-	snprintf(command, sizeof(command), "sqlite3 %s \"%s\"", path, text);
-	assert_int_equal(system(command), 0);
+static int open_store(struct store **store, bool create)
+{
+	return is_pgsql ? store_pgsql_open(store, path, create, why) : store_sqlite_open(store, path, create, why);
 }
 
 static struct store_vtpm a_vtpm(uint8_t last)
@@ -111,7 +134,7 @@ static void a_vtpm_of_no_pool_is_refused(void **state)
 	(void)state;
 	strcpy(v.lease.pool, "nowhere");
 	assert_int_equal(s->ops->vtpm_put(s, &v), E_DB);
-	assert_non_null(strstr(s->why, "FOREIGN KEY"));
+	assert_non_null(strcasestr(s->why, "foreign key"));
 }
 
 static void only_the_newest_state_is_kept(void **state)
@@ -155,15 +178,14 @@ static void a_rolled_back_transaction_leaves_nothing(void **state)
 static void what_was_committed_survives_the_process(void **state)
 {
 	struct store_vtpm v = a_vtpm(1);
-	char copy[120], command[600];
+	char copy[120];
 	struct store *other;
 
 	(void)state;
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
 	/* what a power cut would leave: the files as they are, without closing the database */
 	snprintf(copy, sizeof(copy), "%s.copy", path);
-	snprintf(command, sizeof(command), "cp %s %s && cp %s-wal %s-wal", path, copy, path, copy);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(shell("cp %s %s && cp %s-wal %s-wal", path, copy, path, copy), 0);
 	assert_int_equal(store_sqlite_open(&other, copy, false, why), 0);
 	assert_int_equal(other->ops->vtpm_get(other, &v.uuid, &v), 0);
 	other->ops->close(other);
@@ -213,7 +235,7 @@ static void a_row_that_was_tampered_with_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
-	sql("UPDATE vtpms SET seed = zeroblob(1000)");
+	sql(is_pgsql ? "UPDATE vtpms SET seed = decode(repeat('00', 1000), 'hex')" : "UPDATE vtpms SET seed = zeroblob(1000)");
 	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_DB);
 	sql("UPDATE vtpms SET seed = NULL, lease_epoch = -1");
 	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_DB);
@@ -227,7 +249,13 @@ static void there_must_be_one_or_none(void **state)
 
 	(void)state;
 	snprintf(none, sizeof(none), "%s/none", dir);
-	assert_int_equal(store_sqlite_open(&other, path, true, why), E_EXISTS);
+	assert_int_equal(open_store(&other, true), E_EXISTS);
+	if (is_pgsql) {
+		sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+		assert_int_equal(open_store(&other, false), E_NOTFOUND);
+		assert_non_null(strstr(why, "kmcctl init"));
+		return;
+	}
 	assert_int_equal(store_sqlite_open(&other, none, false, why), E_NOTFOUND);
 	assert_non_null(strstr(why, "kmcctl init"));
 	assert_int_equal(access(none, F_OK), -1);
@@ -239,7 +267,7 @@ static void a_newer_schema_is_refused(void **state)
 
 	(void)state;
 	sql("UPDATE schema_version SET version = 999");
-	assert_int_equal(store_sqlite_open(&other, path, false, why), E_VERSION);
+	assert_int_equal(open_store(&other, false), E_VERSION);
 	assert_non_null(strstr(why, "upgrade"));
 }
 
@@ -278,22 +306,134 @@ static void counts_count(void **state)
 	assert_int_equal(c.state_bytes, 5);
 }
 
+/* --- only PostgreSQL --- */
+
+static void a_server_that_was_killed_costs_a_transaction_and_no_more(void **state)
+{
+	struct store_vtpm v = a_vtpm(1), w = a_vtpm(2);
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->begin(s), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &w), 0);
+	assert_int_equal(shell("tests/pgsql kill %s/pg", dir), 0);
+	assert_int_equal(s->ops->commit(s), E_DB);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_DB); /* nobody is there */
+	assert_non_null(strstr(s->why, "can't connect"));
+	assert_int_equal(shell("tests/pgsql start %s/pg", dir), 0);
+	sleep(1); /* the engine's pause */
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &w.uuid, &w), E_NOTFOUND);
+	assert_int_equal(s->ops->begin(s), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &w), 0);
+	assert_int_equal(s->ops->commit(s), 0);
+}
+
+/* The statement or begin() that finds the connection dead makes a new one. */
+static void a_lost_connection_is_not_noticed(void **state)
+{
+	static const char cut[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kmcd'";
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	sql(cut);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), 0);
+	sql(cut);
+	assert_int_equal(s->ops->begin(s), 0);
+	sql(cut);
+	assert_int_equal(s->ops->vtpm_put(s, &v), E_DB);
+	s->ops->rollback(s);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+}
+
+static int count_up(struct store *store, void *arg)
+{
+	const struct uuid *uuid = arg;
+	struct store_vtpm v;
+	int r = store->ops->vtpm_get(store, uuid, &v);
+
+	v.lease.epoch++;
+	usleep(1000);
+	return r != 0 ? r : store->ops->vtpm_put(store, &v);
+}
+
+/* Several programs over one database: each reads a number, waits and writes it one higher; none is lost. */
+static void writers_take_turns(void **state)
+{
+	enum { WRITERS = 4, ROUNDS = 25 };
+	struct store_vtpm v = a_vtpm(1);
+	pid_t child[WRITERS];
+
+	(void)state;
+	v.lease.epoch = 0;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	for (int i = 0; i < WRITERS; i++) {
+		child[i] = fork();
+		if (child[i] == 0) {
+			struct store *mine;
+			int r = open_store(&mine, false);
+
+			for (int n = 0; n < ROUNDS && r == 0; n++)
+				r = store_transact(mine, count_up, &v.uuid);
+			_exit(r != 0);
+		}
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		int status;
+
+		assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), 0);
+	assert_int_equal(v.lease.epoch, WRITERS * ROUNDS);
+}
+
+static void a_password_is_not_shown(void **state)
+{
+	struct store *other;
+
+	(void)state;
+	assert_int_equal(store_pgsql_open(&other, "host=/nowhere dbname=x user=y password=geheim", false, why), E_DB);
+	assert_non_null(strstr(why, "/nowhere"));
+	assert_null(strstr(why, "geheim"));
+	assert_int_equal(store_pgsql_open(&other, "password=geheim no equals", false, why), E_DB);
+	assert_null(strstr(why, "geheim"));
+}
+
+static void the_next_of_several_hosts_is_tried(void **state)
+{
+	struct store *other;
+	struct store_pool p;
+	char several[200];
+
+	(void)state;
+	snprintf(several, sizeof(several), "host=/nowhere,%s/pg dbname=postgres user=kmc", dir);
+	assert_int_equal(store_pgsql_open(&other, several, false, why), 0);
+	assert_int_equal(other->ops->pool_get(other, "p", &p), 0);
+	other->ops->close(other);
+}
+
 static int open_new(void **state)
 {
 	(void)state;
-	snprintf(path, sizeof(path), "%s/db", dir);
-	return store_sqlite_open(&s, path, true, why) == 0 && s->ops->pool_put(s, &pool) == 0 && s->ops->host_put(s, &host) == 0 ? 0
-	       : -1;
+	if (is_pgsql)
+		snprintf(path, sizeof(path), "host=%s/pg dbname=postgres user=kmc", dir);
+	else
+		snprintf(path, sizeof(path), "%s/db", dir);
+	if (open_store(&s, true) != 0) {
+		fprintf(stderr, "%s\n", why);
+		return -1;
+	}
+	return s->ops->pool_put(s, &pool) == 0 && s->ops->host_put(s, &host) == 0 ? 0 : -1;
 }
 
 static int close_it(void **state)
 {
-	char command[120];
-
 	(void)state;
 	s->ops->close(s);
-	snprintf(command, sizeof(command), "rm -f %s/*", dir);
-	return system(command);
+	return is_pgsql ? shell("tests/pgsql sql %s/pg 'DROP SCHEMA public CASCADE; CREATE SCHEMA public' 2>/dev/null", dir)
+	       : shell("rm -f %s/*", dir);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_new, close_it)
@@ -301,26 +441,37 @@ static int close_it(void **state)
 static int setup(void **state)
 {
 	(void)state;
-	return mkdtemp(dir) ? 0 : -1;
+	return mkdtemp(dir) && chmod(dir, 0711) == 0 ? 0 : -1;
 }
 
-static int teardown(void **state)
+static int start_server(void **state)
 {
 	(void)state;
-	return rmdir(dir);
+	is_pgsql = true;
+	return shell("tests/pgsql start %s/pg", dir);
 }
+
+static int stop_server(void **state)
+{
+	(void)state;
+	return shell("tests/pgsql stop %s/pg; rm -rf %s", dir, dir);
+}
+
+#define FOR_BOTH \
+	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
+	TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing), \
+	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
+	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
+	TEST(counts_count)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order),
-		       TEST(a_vtpm_of_no_pool_is_refused),
-		TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing),
-		       TEST(what_was_committed_survives_the_process),
-		TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused),
-		TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused),
-		TEST(what_is_no_database_is_refused), TEST(counts_count),
+	const struct CMUnitTest sqlite[] = {FOR_BOTH, TEST(what_was_committed_survives_the_process), TEST(what_is_no_database_is_refused)};
+	const struct CMUnitTest pgsql[] = {
+		FOR_BOTH, TEST(a_server_that_was_killed_costs_a_transaction_and_no_more), TEST(a_lost_connection_is_not_noticed),
+		TEST(writers_take_turns), TEST(a_password_is_not_shown), TEST(the_next_of_several_hosts_is_tried),
 	};
+	int failed = cmocka_run_group_tests_name("SQLite", sqlite, setup, NULL);
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return failed + cmocka_run_group_tests_name("PostgreSQL", pgsql, start_server, stop_server);
 }
