@@ -38,21 +38,19 @@ guest_run alpha 'sleep 1; echo c >/proc/sysrq-trigger' >/dev/null 2>&1 &
 quiet_xl destroy alpha
 expect_clean
 
-step "xl vtpm-attach gives a running guest a TPM, vtpm-detach takes it away"
+step "xl vtpm-attach and vtpm-detach on a running guest, twice"
 tiny_cfg beta 'vtpm=[]' >/dev/null
 quiet_xl create /etc/xen/lab/beta.cfg
 expect_ok guest_wait beta
-quiet_xl vtpm-attach beta "uuid=$(vtpm_uuid beta)" backend=0
-wait_for 20 tiny_random beta || fail "no TPM in the guest: $(guest_run beta 'dmesg | tail -n 3')"
-expect_output "$(vtpm_uuid beta)" quiet_xl vtpm-list beta
-quiet_xl vtpm-detach beta "$(vtpm_uuid beta)"
-expect_same "$(xl list | awk 'NR > 2 { print $1 }')" beta "domains after vtpm-detach"
-expect_ok guest_run beta true
-expect_same "$(xl vtpm-list beta | wc -l)" 1 "lines of vtpm-list without a device"
-
-step "and vtpm-attach gives it back"
-quiet_xl vtpm-attach beta "uuid=$(vtpm_uuid beta)" backend=0
-wait_for 20 eval 'guest_run beta "cat /dev/null >/dev/tpm1 || cat /dev/null >/dev/tpm0"' || fail "no TPM in the guest"
+for n in 1 2; do
+	quiet_xl vtpm-attach beta "uuid=$(vtpm_uuid beta)" backend=0
+	expect_same "$(vtpm_field "$(vtpm_uuid beta)" state)" serving "state in vtpmctl list"
+	expect_output "$(vtpm_uuid beta)" quiet_xl vtpm-list beta
+	quiet_xl vtpm-detach beta "$(vtpm_uuid beta)"
+	wait_for 10 eval '[ "$(xl list | grep -c vtpm-)" = 0 ]' || fail "the stub domain is still there after vtpm-detach"
+	expect_same "$(xl vtpm-list beta | wc -l)" 1 "lines of vtpm-list without a device"
+	expect_ok guest_run beta true
+done
 quiet_xl destroy beta
 expect_clean
 
