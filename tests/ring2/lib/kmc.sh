@@ -13,10 +13,15 @@
 #
 # In DIR: kmc.conf, log (of kmcd), tpm.log, port (that kmcd listens at, on 127.0.0.1), kmcd.pid, state/.
 # Run as root, kmcd's processes become KMC_USER (nobody): DIR must be in a place that this user can pass through (/tmp is).
+# With KMC_STORE=postgresql (at kmc_setup) its database is a PostgreSQL server in DIR/pg, else SQLite.
+#   kmc_twin DIR FROM NAME     another kmcd over FROM's PostgreSQL, with a copy of its vault and of its TPM's inside
+#   kmc_sql DIR SQL            ask the database behind kmcd's back
 # BIN says where the programs are (build/release/bin). Options for kmc.conf: append to DIR/kmc.conf between setup and start.
 
 BIN=${BIN:-build/release/bin}
 KMC_USER=${KMC_USER:-nobody}
+KMC_STORE=${KMC_STORE:-sqlite}
+KMC_PGSQL=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/pgsql
 
 # kmc_free_port: a TCP port on 127.0.0.1 that nobody listens at.
 kmc_free_port() {
@@ -81,7 +86,20 @@ kmc_setup() {
 		[tpm]
 		tcti = swtpm:path=$dir/tpm.sock
 	CONF
+	if [ "$KMC_STORE" = postgresql ]; then
+		printf '[store]\nengine = postgresql\nconnection = host=%s/pg dbname=postgres user=kmc\n' "$dir" >>"$dir/kmc.conf"
+		"$KMC_PGSQL" start "$dir/pg" || return
+	fi
 	kmc_tpm_start "$dir" && kmc_ctl "$dir" init >"$dir/init.log" || { cat "$dir/init.log"; return 1; }
+}
+
+# What "kmcctl replica add" will do with real TPMs, a test does with a copy of the emulated one.
+kmc_twin() {
+	local dir=$1 from=$2
+	mkdir -p "$dir" && chmod 711 "$dir" && cp -a "$from/state" "$dir/state" && cp -a "$from/tpm" "$dir/tpm" || return
+	kmc_free_port >"$dir/port"
+	sed -e "s|^name = .*|name = $3|; s|:$(cat "$from/port")$|:$(cat "$dir/port")|; s|$from/\(state\|control.sock\|tpm.sock\)|$dir/\1|" \
+		"$from/kmc.conf" >"$dir/kmc.conf"
 }
 
 kmc_ctl() {
@@ -124,6 +142,15 @@ kmc_kill() {
 kmc_end() {
 	kmc_stop "$1"
 	kmc_tpm_stop "$1"
+	[ ! -d "$1/pg" ] || "$KMC_PGSQL" stop "$1/pg"
+}
+
+kmc_sql() {
+	if [ -d "$1/pg" ]; then
+		"$KMC_PGSQL" sql "$1/pg" "$2"
+	else
+		sqlite3 -cmd '.timeout 5000' "$1/state/db/kmc.db" "$2"
+	fi
 }
 
 kmc_pool() {
