@@ -110,6 +110,7 @@ const char *kmc_refusal_text(uint64_t code)
 		[KMC_REFUSED_ROLLBACK] = "roll-back",
 		[KMC_REFUSED_BUSY] = "busy",
 		[KMC_REFUSED_INTERNAL] = "KMC failure",
+		[KMC_REFUSED_QUOTA] = "quota",
 	};
 
 	return code < COUNT(texts) && texts[code] ? texts[code] : "refused";

@@ -52,6 +52,7 @@ enum kmc_refusal {
 	KMC_REFUSED_ROLLBACK,	  /* the state's version is not newer than the stored one */
 	KMC_REFUSED_BUSY,	  /* limits reached: try again later */
 	KMC_REFUSED_INTERNAL,	  /* the KMC failed: its log says why */
+	KMC_REFUSED_QUOTA,	  /* the state is larger than a vTPM's quota */
 };
 
 struct kmc_hello {

@@ -56,6 +56,18 @@ static int record_release(const struct change *c)
 	return auditlog_add(&c->e->audit, &act);
 }
 
+/* The new state, and no more older ones than there may be. */
+static int put_state(struct store *s, const struct change *c)
+{
+	const struct store_keep keep = {.states = c->e->conf->states_kept, .bytes = c->e->conf->states_quota_kib * 1024};
+	const struct store_state st = {.version = c->m->version, .owner_epoch = c->m->owner_epoch,
+				       .endorsement_epoch = c->m->endorsement_epoch, .platform_epoch = c->m->platform_epoch,
+				       .stored_at = c->vtpm.stored_at};
+	int r = s->ops->state_put(s, c->uuid, &st, c->m->state);
+
+	return r != 0 ? r : s->ops->state_prune(s, c->uuid, st.version, &keep);
+}
+
 /* Write what the verdict allows: 0 (commit), E_DENIED (refused), E_DB or E_BUSY. */
 static int apply(struct store *s, struct change *c)
 {
@@ -65,8 +77,8 @@ static int apply(struct store *s, struct change *c)
 		return c->verdict.result == LEASE_ALREADY ? 0 : E_DENIED;
 	lease_apply(&c->vtpm.lease, c->q);
 	if (c->m) {
-		r = s->ops->state_put(s, c->uuid, c->m->version, c->m->state);
 		c->vtpm.stored_at = engine_now();
+		r = put_state(s, c);
 	} else {
 		r = record_release(c);
 	}
@@ -119,9 +131,13 @@ static void on_store(struct engine *e, const struct asker *a, const struct kmc_s
 		.owner_epoch = m->owner_epoch, .endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch,
 	};
 	const struct kmc_stored stored = {.version = m->version};
+	char u[UUID_TEXT];
 
 	if (m->version > INT64_MAX)
 		engine_refuse(e, a, KMC_REFUSED_MALFORMED, "a state's version must be below 2^63");
+	else if (m->state.n > e->conf->states_quota_kib * 1024)
+		engine_refuse(e, a, KMC_REFUSED_QUOTA, "vTPM %s: a state of %zu bytes is beyond the quota: raise [states] quota in kmc.conf",
+			      uuid_format(&m->uuid, u), m->state.n);
 	else if (change(e, a, &m->uuid, &q, m))
 		engine_answer(e, a, KMC_STORED, &stored);
 }

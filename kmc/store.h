@@ -57,6 +57,18 @@ struct store_vtpm {
 	int64_t created_at, opened_at, stored_at; /* 0: never */
 };
 
+/* A stored state without its bytes. */
+struct store_state {
+	uint64_t version, size;
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* of the keys in it */
+	int64_t stored_at;
+};
+
+/* How many states of a vTPM stay, and how many bytes in all, the newest in any case. */
+struct store_keep {
+	uint64_t states, bytes;
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -92,7 +104,10 @@ struct store_ops {
 	int (*vtpm_next)(struct store *s, const struct uuid *after, struct store_vtpm *v); /* by uuid; NULL is before the first */
 
 	int (*state_get)(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out); /* E_RANGE: no room */
-	int (*state_put)(struct store *s, const struct uuid *uuid, uint64_t version, struct view state); /* instead of older versions */
+	int (*state_put)(struct store *s, const struct uuid *uuid, const struct store_state *st, struct view state); /* size is its own */
+	int (*state_prune)(struct store *s, const struct uuid *uuid, uint64_t newest, const struct store_keep *keep);
+	int (*state_next)(struct store *s, const struct uuid *uuid, uint64_t after, struct store_state *st); /* by version */
+	int (*state_drop)(struct store *s, const struct uuid *uuid, uint64_t above); /* what is newer */
 
 	/* the audit trail; @c: its last record's number and hash, zeroes if there is none */
 	int (*audit_last)(struct store *s, struct audit_chain *c);

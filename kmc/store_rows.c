@@ -37,8 +37,14 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_VTPM_FIRST] = "SELECT " VTPM_COLUMNS " FROM vtpms ORDER BY uuid LIMIT 1",
 	[SQL_VTPM_NEXT] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid > ?1 ORDER BY uuid LIMIT 1",
 	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
-	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2",
-	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, state) VALUES (?1, ?2, ?3)",
+	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, owner_epoch, endorsement_epoch, platform_epoch, stored_at, state)"
+			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_STATE_PRUNE] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2 AND version IN (SELECT version FROM (SELECT version,"
+			    " row_number() OVER newest AS place, sum(length(state)) OVER newest AS total FROM states WHERE uuid = ?1"
+			    " WINDOW newest AS (ORDER BY version DESC)) AS placed WHERE place > ?3 OR total > ?4)",
+	[SQL_STATE_NEXT] = "SELECT version, CAST(length(state) AS BIGINT), owner_epoch, endorsement_epoch, platform_epoch, stored_at"
+			   " FROM states WHERE uuid = ?1 AND version > ?2 ORDER BY version LIMIT 1",
+	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version > ?2",
 	[SQL_AUDIT_LAST] = "SELECT seq, hash FROM audit_last WHERE id = 1",
 	[SQL_AUDIT_SET_LAST] = "UPDATE audit_last SET seq = ?1, hash = ?2 WHERE id = 1",
 	[SQL_AUDIT_PUT] = "INSERT INTO audit (seq, record) VALUES (?1, ?2)",
@@ -451,20 +457,57 @@ static int state_get(struct store *s, const struct uuid *uuid, uint64_t version,
 	return r;
 }
 
-static int state_put(struct store *s, const struct uuid *uuid, uint64_t version, struct view state)
+static int state_put(struct store *s, const struct uuid *uuid, const struct store_state *st, struct view state)
 {
-	struct row drop = start(s, SQL_STATE_DROP), add = start(s, SQL_STATE_PUT);
+	struct row w = start(s, SQL_STATE_PUT);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, st->version);
+	put_number(&w, st->owner_epoch);
+	put_number(&w, st->endorsement_epoch);
+	put_number(&w, st->platform_epoch);
+	put_time(&w, st->stored_at);
+	put_blob(&w, state.p, state.n);
+	return run(s, &w, "can't write a state");
+}
+
+static int state_prune(struct store *s, const struct uuid *uuid, uint64_t newest, const struct store_keep *keep)
+{
+	struct row w = start(s, SQL_STATE_PRUNE);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, newest);
+	put_number(&w, keep->states);
+	put_number(&w, keep->bytes);
+	return run(s, &w, "can't remove older states");
+}
+
+static int state_next(struct store *s, const struct uuid *uuid, uint64_t after, struct store_state *st)
+{
+	struct row w = start(s, SQL_STATE_NEXT);
 	int r;
 
-	put_blob(&drop, uuid->b, UUID_SIZE);
-	put_number(&drop, version);
-	r = run(s, &drop, "can't remove an older state");
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, after);
+	r = find(s, &w, "can't list the states");
 	if (r != 0)
 		return r;
-	put_blob(&add, uuid->b, UUID_SIZE);
-	put_number(&add, version);
-	put_blob(&add, state.p, state.n);
-	return run(s, &add, "can't write a state");
+	st->version = get_number(&w);
+	st->size = get_number(&w);
+	st->owner_epoch = get_number(&w);
+	st->endorsement_epoch = get_number(&w);
+	st->platform_epoch = get_number(&w);
+	st->stored_at = get_time(&w);
+	return finish(s, &w, "a state");
+}
+
+static int state_drop(struct store *s, const struct uuid *uuid, uint64_t above)
+{
+	struct row w = start(s, SQL_STATE_DROP);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, above);
+	return run(s, &w, "can't remove newer states");
 }
 
 /* A column of bytes to its end, behind what @out holds. */
@@ -585,6 +628,9 @@ const struct store_ops store_rows_ops = {
 	.vtpm_next = vtpm_next,
 	.state_get = state_get,
 	.state_put = state_put,
+	.state_prune = state_prune,
+	.state_next = state_next,
+	.state_drop = state_drop,
 	.audit_last = audit_last,
 	.audit_put = audit_put,
 	.audit_next = audit_next,

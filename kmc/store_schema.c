@@ -21,5 +21,15 @@ const char *const store_schema[] = {
 	"CREATE TABLE audit_last (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB);"
 	"INSERT INTO audit_last (id, seq, hash) VALUES (1, 0, NULL);"
 	"CREATE TABLE audit_heads (kmc TEXT PRIMARY KEY, head BLOB NOT NULL);",
+
+	/* Earlier states are kept, with what is needed to go back to one. */
+	"ALTER TABLE states ADD COLUMN stored_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE states ADD COLUMN owner_epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE states ADD COLUMN endorsement_epoch INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE states ADD COLUMN platform_epoch INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE states SET stored_at = (SELECT v.stored_at FROM vtpms v WHERE v.uuid = states.uuid),"
+	" owner_epoch = (SELECT v.owner_epoch FROM vtpms v WHERE v.uuid = states.uuid),"
+	" endorsement_epoch = (SELECT v.endorsement_epoch FROM vtpms v WHERE v.uuid = states.uuid),"
+	" platform_epoch = (SELECT v.platform_epoch FROM vtpms v WHERE v.uuid = states.uuid);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

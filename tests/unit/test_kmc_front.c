@@ -203,6 +203,7 @@ static void options_are_read_and_checked(void **state)
 	} bad[] = {
 		{"[kmc]\nlisten = kmc.example:7443\n", "listen"}, {"[kmc]\nlisten = [::1]\n", "listen"},
 		       {"[kmc]\naddress = kmc\n", "host:port"},
+		{"[store]\nengine = postgresql\n", "connection"}, {"[states]\nkeep = 0\n", "keep"},
 		{"[keys]\nrsa = 1024\n", "rsa"}, {"[keys]\nlifetime = 5s\n", "lifetime"},
 		       {"[limits]\nallow = 10.0.0.0/8 x\n", "allow"},
 		{"[kmc]\nlisten = 127.0.0.1:1 127.0.0.1:2 127.0.0.1:3 127.0.0.1:4 127.0.0.1:5 127.0.0.1:6 127.0.0.1:7 127.0.0.1:8 127.0.0.1:9\n", "too many"},

@@ -13,7 +13,7 @@
 
 #include "common/buf.h"
 #include "common/error.h"
-#include "kmc/store.h"
+#include "kmc/store_sql.h"
 #include "tests/unit/unit.h"
 
 static char dir[] = "/tmp/test-kmc-store-XXXXXX", path[99], why[STORE_WHY];
@@ -26,7 +26,7 @@ static int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static int shell(const char *fmt, ...)
 {
-	char command[900];
+	char command[4000];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -137,18 +137,26 @@ static void a_vtpm_of_no_pool_is_refused(void **state)
 	assert_non_null(strcasestr(s->why, "foreign key"));
 }
 
-static void only_the_newest_state_is_kept(void **state)
+static int put_state(const struct store_vtpm *v, uint64_t version, const char *text)
+{
+	const struct store_state st = {.version = version, .owner_epoch = version + 10, .endorsement_epoch = 2, .platform_epoch = 3,
+				       .stored_at = 99};
+
+	return s->ops->state_put(s, &v->uuid, &st, view_text(text));
+}
+
+static void a_state_comes_back_as_it_was(void **state)
 {
 	const struct store_vtpm v = a_vtpm(1);
+	struct store_state st;
 	struct buf b;
 
 	(void)state;
 	assert_int_equal(buf_init(&b, 4096), 0);
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
-	assert_int_equal(s->ops->state_get(s, &v.uuid, 1, &b), E_NOTFOUND);
-	assert_int_equal(s->ops->state_put(s, &v.uuid, 1, view_text("one")), 0);
-	assert_int_equal(s->ops->state_put(s, &v.uuid, 2, view_text("two!")), 0);
-	assert_int_equal(s->ops->state_get(s, &v.uuid, 1, &b), E_NOTFOUND);
+	assert_int_equal(s->ops->state_get(s, &v.uuid, 2, &b), E_NOTFOUND);
+	assert_int_equal(put_state(&v, 2, "two!"), 0);
+	assert_int_equal(put_state(&v, 2, "two?"), E_DB);
 	assert_int_equal(s->ops->state_get(s, &v.uuid, 2, &b), 0);
 	assert_int_equal(b.len, 4);
 	assert_memory_equal(b.data, "two!", 4);
@@ -156,6 +164,49 @@ static void only_the_newest_state_is_kept(void **state)
 	assert_int_equal(s->ops->state_get(s, &v.uuid, 2, &b), E_RANGE);
 	b.cap = 4096;
 	buf_free(&b);
+	assert_int_equal(s->ops->state_next(s, &v.uuid, 0, &st), 0);
+	assert_int_equal(st.version, 2);
+	assert_int_equal(st.size, 4);
+	assert_int_equal(st.owner_epoch, 12);
+	assert_int_equal(st.endorsement_epoch, 2);
+	assert_int_equal(st.platform_epoch, 3);
+	assert_int_equal(st.stored_at, 99);
+	assert_int_equal(s->ops->state_next(s, &v.uuid, 2, &st), E_NOTFOUND);
+}
+
+/* The versions that are there, as digits. */
+static const char *versions(const struct store_vtpm *v)
+{
+	static char text[16];
+	struct store_state st = {0};
+	size_t n = 0;
+
+	while (n < sizeof(text) - 1 && s->ops->state_next(s, &v->uuid, st.version, &st) == 0)
+		text[n++] = (char)('0' + st.version);
+	text[n] = '\0';
+	return text;
+}
+
+static void the_last_states_are_kept_by_number_and_by_size(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1), other = a_vtpm(2);
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &other), 0);
+	assert_int_equal(put_state(&other, 1, "another's"), 0);
+	for (uint64_t i = 1; i <= 5; i++)
+		assert_int_equal(put_state(&v, i, "1234567890"), 0);
+	assert_int_equal(s->ops->state_prune(s, &v.uuid, 5, &(const struct store_keep){.states = 4, .bytes = 1000}), 0);
+	assert_string_equal(versions(&v), "2345");
+	assert_int_equal(s->ops->state_prune(s, &v.uuid, 5, &(const struct store_keep){.states = 4, .bytes = 39}), 0);
+	assert_string_equal(versions(&v), "345");
+	assert_int_equal(s->ops->state_prune(s, &v.uuid, 5, &(const struct store_keep){.states = 1, .bytes = 5}), 0);
+	assert_string_equal(versions(&v), "5");
+	assert_string_equal(versions(&other), "1");
+	assert_int_equal(put_state(&v, 6, "x"), 0);
+	assert_int_equal(s->ops->state_drop(s, &v.uuid, 5), 0);
+	assert_string_equal(versions(&v), "5");
 }
 
 static void a_rolled_back_transaction_leaves_nothing(void **state)
@@ -165,7 +216,7 @@ static void a_rolled_back_transaction_leaves_nothing(void **state)
 	(void)state;
 	assert_int_equal(s->ops->begin(s), 0);
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
-	assert_int_equal(s->ops->state_put(s, &v.uuid, 5, view_text("x")), 0);
+	assert_int_equal(put_state(&v, 5, "x"), 0);
 	s->ops->rollback(s);
 	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &v), E_NOTFOUND);
 	s->ops->rollback(s); /* outside of one: no harm */
@@ -271,6 +322,35 @@ static void a_newer_schema_is_refused(void **state)
 	assert_non_null(strstr(why, "upgrade"));
 }
 
+/* The first schema that there was, with rows in it. */
+static void an_older_schema_is_brought_up(void **state)
+{
+	char old[120];
+	struct store_vtpm v;
+	struct store_state st;
+	struct audit_chain last;
+	struct store *other;
+
+	(void)state;
+	snprintf(old, sizeof(old), "%s/old", dir);
+	assert_int_equal(shell("sqlite3 %s \"CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1)\"", old), 0);
+	snprintf(path, sizeof(path), "%s", old);
+	sql(store_schema[0]);
+	sql("INSERT INTO pools VALUES ('p', 0); INSERT INTO vtpms VALUES (zeroblob(16), 'p', 3, NULL, 6, 7, 8, NULL, NULL, 4, 5, 10, 11, 12);"
+	    "INSERT INTO states VALUES (zeroblob(16), 5, 'bytes')");
+	assert_int_equal(store_sqlite_open(&other, old, false, why), 0);
+	assert_int_equal(other->ops->vtpm_next(other, NULL, &v), 0);
+	assert_int_equal(v.lease.epoch, 4);
+	assert_int_equal(other->ops->state_next(other, &v.uuid, 0, &st), 0);
+	assert_int_equal(st.version, 5);
+	assert_int_equal(st.owner_epoch, 6);
+	assert_int_equal(st.platform_epoch, 8);
+	assert_int_equal(st.stored_at, 12);
+	assert_int_equal(other->ops->audit_last(other, &last), 0);
+	assert_int_equal(last.seq, 0);
+	other->ops->close(other);
+}
+
 static void what_is_no_database_is_refused(void **state)
 {
 	struct store *other;
@@ -294,7 +374,7 @@ static void counts_count(void **state)
 
 	(void)state;
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
-	assert_int_equal(s->ops->state_put(s, &v.uuid, 1, view_text("12345")), 0);
+	assert_int_equal(put_state(&v, 1, "12345"), 0);
 	v = a_vtpm(2);
 	v.lease.holder[0] = '\0';
 	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
@@ -459,14 +539,15 @@ static int stop_server(void **state)
 
 #define FOR_BOTH \
 	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
-	TEST(only_the_newest_state_is_kept), TEST(a_rolled_back_transaction_leaves_nothing), \
+	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \
 	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count)
 
 int main(void)
 {
-	const struct CMUnitTest sqlite[] = {FOR_BOTH, TEST(what_was_committed_survives_the_process), TEST(what_is_no_database_is_refused)};
+	const struct CMUnitTest sqlite[] = {FOR_BOTH, TEST(what_was_committed_survives_the_process), TEST(an_older_schema_is_brought_up),
+					   TEST(what_is_no_database_is_refused)};
 	const struct CMUnitTest pgsql[] = {
 		FOR_BOTH, TEST(a_server_that_was_killed_costs_a_transaction_and_no_more), TEST(a_lost_connection_is_not_noticed),
 		TEST(writers_take_turns), TEST(a_password_is_not_shown), TEST(the_next_of_several_hosts_is_tried),
