@@ -115,6 +115,21 @@ static const struct msg_field audit_chain[] = {
 	MSG_FIELD_BYTES(4, struct adm_audit_chain, hash, AUDIT_HASH_SIZE, AUDIT_HASH_SIZE),
 };
 
+static const struct msg_field state[] = {
+	MSG_FIELD_UINT(3, struct adm_state, version, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct adm_state, size, UINT64_MAX),
+	MSG_FIELD_UINT(5, struct adm_state, owner_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(6, struct adm_state, endorsement_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct adm_state, platform_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(8, struct adm_state, stored_at, UINT64_MAX),
+	MSG_FIELD_UINT(9, struct adm_state, newest, 1),
+};
+
+static const struct msg_field state_restore[] = {
+	MSG_FIELD_UUID(3, struct adm_state_restore, uuid),
+	MSG_FIELD_UINT(4, struct adm_state_restore, version, INT64_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -145,6 +160,9 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_AUDIT_HEAD, "audit head", adm_audit_head, audit_head),
 	EMPTY(ADM_AUDIT_LAST, "audit last"),
 	SCHEMA(ADM_AUDIT_CHAIN, "audit chain", adm_audit_chain, audit_chain),
+	SCHEMA(ADM_STATE_LIST, "state list", adm_uuid, uuid),
+	SCHEMA(ADM_STATE, "state", adm_state, state),
+	SCHEMA(ADM_STATE_RESTORE, "state restore", adm_state_restore, state_restore),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

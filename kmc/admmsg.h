@@ -9,6 +9,8 @@
  *   VTPM_SHOW, VTPM_TAKEOVER            VTPM (as it was before), END
  *   AUDIT_LIST, AUDIT_HEADS             AUDIT_RECORD or AUDIT_HEAD ..., END
  *   AUDIT_LAST                          AUDIT_CHAIN
+ *   STATE_LIST                          STATE ..., END
+ *   STATE_RESTORE                       DONE
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -52,6 +54,9 @@ enum adm_type {
 	ADM_AUDIT_HEAD,
 	ADM_AUDIT_LAST,
 	ADM_AUDIT_CHAIN,
+	ADM_STATE_LIST,
+	ADM_STATE,
+	ADM_STATE_RESTORE,
 };
 
 struct adm_status_reply {
@@ -138,6 +143,16 @@ struct adm_audit_head {
 struct adm_audit_chain {
 	uint64_t seq; /* of the last record, 0: there is none */
 	struct view hash;
+};
+
+struct adm_state {
+	uint64_t version, size, owner_epoch, endorsement_epoch, platform_epoch, stored_at;
+	uint64_t newest; /* 1: the one that the next open gets */
+};
+
+struct adm_state_restore {
+	struct uuid uuid;
+	uint64_t version;
 };
 
 struct adm_empty {

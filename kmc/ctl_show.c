@@ -136,6 +136,24 @@ static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
 		       v->state_version, when(v->opened_at, opened));
 }
 
+static void show_state(struct showing *s, const struct adm_state *v)
+{
+	char stored[TIME_TEXT];
+
+	if (head(s))
+		printf("%8s  %8s  %-20s  %5s  %11s  %8s\n", "VERSION", "BYTES", "STORED", "OWNER", "ENDORSEMENT", "PLATFORM");
+	if (s->json)
+		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "version", json_number(v->version),
+							 "bytes", json_number(v->size), "stored", json_when(v->stored_at),
+							 "owner_epoch", json_number(v->owner_epoch), "endorsement_epoch",
+							 json_number(v->endorsement_epoch), "platform_epoch",
+							 json_number(v->platform_epoch), "newest", (int)v->newest));
+	else
+		printf("%8" PRIu64 "  %8" PRIu64 "  %-20s  %5" PRIu64 "  %11" PRIu64 "  %8" PRIu64 "%s\n", v->version, v->size,
+		       when(v->stored_at, stored), v->owner_epoch, v->endorsement_epoch, v->platform_epoch,
+		       v->newest ? "  for the next open" : "");
+}
+
 static bool on_entry(void *arg, uint64_t type, const void *fields)
 {
 	const struct adm_end *end = fields;
@@ -147,6 +165,8 @@ static bool on_entry(void *arg, uint64_t type, const void *fields)
 		show_host(s, fields);
 	else if (type == ADM_VTPM)
 		list_vtpm(s, fields);
+	else if (type == ADM_STATE)
+		show_state(s, fields);
 	else
 		s->more = type == ADM_END && end->more;
 	return type != ADM_END;
@@ -172,6 +192,18 @@ int ctl_list(struct ctl_client *c, enum adm_type list, bool json, bool all)
 		s.more = false;
 		code = ctl_ask(c, list, &m, on_entry, &s);
 	} while (code == EXIT_FINE && s.more);
+	if (code == EXIT_FINE)
+		dump(&s);
+	json_decref(s.rows);
+	return code;
+}
+
+int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json)
+{
+	struct showing s = {.json = json, .rows = json_array()};
+	const struct adm_uuid m = {.uuid = *uuid};
+	int code = ctl_ask(c, ADM_STATE_LIST, &m, on_entry, &s);
+
 	if (code == EXIT_FINE)
 		dump(&s);
 	json_decref(s.rows);

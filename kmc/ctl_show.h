@@ -12,6 +12,9 @@ int ctl_list(struct ctl_client *c, enum adm_type list, bool json, bool all);
 /** ctl_show_vtpm() - the answer to VTPM_SHOW or VTPM_TAKEOVER in full. Return: an exit code. */
 int ctl_show_vtpm(struct ctl_client *c, enum adm_type type, const struct uuid *uuid, bool json);
 
+/** ctl_list_states() - the stored states of one vTPM. Return: an exit code. */
+int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json);
+
 /** ctl_status() - one screen. Return: an exit code. */
 int ctl_status(struct ctl_client *c, bool json);
 

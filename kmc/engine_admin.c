@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_states.h"
 #include "kmc/kmcconf.h"
 
 struct request {
@@ -429,7 +430,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		on_key_rotate(&q, fields);
 		break;
 	default:
-		if (!audit_request(e, client, type, fields))
+		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields))
 			fail(&q, E_UNKNOWN, "that is no request");
 	}
 }

@@ -21,7 +21,7 @@
 #define HOST_DAYS 825
 
 struct options {
-	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format;
+	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	bool json, all;
@@ -49,6 +49,8 @@ static int usage(void)
 	      "  vtpm show UUID [--json]\n"
 	      "  vtpm register UUID [--pool P]\n"
 	      "  vtpm takeover UUID [--json]                  end the lease of a host that is dead\n"
+	      "  vtpm states UUID [--json]                    its stored states, the newest last\n"
+	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
@@ -170,6 +172,26 @@ static int run_vtpm_register(const struct invocation *in)
 	return take_uuid(in, &m.uuid) ? ctl_ask(in->client, ADM_VTPM_REGISTER, &m, ignore, NULL) : EXIT_USAGE;
 }
 
+static int run_vtpm_states(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	return take_uuid(in, &uuid) ? ctl_list_states(in->client, &uuid, in->o->json) : EXIT_USAGE;
+}
+
+static int run_vtpm_restore(const struct invocation *in)
+{
+	struct adm_state_restore m;
+	char *end;
+
+	if (!in->o->version || *in->o->version < '0' || *in->o->version > '9')
+		return usage();
+	m.version = strtoull(in->o->version, &end, 10);
+	if (*end || m.version > INT64_MAX)
+		return usage();
+	return take_uuid(in, &m.uuid) ? ctl_ask(in->client, ADM_STATE_RESTORE, &m, ignore, NULL) : EXIT_USAGE;
+}
+
 static int run_key_rotate(const struct invocation *in)
 {
 	struct adm_name m = {0};
@@ -233,6 +255,8 @@ static const struct command {
 	{"vtpm", "show", ONE_ARGUMENT, run_vtpm_show},
 	{"vtpm", "register", ONE_ARGUMENT, run_vtpm_register},
 	{"vtpm", "takeover", ONE_ARGUMENT, run_vtpm_takeover},
+	{"vtpm", "states", ONE_ARGUMENT, run_vtpm_states},
+	{"vtpm", "restore", ONE_ARGUMENT, run_vtpm_restore},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
 	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},
 	{"audit", "verify", NO_ARGUMENT, run_audit_verify},
@@ -281,7 +305,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		       {"days", required_argument, NULL, 'd'},
 		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'},
 		       {"policy", required_argument, NULL, 'P'},
-		{"head", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'}, {"format", required_argument, NULL, 'f'}, {0}};
+		{"head", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'}, {"format", required_argument, NULL, 'f'},
+		{"version", required_argument, NULL, 'v'}, {0}};
 	bool ok = true;
 	int c;
 
@@ -297,6 +322,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'H': o->head = optarg; break;
 		case 'k': o->key = optarg; break;
 		case 'f': o->format = optarg; break;
+		case 'v': o->version = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;
 		default: ok = false;

@@ -16,7 +16,7 @@
 #include "kmc/store_sql.h"
 #include "tests/unit/unit.h"
 
-static char dir[] = "/tmp/test-kmc-store-XXXXXX", path[99], why[STORE_WHY];
+static char dir[] = "/tmp/test-kmc-store-XXXXXX", path[120], why[STORE_WHY];
 static bool is_pgsql; /* else SQLite */
 static struct store *s;
 static const struct store_pool pool = {.name = "p"};
@@ -229,7 +229,7 @@ static void a_rolled_back_transaction_leaves_nothing(void **state)
 static void what_was_committed_survives_the_process(void **state)
 {
 	struct store_vtpm v = a_vtpm(1);
-	char copy[120];
+	char copy[130];
 	struct store *other;
 
 	(void)state;

@@ -1,0 +1,142 @@
+/*
+ * A vTPM's stored states, for administrators.
+ *
+ * Going back to an earlier state is a roll-back that somebody wants: nobody may hold the vTPM, the newer states are dropped, the record says
+ * that the earlier one is the newest, with the epochs of the keys in it, and a new lease epoch shuts out whoever still has a later state.
+ * So the stub domain's check lets pass that one and nothing older.
+ */
+#include "kmc/engine_states.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "kmc/admin.h"
+
+struct restore {
+	struct engine *e;
+	const struct adm_state_restore *m;
+	struct store_vtpm vtpm;
+	struct store_state state;
+	uint64_t from; /* the version that was the newest */
+	bool known;    /* the vTPM is */
+};
+
+static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
+{
+	char text[ADM_REASON_MAX];
+	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m.reason = view_text(text_make_printable(text));
+	admin_answer(e->admin, client, ADM_FAILED, &m);
+}
+
+static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
+{
+	struct store_state st = {0};
+	struct store_vtpm v;
+	char u[UUID_TEXT];
+	int r = e->store->ops->vtpm_get(e->store, &m->uuid, &v);
+
+	if (r == E_NOTFOUND) {
+		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
+		return;
+	}
+	while (r == 0 && (r = e->store->ops->state_next(e->store, &m->uuid, st.version, &st)) == 0) {
+		const struct adm_state row = {
+			.version = st.version, .size = st.size, .owner_epoch = st.owner_epoch,
+			.endorsement_epoch = st.endorsement_epoch, .platform_epoch = st.platform_epoch,
+			.stored_at = (uint64_t)st.stored_at, .newest = st.version == v.lease.state_version,
+		};
+
+		r = admin_answer(e->admin, client, ADM_STATE, &row);
+	}
+	if (r == E_NOTFOUND)
+		admin_answer(e->admin, client, ADM_END, &(const struct adm_end){.more = 0});
+	else
+		fail(e, client, r, "%s", r == E_RANGE ? "there are too many states to list" : e->store->why);
+}
+
+static int find_state(struct store *s, struct restore *t)
+{
+	int r = t->m->version ? s->ops->state_next(s, &t->m->uuid, t->m->version - 1, &t->state) : E_NOTFOUND;
+
+	return r == 0 && t->state.version != t->m->version ? E_NOTFOUND : r;
+}
+
+static int record(const struct restore *t)
+{
+	char detail[120];
+	const struct audit_act act = {.event = AUDIT_STATE_RESTORED, .vtpm = &t->m->uuid, .pool = t->vtpm.lease.pool,
+				      .lease_epoch = t->vtpm.lease.epoch, .detail = detail};
+
+	snprintf(detail, sizeof(detail), "back to version %" PRIu64 " from %" PRIu64, t->m->version, t->from);
+	return auditlog_add(&t->e->audit, &act);
+}
+
+/* E_NOTFOUND: no such vTPM or state; E_STATE: somebody holds it. */
+static int restore_it(struct store *s, void *arg)
+{
+	struct restore *t = arg;
+	struct lease *l = &t->vtpm.lease;
+	int r = s->ops->vtpm_get(s, &t->m->uuid, &t->vtpm);
+
+	t->known = r == 0;
+	if (r != 0 || (r = find_state(s, t)) != 0)
+		return r;
+	if (l->holder[0] || l->epoch >= INT64_MAX)
+		return E_STATE;
+	t->from = l->state_version;
+	l->state_version = t->state.version;
+	l->owner_epoch = t->state.owner_epoch;
+	l->endorsement_epoch = t->state.endorsement_epoch;
+	l->platform_epoch = t->state.platform_epoch;
+	l->last_holder[0] = '\0';
+	l->epoch++;
+	if ((r = s->ops->state_drop(s, &t->m->uuid, l->state_version)) != 0 || (r = s->ops->vtpm_put(s, &t->vtpm)) != 0)
+		return r;
+	return record(t);
+}
+
+static void on_restore(struct engine *e, uint64_t client, const struct adm_state_restore *m)
+{
+	struct restore t = {.e = e, .m = m};
+	char u[UUID_TEXT];
+	int r = store_transact(e->store, restore_it, &t);
+
+	uuid_format(&m->uuid, u);
+	if (r == E_NOTFOUND && !t.known) {
+		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+	} else if (r == E_NOTFOUND) {
+		fail(e, client, r, "vTPM %s has no stored state of version %" PRIu64 ": see 'kmcctl vtpm states %s'", u, m->version, u);
+	} else if (r == E_STATE) {
+		fail(e, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
+		     t.vtpm.lease.holder, u, u);
+	} else if (r != 0) {
+		log_error("%s", e->store->why);
+		fail(e, client, r, "%s", e->store->why);
+	} else {
+		log_info("vTPM %s went back to state version %" PRIu64 " from %" PRIu64, u, m->version, t.from);
+		admin_answer(e->admin, client, ADM_DONE, NULL);
+	}
+}
+
+bool states_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
+{
+	if (type == ADM_STATE_LIST)
+		on_list(e, client, fields);
+	else if (type == ADM_STATE_RESTORE)
+		on_restore(e, client, fields);
+	else
+		return false;
+	return true;
+}

@@ -1,0 +1,12 @@
+/* A vTPM's stored states, for administrators. */
+#ifndef KMC_ENGINE_STATES_H
+#define KMC_ENGINE_STATES_H
+
+#include <stdbool.h>
+
+#include "kmc/engine.h"
+
+/** states_request() - serve a request of kmcctl about stored states; false: it is about something else. */
+bool states_request(struct engine *e, uint64_t client, uint64_t type, const void *fields);
+
+#endif
