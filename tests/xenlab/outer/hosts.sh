@@ -46,7 +46,7 @@ host_on() {
 	qemu-system-x86_64 $(accelerator) -machine q35 -m "${LAB_MEMORY:-2048}" -smp "${LAB_CPUS:-2}" \
 		-display none -monitor none -no-reboot -nodefaults -serial "file:$LAB_LOG/console-$host.log" \
 		-kernel "$LAB_CACHE/dom0/xen" \
-		-append 'console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 spec-ctrl=no xpti=no noreboot' \
+		-append 'console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 spec-ctrl=no,eager-fpu xpti=no noreboot' \
 		-initrd "$LAB_CACHE/dom0/vmlinux console=hvc0 quiet mitigations=off lab.host=$host,$LAB_CACHE/dom0/initrd" \
 		$(disk "$dir/disk.qcow2" qcow2) $(disk "$LAB_RUN/payload.tar" raw,readonly=on) \
 		$(disk "$LAB_CACHE/guests/guests.img" raw,readonly=on) \
@@ -62,10 +62,10 @@ host_on() {
 
 # Software emulation is the rule: it runs anywhere. LAB_ACCEL=kvm asks for nested virtualisation instead. What is switched
 # off does not survive emulation: with AVX, QEMU 7.2 gives guests invalid opcodes and spoilt registers now and then,
-# when it enters or leaves an emulated virtual machine.
+# when it enters or leaves an emulated virtual machine. Xen's eager-fpu helps against the same: no lazy switching.
 accelerator() {
 	case ${LAB_ACCEL:-tcg} in
-	tcg) echo "-accel tcg,thread=multi,tb-size=1024 -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;
+	tcg) echo "-accel tcg,thread=${LAB_TCG:-multi},tb-size=1024 -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;
 	kvm) echo "-accel kvm -cpu host" ;;
 	*) die "LAB_ACCEL is tcg or kvm, not '$LAB_ACCEL'" ;;
 	esac
