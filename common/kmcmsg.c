@@ -65,6 +65,53 @@ static const struct msg_field refused[] = {
 	MSG_FIELD_TEXT(4, struct kmc_refused, reason, 1, 240),
 };
 
+static const struct msg_field nonce[] = {
+	MSG_FIELD_BYTES(3, struct kmc_nonce, nonce, 32, 32),
+	MSG_FIELD_UINT(4, struct kmc_nonce, pcrs, 0xffffff),
+};
+
+static const struct msg_field quote[] = {
+	MSG_FIELD_BYTES(3, struct kmc_quote, quote, 1, 512),
+	MSG_FIELD_BYTES(4, struct kmc_quote, signature, 1, 128),
+	MSG_FIELD_BYTES(5, struct kmc_quote, values, 0, 768),
+};
+
+static const struct msg_field attested[] = {
+	MSG_FIELD_UINT(3, struct kmc_attested, interval, UINT32_MAX),
+	MSG_FIELD_TEXT_OPT(4, struct kmc_attested, remark, 1, 240),
+};
+
+static const struct msg_field enrol[] = {
+	MSG_FIELD_BYTES(3, struct kmc_enrol, token, 24, 24),
+	MSG_FIELD_BYTES(4, struct kmc_enrol, ek, 1, 400),
+	MSG_FIELD_BYTES(5, struct kmc_enrol, ak, 1, 128),
+	MSG_FIELD_BYTES(6, struct kmc_enrol, spki, 1, 128),
+	MSG_FIELD_BYTES_OPT(7, struct kmc_enrol, certificate, 1, 2048),
+	MSG_FIELD_UINT(8, struct kmc_enrol, software_key, 1),
+};
+
+static const struct msg_field challenge[] = {
+	MSG_FIELD_BYTES(3, struct kmc_challenge, credential, 1, 256),
+	MSG_FIELD_BYTES(4, struct kmc_challenge, secret, 1, 512),
+	MSG_FIELD_BYTES(5, struct kmc_challenge, nonce, 32, 32),
+	MSG_FIELD_UINT(6, struct kmc_challenge, pcrs, 0xffffff),
+};
+
+static const struct msg_field prove[] = {
+	MSG_FIELD_BYTES(3, struct kmc_prove, credential, 1, 64),
+	MSG_FIELD_BYTES(4, struct kmc_prove, quote, 1, 512),
+	MSG_FIELD_BYTES(5, struct kmc_prove, signature, 1, 128),
+	MSG_FIELD_BYTES(6, struct kmc_prove, values, 0, 768),
+	MSG_FIELD_BYTES(7, struct kmc_prove, possession, 1, 80),
+};
+
+static const struct msg_field enrolled[] = {
+	MSG_FIELD_TEXT(3, struct kmc_enrolled, name, 1, KMC_NAME_MAX),
+	MSG_FIELD_TEXT(4, struct kmc_enrolled, pool, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(5, struct kmc_enrolled, certificate, 1, 2048),
+	MSG_FIELD_BYTES(6, struct kmc_enrolled, ca, 1, 2048),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -81,6 +128,14 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_STORE, store),
 	SCHEMA(KMC_STORED, stored),
 	SCHEMA(KMC_REFUSED, refused),
+	EMPTY(KMC_ATTEST, "attest"),
+	SCHEMA(KMC_NONCE, nonce),
+	SCHEMA(KMC_QUOTE, quote),
+	SCHEMA(KMC_ATTESTED, attested),
+	SCHEMA(KMC_ENROL, enrol),
+	SCHEMA(KMC_CHALLENGE, challenge),
+	SCHEMA(KMC_PROVE, prove),
+	SCHEMA(KMC_ENROLLED, enrolled),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)
@@ -111,6 +166,8 @@ const char *kmc_refusal_text(uint64_t code)
 		[KMC_REFUSED_BUSY] = "busy",
 		[KMC_REFUSED_INTERNAL] = "KMC failure",
 		[KMC_REFUSED_QUOTA] = "quota",
+		[KMC_REFUSED_ATTESTATION] = "attestation",
+		[KMC_REFUSED_ENROLMENT] = "enrolment",
 	};
 
 	return code < COUNT(texts) && texts[code] ? texts[code] : "refused";

@@ -7,7 +7,14 @@
  *   OPEN     {uuid, response key, nonce} ->  OPENED    lease, epochs, seed under both layers, sealed state
  *   STORE    sealed state --------------->  STORED
  *   RELEASE  ---------------------------->  RELEASED
+ *   ATTEST   ---------------------------->  NONCE      what a quote is asked for; or ATTESTED, if none is
+ *   QUOTE    ---------------------------->  ATTESTED   how long it counts
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
+ *
+ * and, of a host that has no certificate yet and said so by KMC_ENROL_ALPN, only:
+ *
+ *   ENROL    token, keys ---------------->  CHALLENGE  that only its TPM can answer
+ *   PROVE    answer, quote -------------->  ENROLLED   its certificate
  */
 #ifndef COMMON_KMCMSG_H
 #define COMMON_KMCMSG_H
@@ -23,6 +30,8 @@
 #define KMC_STATE_MAX (192 * 1024)
 #define KMC_BODY_MAX (KMC_STATE_MAX + 4096)
 #define KMC_AUDIT_HEAD_MAX 320
+#define KMC_ENROL_ALPN "xen-vtpm-enrol/1"
+#define KMC_ENROL_BODY_MAX 4092
 #define KMC_RSA_MAX 384 /* bytes of a modulus: RSA-2048 and RSA-3072 */
 
 enum kmc_type {
@@ -37,6 +46,14 @@ enum kmc_type {
 	KMC_STORE,
 	KMC_STORED,
 	KMC_REFUSED,
+	KMC_ATTEST,
+	KMC_NONCE,
+	KMC_QUOTE,
+	KMC_ATTESTED,
+	KMC_ENROL,
+	KMC_CHALLENGE,
+	KMC_PROVE,
+	KMC_ENROLLED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -53,6 +70,8 @@ enum kmc_refusal {
 	KMC_REFUSED_BUSY,	  /* limits reached: try again later */
 	KMC_REFUSED_INTERNAL,	  /* the KMC failed: its log says why */
 	KMC_REFUSED_QUOTA,	  /* the state is larger than a vTPM's quota */
+	KMC_REFUSED_ATTESTATION,  /* the host's state is not what it was accepted with */
+	KMC_REFUSED_ENROLMENT,	  /* token or TPM are not accepted */
 };
 
 struct kmc_hello {
@@ -112,7 +131,47 @@ struct kmc_refused {
 	struct view reason;
 };
 
-/* Messages without fields: PROTECT, RELEASED. */
+struct kmc_nonce {
+	struct view nonce;
+	uint64_t pcrs; /* mask, of the SHA-256 bank */
+};
+
+struct kmc_quote {
+	struct view quote, signature; /* TPMS_ATTEST, TPMT_SIGNATURE */
+	struct view values;	      /* of the PCRs, 32 bytes each */
+};
+
+struct kmc_attested {
+	uint64_t interval; /* seconds until the next one is due; 0: none is asked for */
+	struct view remark; /* absent: none */
+};
+
+struct kmc_enrol {
+	struct view token;  /* its secret */
+	struct view ek, ak; /* TPMT_PUBLIC */
+	struct view spki;   /* of the TLS key */
+	struct view certificate; /* of the endorsement key, DER; absent: the TPM has none */
+	uint64_t software_key;	 /* 1: the TLS key is a file */
+};
+
+struct kmc_challenge {
+	struct view credential, secret; /* TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET, for TPM2_ActivateCredential */
+	struct view nonce;
+	uint64_t pcrs;
+};
+
+struct kmc_prove {
+	struct view credential;	      /* what the TPM made of the challenge */
+	struct view quote, signature, values; /* as in QUOTE */
+	struct view possession;	      /* signature by the TLS key over what the quote is over */
+};
+
+struct kmc_enrolled {
+	struct view name, pool;
+	struct view certificate, ca; /* DER */
+};
+
+/* Messages without fields: PROTECT, RELEASED, ATTEST. */
 struct kmc_empty {
 	uint8_t unused;
 };

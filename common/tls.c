@@ -165,6 +165,15 @@ int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const
 	return E_CRYPTO;
 }
 
+int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32])
+{
+	const X509 *cert = SSL_CTX_get0_certificate(ctx->ssl);
+
+	if (!cert)
+		return E_NOTFOUND;
+	return X509_digest(cert, EVP_sha256(), hash, NULL) == 1 ? 0 : E_CRYPTO;
+}
+
 /* Called before the server decides whether it asks for a certificate (RFC 8446 4.3.2). */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n_out, const unsigned char *in, unsigned int n, void *arg)
 {

@@ -38,6 +38,9 @@ void tls_context_free(struct tls_context **ctx);
  */
 int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const char *alpn, char why[TLS_WHY]);
 
+/** tls_context_fingerprint() - SHA-256 of this side's own certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
+int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32]);
+
 /** tls_context_admit() - a server lets in clients without certificate that name the protocol @alpn, and only those; @alpn stays. */
 void tls_context_admit(struct tls_context *ctx, const char *alpn);
 

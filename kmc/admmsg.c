@@ -42,6 +42,13 @@ static const struct msg_field host[] = {
 	MSG_FIELD_UINT(5, struct adm_host, removed, 1),
 	MSG_FIELD_UINT(6, struct adm_host, added_at, UINT64_MAX),
 	MSG_FIELD_UINT(7, struct adm_host, expires_at, UINT64_MAX),
+	MSG_FIELD_UINT(8, struct adm_host, software_key, 1),
+	MSG_FIELD_UINT(9, struct adm_host, enrolled, 1),
+	MSG_FIELD_UINT(10, struct adm_host, ek_check, 255),
+	MSG_FIELD_BYTES_OPT(11, struct adm_host, ek, 32, 32),
+	MSG_FIELD_UINT(12, struct adm_host, attested_at, UINT64_MAX),
+	MSG_FIELD_UINT(13, struct adm_host, failed, 1),
+	MSG_FIELD_TEXT_OPT(14, struct adm_host, reason, 1, 240),
 };
 
 static const struct msg_field host_add[] = {
@@ -90,6 +97,29 @@ static const struct msg_field registration[] = {
 
 static const struct msg_field end[] = {
 	MSG_FIELD_UINT(3, struct adm_end, more, 1),
+};
+
+static const struct msg_field token_add[] = {
+	NAME(3, struct adm_token_add, name),
+	NAME(4, struct adm_token_add, pool),
+	MSG_FIELD_UINT(5, struct adm_token_add, ttl, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(6, struct adm_token_add, ek, 32, 32),
+};
+
+static const struct msg_field token[] = {
+	MSG_FIELD_TEXT(3, struct adm_token, text, 1, 512),
+	MSG_FIELD_UINT(4, struct adm_token, expires_at, UINT64_MAX),
+};
+
+static const struct msg_field policy[] = {
+	NAME(3, struct adm_policy, pool),
+	MSG_FIELD_UINT(4, struct adm_policy, pcrs, 0xffffff),
+	MSG_FIELD_UINT(5, struct adm_policy, interval, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct adm_policy, require, 1),
+	MSG_FIELD_UINT(7, struct adm_policy, ek, 2),
+	MSG_FIELD_UINT(8, struct adm_policy, note_clock, 1),
+	MSG_FIELD_UINT(9, struct adm_policy, note_firmware, 1),
+	MSG_FIELD_UINT(10, struct adm_policy, maintenance_until, INT64_MAX),
 };
 
 static const struct msg_field failed[] = {
@@ -163,6 +193,12 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_STATE_LIST, "state list", adm_uuid, uuid),
 	SCHEMA(ADM_STATE, "state", adm_state, state),
 	SCHEMA(ADM_STATE_RESTORE, "state restore", adm_state_restore, state_restore),
+	SCHEMA(ADM_TOKEN_ADD, "token add", adm_token_add, token_add),
+	SCHEMA(ADM_TOKEN, "token", adm_token, token),
+	SCHEMA(ADM_POLICY_SHOW, "policy show", adm_name, name),
+	SCHEMA(ADM_POLICY, "policy", adm_policy, policy),
+	SCHEMA(ADM_POLICY_SET, "policy set", adm_policy, policy),
+	SCHEMA(ADM_POLICY_ACCEPT, "policy accept", adm_name, name),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

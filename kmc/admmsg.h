@@ -6,6 +6,9 @@
  *   POOL_LIST, HOST_LIST, VTPM_LIST     POOL, HOST or VTPM ..., END (more: ask again after the last one)
  *   POOL_PUT, HOST_REMOVE, KEY_ROTATE, VTPM_REGISTER     DONE
  *   HOST_ADD                            HOST_ADDED
+ *   TOKEN_ADD                           TOKEN
+ *   POLICY_SHOW                         POLICY
+ *   POLICY_SET, POLICY_ACCEPT           DONE
  *   VTPM_SHOW, VTPM_TAKEOVER            VTPM (as it was before), END
  *   AUDIT_LIST, AUDIT_HEADS             AUDIT_RECORD or AUDIT_HEAD ..., END
  *   AUDIT_LAST                          AUDIT_CHAIN
@@ -57,6 +60,12 @@ enum adm_type {
 	ADM_STATE_LIST,
 	ADM_STATE,
 	ADM_STATE_RESTORE,
+	ADM_TOKEN_ADD,
+	ADM_TOKEN,
+	ADM_POLICY_SHOW,
+	ADM_POLICY,
+	ADM_POLICY_SET,
+	ADM_POLICY_ACCEPT,
 };
 
 struct adm_status_reply {
@@ -84,6 +93,12 @@ struct adm_pool_put {
 struct adm_host {
 	struct view name, pool;
 	uint64_t removed, added_at, expires_at;
+	uint64_t software_key; /* 1: its TLS key is a file */
+	uint64_t enrolled;     /* 1: by token; the rest is void for others */
+	uint64_t ek_check;     /* enum ek_check */
+	struct view ek;	       /* SHA-256 of its endorsement key; absent: not enrolled */
+	uint64_t attested_at, failed;
+	struct view reason; /* why it failed, or a remark; absent: neither */
 };
 
 struct adm_host_add {
@@ -120,6 +135,22 @@ struct adm_register {
 
 struct adm_end {
 	uint64_t more;
+};
+
+struct adm_token_add {
+	struct view name, pool;
+	uint64_t ttl;	/* seconds */
+	struct view ek; /* SHA-256 of the only endorsement key that may use it; absent: any */
+};
+
+struct adm_token {
+	struct view text; /* see common/token.h */
+	uint64_t expires_at;
+};
+
+struct adm_policy {
+	struct view pool;
+	uint64_t pcrs, interval, require, ek, note_clock, note_firmware, maintenance_until; /* as struct store_policy */
 };
 
 struct adm_failed {

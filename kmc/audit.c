@@ -58,6 +58,10 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_HOST_REMOVED] = "host-removed",
 		[AUDIT_KEYS_RETIRED] = "keys-retired",
 		[AUDIT_STATE_RESTORED] = "state-restored",
+		[AUDIT_TOKEN_MADE] = "token-made",
+		[AUDIT_HOST_ENROLLED] = "host-enrolled",
+		[AUDIT_POLICY_CHANGED] = "policy-changed",
+		[AUDIT_HOST_ACCEPTED] = "host-accepted",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -17,6 +17,7 @@
 #define HELLO_MAX 512	    /* bytes of a body before the host is welcome */
 #define FRAME_MS 20000	    /* for a frame that has begun, and for taking in an answer */
 #define CLOSING_MS 3000	    /* for taking in the last one */
+#define ENROL_MS 60000	    /* from ENROL on: a TPM needs seconds for its part */
 #define LINGER_MS 1000
 #define WHY_MAX 300
 
@@ -24,11 +25,12 @@ enum conn_state {
 	CONN_HANDSHAKE, /* TLS */
 	CONN_NEW,	/* HELLO is expected, or with the engine */
 	CONN_READY,	/* welcome: any request */
+	CONN_ENROL,	/* no certificate: ENROL and PROVE only */
 	CONN_CLOSING,	/* the last answer is on its way */
 	CONN_LINGER,	/* said our last word: what still comes is dropped, so that the peer gets to read it */
 };
 
-enum wait { WAIT_NOTHING, WAIT_START, WAIT_FRAME, WAIT_WRITE, WAIT_CLOSING, WAIT_LINGER };
+enum wait { WAIT_NOTHING, WAIT_START, WAIT_ENROL, WAIT_FRAME, WAIT_WRITE, WAIT_CLOSING, WAIT_LINGER };
 
 struct conn {
 	struct loop *loop;
@@ -41,6 +43,7 @@ struct conn {
 	uint64_t id, start_ms; /* start_ms: for handshake and HELLO */
 	enum conn_state state;
 	enum wait wait;
+	bool enrolling; /* ENROL has come */
 	bool asked;	/* a request waits for its answer */
 	bool advancing; /* in advance(), which goes on by itself after an answer */
 	bool read_wants_write, write_wants_read;
@@ -98,6 +101,7 @@ static void on_deadline(void *arg, unsigned int what)
 	static const char *const texts[] = {
 		[WAIT_NOTHING] = "?",
 		[WAIT_START] = "no TLS handshake and HELLO in time",
+		[WAIT_ENROL] = "it did not finish its enrolment in time",
 		[WAIT_FRAME] = "a message did not arrive as a whole in time",
 		[WAIT_WRITE] = "an answer was not taken in time",
 		[WAIT_CLOSING] = "",
@@ -150,7 +154,7 @@ void conn_free(struct conn **conn)
 /* Each state's interest and deadline, set in one place. */
 static void settle(struct conn *c)
 {
-	static const unsigned int ms[] = {[WAIT_FRAME] = FRAME_MS, [WAIT_WRITE] = FRAME_MS, [WAIT_CLOSING] = CLOSING_MS};
+	static const unsigned int ms[] = {[WAIT_ENROL] = ENROL_MS, [WAIT_FRAME] = FRAME_MS, [WAIT_WRITE] = FRAME_MS, [WAIT_CLOSING] = CLOSING_MS};
 	bool writing = buf_left(&c->out) != 0;
 	unsigned int what = 0;
 	enum wait wait;
@@ -162,6 +166,8 @@ static void settle(struct conn *c)
 	source_interest(c->source, what);
 	if (c->state == CONN_HANDSHAKE || c->state == CONN_NEW)
 		wait = WAIT_START;
+	else if (c->state == CONN_ENROL)
+		wait = c->enrolling ? WAIT_ENROL : WAIT_START;
 	else if (c->state == CONN_CLOSING)
 		wait = WAIT_CLOSING;
 	else if (writing)
@@ -185,6 +191,10 @@ static int handshake(struct conn *c)
 
 	if (r != 0)
 		return r;
+	if (tls_is_anonymous(c->tls)) {
+		c->state = CONN_ENROL;
+		return 0;
+	}
 	if (tls_peer_name(c->tls, name) != 0 || strlen(name) > KMC_NAME_MAX || tls_peer_fingerprint(c->tls, c->fingerprint) != 0)
 		return E_FORMAT;
 	memcpy(c->name, name, strlen(name) + 1);
@@ -212,6 +222,8 @@ static int flush(struct conn *c)
 
 static size_t body_max(const struct conn *c)
 {
+	if (c->state == CONN_ENROL)
+		return KMC_ENROL_BODY_MAX;
 	return c->state == CONN_READY ? KMC_BODY_MAX : HELLO_MAX;
 }
 
@@ -238,6 +250,28 @@ static int fit(struct conn *c)
 	return 0;
 }
 
+static bool is_request(uint64_t type)
+{
+	return type == KMC_HELLO || type == KMC_PROTECT || type == KMC_OPEN || type == KMC_RELEASE || type == KMC_STORE ||
+	       type == KMC_ATTEST || type == KMC_QUOTE || type == KMC_ENROL || type == KMC_PROVE;
+}
+
+/* Whether @type has its place in this state; if not, @why says what has. */
+static bool is_in_turn(const struct conn *c, uint64_t type, char why[WHY_MAX])
+{
+	bool enrols = type == KMC_ENROL || type == KMC_PROVE;
+
+	if (enrols != (c->state == CONN_ENROL))
+		snprintf(why, WHY_MAX, enrols ? "a host with a certificate is enrolled already" : "without a certificate a host can be enrolled only");
+	else if (enrols && c->enrolling != (type == KMC_PROVE))
+		snprintf(why, WHY_MAX, "ENROL belongs at the beginning, once");
+	else if (!enrols && (c->state == CONN_NEW) != (type == KMC_HELLO))
+		snprintf(why, WHY_MAX, "HELLO belongs at the beginning, once");
+	else
+		return true;
+	return false;
+}
+
 /* 0, or the refusal of a message that must not be passed on. */
 static enum kmc_refusal check(const struct conn *c, const struct msg *m, char why[WHY_MAX])
 {
@@ -250,14 +284,12 @@ static enum kmc_refusal check(const struct conn *c, const struct msg *m, char wh
 		snprintf(why, WHY_MAX, "protocol version %u is spoken here: upgrade the older side", KMC_VERSION);
 		return KMC_REFUSED_VERSION;
 	}
-	if (!schema || (type != KMC_HELLO && type != KMC_PROTECT && type != KMC_OPEN && type != KMC_RELEASE && type != KMC_STORE)) {
+	if (!schema || !is_request(type)) {
 		snprintf(why, WHY_MAX, "this message is no request that is known here");
 		return KMC_REFUSED_MALFORMED;
 	}
-	if ((c->state == CONN_NEW) != (type == KMC_HELLO)) {
-		snprintf(why, WHY_MAX, "HELLO belongs at the beginning, once");
+	if (!is_in_turn(c, type, why))
 		return KMC_REFUSED_MALFORMED;
-	}
 	r = schema->size <= sizeof(fields) ? msg_fields(m, schema, fields) : E_RANGE;
 	if (r == 0)
 		return 0;
@@ -282,11 +314,12 @@ static int take(struct conn *c)
 		return 0;
 	}
 	code = check(c, &m, why);
-	if (code)
+	if (code) {
 		conn_refuse(c, code, why);
-	else
-		c->ops->request(c->arg, c, (enum kmc_type)m.head.type,
-				view_of(m.body.p - sizeof(uint32_t), m.body.n + sizeof(uint32_t)));
+		return 0;
+	}
+	c->enrolling |= m.head.type == KMC_ENROL;
+	c->ops->request(c->arg, c, (enum kmc_type)m.head.type, view_of(m.body.p - sizeof(uint32_t), m.body.n + sizeof(uint32_t)));
 	return 0;
 }
 
@@ -361,6 +394,8 @@ void conn_answer(struct conn *c, struct view frame)
 		c->state = CONN_CLOSING;
 	else if (c->state == CONN_NEW)
 		c->state = m.head.type == KMC_WELCOME ? CONN_READY : CONN_CLOSING;
+	else if (c->state == CONN_ENROL && m.head.type != KMC_CHALLENGE)
+		c->state = CONN_CLOSING;
 	c->asked = false;
 	buf_compact(&c->in);
 	if (!c->advancing)
@@ -385,6 +420,16 @@ void conn_refuse(struct conn *c, enum kmc_refusal code, const char *why)
 const char *conn_name(const struct conn *c)
 {
 	return c->name;
+}
+
+bool conn_is_anonymous(const struct conn *c)
+{
+	return c->state != CONN_HANDSHAKE && !c->name[0];
+}
+
+bool conn_is_enrolling(const struct conn *c)
+{
+	return c->enrolling;
 }
 
 const uint8_t *conn_fingerprint(const struct conn *c)

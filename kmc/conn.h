@@ -7,6 +7,8 @@
  *       |                       |
  *       +-------> LINGER <------+                    what still comes is dropped until the peer has gone too, for a second at most
  *
+ * A peer without certificate goes from HANDSHAKE to ENROL: it may say ENROL and PROVE, within a minute, and then it is closed.
+ *
  * A request is either not there yet, waiting for a turn, or at the engine; meanwhile nothing more is read. An idle connection
  * stays (a host keeps one open for its whole life); one whose peer is gone is found by TCP keep-alive; one that began a frame or owes us
  * reading has a deadline.
@@ -42,8 +44,10 @@ void conn_answer(struct conn *c, struct view frame);
 /** conn_refuse() - answer the request at hand with a refusal and close; likewise. */
 void conn_refuse(struct conn *c, enum kmc_refusal code, const char *why);
 
-const char *conn_name(const struct conn *c);		 /* of the host, from its verified certificate; "" before the handshake */
-const uint8_t *conn_fingerprint(const struct conn *c);	 /* 32 bytes */
+const char *conn_name(const struct conn *c);		 /* of the host, from its verified certificate; "" before the handshake and for who has none */
+bool conn_is_enrolling(const struct conn *c);		 /* a peer without certificate that has begun to enrol */
+bool conn_is_anonymous(const struct conn *c);		 /* a peer without certificate */
+const uint8_t *conn_fingerprint(const struct conn *c);	 /* 32 bytes; zero for who has none */
 const struct sockaddr_storage *conn_peer(const struct conn *c);
 uint64_t conn_id(const struct conn *c);			 /* as set by conn_set_id() */
 void conn_set_id(struct conn *c, uint64_t id);

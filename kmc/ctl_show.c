@@ -79,24 +79,44 @@ static void show_pool(struct showing *s, const struct adm_pool *p)
 		printf("%-20.*s  %s\n", T(p->name), policy);
 }
 
+static json_t *host_object(const struct adm_host *h)
+{
+	static const char *const checks[] = {"no certificate", "unknown CA", "certified"};
+	char ek[65] = "";
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < h->ek.n && i < 32; i++)
+		snprintf(ek + 2 * i, 3, "%02x", h->ek.p[i]);
+	json_object_set_new(o, "name", json_of(h->name));
+	json_object_set_new(o, "pool", json_of(h->pool));
+	json_object_set_new(o, "added", json_when(h->added_at));
+	json_object_set_new(o, "certificate_until", json_when(h->expires_at));
+	json_object_set_new(o, "removed", json_boolean(h->removed));
+	json_object_set_new(o, "insecure_software_key", json_boolean(h->software_key));
+	json_object_set_new(o, "enrolled_by", json_string(h->enrolled ? "token" : "files"));
+	json_object_set_new(o, "ek", h->ek.p ? json_string(ek) : json_null());
+	json_object_set_new(o, "ek_certificate", h->enrolled && h->ek_check < 3 ? json_string(checks[h->ek_check]) : json_null());
+	json_object_set_new(o, "attested", json_when(h->attested_at));
+	json_object_set_new(o, "attestation_failed", json_boolean(h->failed));
+	json_object_set_new(o, "remark", json_of(h->reason));
+	return o;
+}
+
 static void show_host(struct showing *s, const struct adm_host *h)
 {
-	char added[TIME_TEXT], expires[TIME_TEXT];
+	char attested[TIME_TEXT], expires[TIME_TEXT];
 
 	remember(s, h->name.p, h->name.n);
 	if (h->removed && !s->all)
 		return;
 	if (head(s))
-		printf("%-20s  %-20s  %-20s  %-20s  %s\n", "HOST", "POOL", "ADDED", "CERTIFICATE UNTIL", "STATE");
+		printf("%-20s  %-16s  %-20s  %-10s  %-21s  %-20s  %s\n", "HOST", "POOL", "CERTIFICATE UNTIL", "STATE", "TLS KEY", "ATTESTED", "REMARK");
 	if (s->json)
-		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:o, s:b}", "name", json_of(h->name), "pool",
-							 json_of(h->pool), "added", json_when(h->added_at),
-							 "certificate_until", json_when(h->expires_at), "removed",
-							 (int)h->removed));
+		json_array_append_new(s->rows, host_object(h));
 	else
-		printf("%-20.*s  %-20.*s  %-20s  %-20s  %s\n", T(h->name), T(h->pool), when(h->added_at, added),
-		       when(h->expires_at, expires),
-		       h->removed ? "removed" : "registered");
+		printf("%-20.*s  %-16.*s  %-20s  %-10s  %-21s  %-20s  %.*s\n", T(h->name), T(h->pool), when(h->expires_at, expires),
+		       h->removed ? "removed" : h->failed ? "refused" : "registered",
+		       h->software_key ? "insecure-software-key" : "TPM", when(h->attested_at, attested), T(h->reason));
 }
 
 static json_t *vtpm_object(const struct adm_vtpm *v)

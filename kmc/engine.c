@@ -11,6 +11,12 @@
 #include "common/loop.h"
 #include "common/secret.h"
 
+bool engine_is_name(const char *s)
+{
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(s) && *s != '.' &&
+	       *s != '-';
+}
+
 int64_t engine_now(void)
 {
 	return (int64_t)time(NULL);

@@ -17,6 +17,9 @@
 #include "kmc/store.h"
 
 struct admin;
+struct attestation;
+struct ekroots;
+struct enrolment;
 struct kmcconf;
 struct link;
 struct loop;
@@ -32,14 +35,14 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL };
 
 /* A request that waits for the vault. */
 struct ticket {
 	enum ticket_kind kind;
 	uint64_t id, since_ms;
 	bool given_up;	     /* the host was told so: what comes is dropped */
-	struct asker asker;  /* protect, open */
+	struct asker asker;  /* all but host */
 	struct uuid uuid;    /* open: once decrypted */
 	struct store_vtpm vtpm; /* open: as committed */
 	uint64_t client;     /* host: of the control socket */
@@ -54,6 +57,11 @@ struct engine {
 	struct admin *admin;
 	struct ca_cert ca; /* what hosts are given as their trust anchor */
 	struct source *timer; /* runs while there are tickets */
+	struct ekroots *ekroots;
+	struct attestation *attestations; /* by connection, see engine_attest.h */
+	struct enrolment *enrolments;	  /* ENROLMENTS_MAX, see engine_enrol.h */
+	uint64_t last_enrolment;
+	int64_t stranger_at; /* when a peer without good token was logged last */
 	uint64_t last_ticket, opens, refusals;
 	int64_t started_at;
 	bool front_ready, vault_ready;
@@ -79,6 +87,9 @@ struct ticket *engine_ticket(struct engine *e, enum ticket_kind kind);
 /** engine_find() - the ticket with @id; fatal() if there is none: the vault answers what was asked. */
 struct ticket *engine_find(struct engine *e, uint64_t id);
 void engine_ticket_end(struct ticket *t);
+
+/** engine_is_name() - whether @s may be a name of a host or pool: of files, in certificates, in sentences. */
+bool engine_is_name(const char *s);
 
 /** engine_now() - seconds since 1970. */
 int64_t engine_now(void);

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_policy.h"
 #include "kmc/engine_states.h"
 #include "kmc/kmcconf.h"
 
@@ -60,16 +61,9 @@ static int finish(const struct request *q, int r, const struct audit_act *act)
 	return r == E_BUSY ? E_DB : r;
 }
 
-/* Names are file names, common names and words of messages. */
-static bool is_name(const char *s)
-{
-	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == strlen(s) && *s != '.' &&
-	       *s != '-';
-}
-
 static bool take_name(const struct request *q, struct view v, const char *what, char name[STORE_NAME])
 {
-	if (v.p && view_copy_text(v, name, STORE_NAME) == 0 && is_name(name))
+	if (v.p && view_copy_text(v, name, STORE_NAME) == 0 && engine_is_name(name))
 		return true;
 	fail(q, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
 	     what, KMC_NAME_MAX);
@@ -100,10 +94,12 @@ static int send_pool(const struct request *q, const struct store_pool *p)
 
 static int send_host(const struct request *q, const struct store_host *h)
 {
-	const struct adm_host m = {.name = view_text(h->name), .pool = view_text(h->pool), .removed = h->removed,
-				   .added_at = (uint64_t)h->added_at, .expires_at = (uint64_t)h->expires_at};
+	struct store_identity identity;
+	struct adm_host m = {.name = view_text(h->name), .pool = view_text(h->pool), .removed = h->removed,
+			     .added_at = (uint64_t)h->added_at, .expires_at = (uint64_t)h->expires_at};
+	int r = engine_policy_host(q->e, h->name, &identity, &m);
 
-	return admin_answer(q->e->admin, q->client, ADM_HOST, &m);
+	return r != 0 ? r : admin_answer(q->e->admin, q->client, ADM_HOST, &m);
 }
 
 static struct view text_or_absent(const char *s)
@@ -235,6 +231,16 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 	}
 }
 
+/* What an enrolment by token left under this name goes: this host was added by files. */
+static int put_host(struct store *s, const struct store_host *h)
+{
+	int r;
+
+	if ((r = s->ops->identity_drop(s, h->name)) != 0 || (r = s->ops->token_drop(s, h->name)) != 0)
+		return r;
+	return s->ops->host_put(s, h);
+}
+
 void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued *m)
 {
 	const struct request q = {.e = e, .s = e->store, .client = t->client};
@@ -246,7 +252,7 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	memcpy(cert.der, m->cert.p, m->cert.n);
 	if (ca_cert_fingerprint(&cert, h.fingerprint) != 0) {
 		fail(&q, E_CRYPTO, "can't hash the new certificate");
-	} else if (q.s->ops->begin(q.s) != 0 || finish(&q, q.s->ops->host_put(q.s, &h), &act) != 0) {
+	} else if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h), &act) != 0) {
 		fail_db(&q);
 	} else {
 		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size),
@@ -430,7 +436,8 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		on_key_rotate(&q, fields);
 		break;
 	default:
-		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields))
+		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
+		    !engine_policy_request(e, client, type, fields))
 			fail(&q, E_UNKNOWN, "that is no request");
 	}
 }

@@ -13,7 +13,9 @@
 #include "kmc/admin.h"
 #include "kmc/engine.h"
 #include "kmc/engine_admin.h"
+#include "kmc/engine_attest.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_enrol.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_requests.h"
 #include "kmc/kmcconf.h"
@@ -97,6 +99,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		audit_sign_failed(e, t, m);
 	else if (t->kind == TICKET_HOST)
 		admin_issue_failed(e, t, m);
+	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
+		engine_enrol_failed(e, t, m);
 	else
 		open_failed(e, t, m);
 }
@@ -128,7 +132,13 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		open_sealed(e, t, fields);
 		break;
 	case VAULT_ISSUED:
-		admin_issued(e, t, fields);
+		if (t->kind == TICKET_ENROL)
+			engine_enrol_issued(e, t, fields);
+		else
+			admin_issued(e, t, fields);
+		break;
+	case VAULT_CHALLENGE:
+		engine_enrol_challenge(e, t, fields);
 		break;
 	case VAULT_SIGNED:
 		audit_signed(e, t, fields);
@@ -153,7 +163,7 @@ static void on_tick(void *arg, unsigned int what)
 		struct ticket *t = &e->tickets[i];
 
 		any |= t->kind != TICKET_FREE;
-		if ((t->kind != TICKET_OPEN && t->kind != TICKET_PROTECT) || t->given_up || now - t->since_ms < TICKET_MS)
+		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");
@@ -182,17 +192,22 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 					.n_rules = N_RULES - (conf->store_engine == STORE_ENGINE_PGSQL ? 0 : N_PGSQL_RULES)};
 	struct loop *loop = loop_new();
 	struct engine *e = &engine;
+	char why[EKCERT_WHY];
 
 	log_open("kmcd[engine]", LOG_LV_INFO);
 	e->conf = conf;
 	e->started_at = engine_now();
 	if (ca_cert_read(&e->ca, conf->tls_ca) != 0)
 		fatal("can't read the CA's certificate %s: was 'kmcctl init' run?", conf->tls_ca);
+	if (ekroots_load(&e->ekroots, conf->ek_roots, why) != 0)
+		fatal("%s", why);
+	engine_attest_start(e);
+	e->enrolments = calloc(ENROLMENTS_MAX, sizeof(*e->enrolments));
 	e->front = loop ? link_new(loop, front_fd, "front", &front_protocol, on_front, e) : NULL;
 	e->vault = loop ? link_new(loop, vault_fd, "vault", &vault_protocol, on_vault, e) : NULL;
 	e->admin = loop ? admin_new(loop, control_fd, admin_request, e) : NULL;
 	e->timer = loop ? source_timer(loop, on_tick, e) : NULL;
-	if (!e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
+	if (!e->enrolments || !e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
 	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 ||
 	    buf_init(&e->state, KMC_STATE_MAX) != 0)
 		fatal("can't start: out of memory");

@@ -8,6 +8,8 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "kmc/engine_attest.h"
+#include "kmc/engine_enrol.h"
 #include "kmc/engine_open.h"
 #include "kmc/kmcconf.h"
 
@@ -155,6 +157,10 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	if (!schema || m.head.version != KMC_VERSION || msg_fields(&m, schema, fields) != 0)
 		fatal("the front process passed on a message that it had not checked");
 	a.id = m.head.id;
+	if (!ask->host.p) { /* nobody yet */
+		engine_enrol_ask(e, &a, (enum kmc_type)m.head.type, fields);
+		return;
+	}
 	view_copy_text(ask->host, a.host, sizeof(a.host));
 	if (!engine_check_host(e, &a, ask->fingerprint))
 		return;
@@ -166,7 +172,14 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 		open_protect(e, &a);
 		break;
 	case KMC_OPEN:
-		open_start(e, &a, (const void *)fields);
+		if (engine_attest_allows(e, &a))
+			open_start(e, &a, (const void *)fields);
+		break;
+	case KMC_ATTEST:
+		engine_attest_ask(e, &a);
+		break;
+	case KMC_QUOTE:
+		engine_attest_quote(e, &a, ask->fingerprint, (const void *)fields);
 		break;
 	case KMC_RELEASE:
 		on_release(e, &a, (const void *)fields);

@@ -31,6 +31,7 @@
 #define BACKLOG 256
 #define LARGE_SLOTS 6	/* privsep.c queues eight messages of the largest size */
 #define SMALL_SLOTS 128
+#define ENROL_SLOTS 8	/* peers without certificate that enrol at a time */
 #define KEEPALIVE_S 30	/* of silence before the peer is probed */
 #define LOGGED_PER_S 10 /* lines that strangers can cause */
 
@@ -97,7 +98,8 @@ static struct entry *entry_of(struct front *f, uint64_t id)
 static void pass_on(struct front *f, struct entry *e)
 {
 	const struct front_ask m = {
-		.conn = conn_id(e->conn) << 1 | e->size, .host = view_text(conn_name(e->conn)),
+		.conn = conn_id(e->conn) << 1 | e->size,
+		.host = conn_is_anonymous(e->conn) ? (struct view){0} : view_text(conn_name(e->conn)),
 		.fingerprint = view_of(conn_fingerprint(e->conn), 32),
 		.frame = e->frame,
 	};
@@ -173,11 +175,24 @@ static void limit_host(struct front *f, const char *name)
 	drop(f, oldest);
 }
 
+static bool is_enrolment_full(const struct front *f)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < f->n_entries; i++)
+		n += f->entries[i].conn && conn_is_enrolling(f->entries[i].conn);
+	return n > ENROL_SLOTS; /* the one that asks is among them */
+}
+
 static void on_request(void *arg, struct conn *c, enum kmc_type type, struct view frame)
 {
 	struct front *f = arg;
 	struct entry *e = entry_of(f, conn_id(c));
 
+	if (type == KMC_ENROL && is_enrolment_full(f)) {
+		conn_refuse(c, KMC_REFUSED_BUSY, "too many hosts are being enrolled: try again");
+		return;
+	}
 	if (type == KMC_HELLO)
 		limit_host(f, conn_name(c)); /* never this one: it is the youngest */
 	e->size = type == KMC_OPEN || type == KMC_STORE ? SIZE_LARGE : SIZE_SMALL;
@@ -351,6 +366,8 @@ static void open_everything(struct front *f, const struct kmcconf *conf, int fd)
 		fatal("can't start: out of memory");
 	if (tls_context_new(&f->tls, TLS_SERVER, conf->tls_ca, conf->tls_certificate, conf->tls_key, why) != 0)
 		fatal("%s", why);
+	if (conf->enrol)
+		tls_context_admit(f->tls, KMC_ENROL_ALPN);
 	link_on_end(f->engine, on_end, NULL);
 	listen_everywhere(f);
 }

@@ -145,6 +145,18 @@ int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, ch
 	return r != 0 ? r : kmctpm_hmac(k->tpm, message, mac, why);
 }
 
+int keyring_make_credential(struct keyring *k, struct view ek, struct view name, const struct secret *value, struct kmctpm_credential *out,
+			    char why[KEYRING_WHY])
+{
+	int r = k->tpm ? kmctpm_make_credential(k->tpm, ek, name, value, out, why) : E_TPM;
+
+	if (r != E_TPM)
+		return r;
+	kmctpm_close(&k->tpm);
+	r = open_tpm(k, why);
+	return r != 0 ? r : kmctpm_make_credential(k->tpm, ek, name, value, out, why);
+}
+
 int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority,
 			  char why[KEYRING_WHY])
 {

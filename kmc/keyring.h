@@ -35,6 +35,10 @@ void keyring_close(struct keyring *k);
 /** keyring_hmac() - TPM2_HMAC with K; a TPM that was reset or away is opened anew, once. 0 or an error with @why filled in. */
 int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, char why[KEYRING_WHY]);
 
+/** keyring_make_credential() - kmctpm_make_credential(), likewise. */
+int keyring_make_credential(struct keyring *k, struct view ek, struct view name, const struct secret *value, struct kmctpm_credential *out,
+			    char why[KEYRING_WHY]);
+
 /*
  * For kmcctl init, in this order, on a keyring that is zeroed but for tcti: each makes one key and writes its file.
  * 0 or an error with @why filled in.

@@ -30,6 +30,8 @@ static const struct config_option options[] = {
 	OPTION("keys", "rsa", CONFIG_CHOICE, rsa_bits, .fallback = "2048", .words = "2048 3072"),
 	OPTION("keys", "lifetime", CONFIG_SECONDS, key_lifetime_s, .fallback = "24h", .min = 120, .max = 365 * 86400),
 	OPTION("keys", "ready", CONFIG_UINT, keys_ready, .fallback = "4", .min = 1, .max = 32),
+	OPTION("enrol", "allowed", CONFIG_BOOL, enrol, .fallback = "yes"),
+	OPTION("enrol", "ek-roots", CONFIG_PATH, ek_roots),
 	OPTION("limits", "connections", CONFIG_UINT, connections, .fallback = "1024", .min = 1, .max = 16384),
 	OPTION("limits", "per-host", CONFIG_UINT, per_host, .fallback = "8", .min = 1, .max = 1024),
 	OPTION("limits", "per-address", CONFIG_UINT, per_address, .fallback = "64", .min = 1, .max = 16384),
@@ -124,7 +126,8 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 	    (r = fill_in(c, &c->tls_certificate, "server.crt")) != 0 ||
 	    (r = fill_in(c, &c->tls_key, "server.key")) != 0)
 		return E_NOMEM;
-	return fill_in(c, &c->database, "db/kmc.db");
+	r = fill_in(c, &c->ek_roots, "ek-roots.pem");
+	return r != 0 ? r : fill_in(c, &c->database, "db/kmc.db");
 }
 
 int kmcconf_read(const char *path, struct kmcconf *c, char why[CONFIG_WHY])

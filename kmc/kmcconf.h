@@ -2,6 +2,7 @@
 #ifndef KMC_KMCCONF_H
 #define KMC_KMCCONF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/config.h"
@@ -30,6 +31,8 @@ struct kmcconf {
 	char *tpm; /* TCTI of the KMC's TPM */
 	unsigned int rsa_bits; /* 2048 or 3072 */
 	uint64_t key_lifetime_s, keys_ready;
+	bool enrol;	/* hosts with a token, but without certificate, may ask */
+	char *ek_roots; /* CAs of TPM manufacturers, PEM */
 	uint64_t connections, per_host, per_address, rate, handshake_s;
 	char *allow; /* networks separated by spaces; NULL: everybody */
 

@@ -14,6 +14,7 @@
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_show.h"
+#include "kmc/ctl_trust.h"
 #include "kmc/kmcconf.h"
 
 #define DAY 86400
@@ -21,7 +22,8 @@
 #define HOST_DAYS 825
 
 struct options {
-	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version;
+	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek;
+	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	bool json, all;
@@ -42,9 +44,15 @@ static int usage(void)
 	      "  pool add NAME [--policy auto|registered]     registered: vTPMs must be registered before they can be opened\n"
 	      "  pool set NAME --policy auto|registered\n"
 	      "  pool list [--json]\n"
-	      "  host add NAME [--pool P] [--out DIR] [--days N | --not-after YYYY-MM-DDTHH:MM:SSZ]\n"
+	      "  host add NAME [--pool P] [--ttl 1h] [--ek SHA256]   print a token for 'vtpmctl enroll' on the host\n"
+	      "  host add NAME --out DIR [--pool P] [--days N | --not-after YYYY-MM-DDTHH:MM:SSZ]   files instead (insecure-software-key)\n"
 	      "  host list [--all] [--json]\n"
 	      "  host remove NAME                             refuse it from now on; its connections are cut\n"
+	      "  policy show POOL [--json]\n"
+	      "  policy set POOL [--pcrs 0,1,2,3,7] [--interval 10m] [--require-attestation yes|no] [--ek first|listed|require]\n"
+	      "      [--clock refuse|note] [--firmware refuse|note]\n"
+	      "  policy accept HOST                           its present PCRs, firmware and clock are right\n"
+	      "  policy maintenance POOL --until 2h|YYYY-MM-DDTHH:MM:SSZ|off\n"
 	      "  vtpm list [--json]\n"
 	      "  vtpm show UUID [--json]\n"
 	      "  vtpm register UUID [--pool P]\n"
@@ -111,12 +119,16 @@ static int run_pool_list(const struct invocation *in)
 static int run_host_add(const struct invocation *in)
 {
 	struct ctl_host_options o = {
-		.name = in->argument, .pool = in->o->pool ? in->o->pool : "default", .out = in->o->out ? in->o->out : in->argument,
+		.name = in->argument, .pool = in->o->pool ? in->o->pool : "default", .out = in->o->out,
 		.not_after = (int64_t)time(NULL) + (int64_t)(in->o->days ? in->o->days : HOST_DAYS) * DAY,
 	};
 	struct tm tm = {0};
 	const char *end;
 
+	if (!in->o->out && !in->o->not_after && !in->o->days)
+		return ctl_token(in->client, in->argument, o.pool, in->o->ttl, in->o->ek);
+	if (in->o->ttl || in->o->ek || !in->o->out)
+		return usage();
 	if (in->o->not_after) {
 		end = strptime(in->o->not_after, "%Y-%m-%dT%H:%M:%SZ", &tm);
 		if (!end || *end)
@@ -136,6 +148,31 @@ static int run_host_remove(const struct invocation *in)
 	const struct adm_name m = {.name = view_text(in->argument)};
 
 	return ctl_ask(in->client, ADM_HOST_REMOVE, &m, ignore, NULL);
+}
+
+static int run_policy_show(const struct invocation *in)
+{
+	return ctl_policy_show(in->client, in->argument, in->o->json);
+}
+
+static int run_policy_set(const struct invocation *in)
+{
+	struct ctl_policy_options o = in->o->trust;
+
+	o.ek = in->o->ek;
+	return o.maintenance ? usage() : ctl_policy_set(in->client, in->argument, &o);
+}
+
+static int run_policy_maintenance(const struct invocation *in)
+{
+	const struct ctl_policy_options o = {.maintenance = in->o->trust.maintenance};
+
+	return o.maintenance ? ctl_policy_set(in->client, in->argument, &o) : usage();
+}
+
+static int run_policy_accept(const struct invocation *in)
+{
+	return ctl_policy_accept(in->client, in->argument);
 }
 
 static int run_vtpm_list(const struct invocation *in)
@@ -251,6 +288,10 @@ static const struct command {
 	{"host", "add", ONE_ARGUMENT, run_host_add},
 	{"host", "list", NO_ARGUMENT, run_host_list},
 	{"host", "remove", ONE_ARGUMENT, run_host_remove},
+	{"policy", "show", ONE_ARGUMENT, run_policy_show},
+	{"policy", "set", ONE_ARGUMENT, run_policy_set},
+	{"policy", "accept", ONE_ARGUMENT, run_policy_accept},
+	{"policy", "maintenance", ONE_ARGUMENT, run_policy_maintenance},
 	{"vtpm", "list", NO_ARGUMENT, run_vtpm_list},
 	{"vtpm", "show", ONE_ARGUMENT, run_vtpm_show},
 	{"vtpm", "register", ONE_ARGUMENT, run_vtpm_register},
@@ -297,6 +338,8 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL };
+
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option long_options[] = {
@@ -305,8 +348,12 @@ static bool parse(int argc, char **argv, struct options *o)
 		       {"days", required_argument, NULL, 'd'},
 		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'},
 		       {"policy", required_argument, NULL, 'P'},
-		{"head", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'}, {"format", required_argument, NULL, 'f'},
-		{"version", required_argument, NULL, 'v'}, {0}};
+		{"head", required_argument, NULL, 'H'}, {"key", required_argument, NULL, 'k'}, {"format", required_argument, NULL, 'f'}, 
+		{"version", required_argument, NULL, 'v'}, {"ttl", required_argument, NULL, 't'},
+		{"ek", required_argument, NULL, 'e'}, {"pcrs", required_argument, NULL, OPT_PCRS},
+		{"interval", required_argument, NULL, OPT_INTERVAL}, {"require-attestation", required_argument, NULL, OPT_REQUIRE},
+		{"clock", required_argument, NULL, OPT_CLOCK}, {"firmware", required_argument, NULL, OPT_FIRMWARE},
+		{"until", required_argument, NULL, OPT_UNTIL}, {0}};
 	bool ok = true;
 	int c;
 
@@ -323,6 +370,14 @@ static bool parse(int argc, char **argv, struct options *o)
 		case 'k': o->key = optarg; break;
 		case 'f': o->format = optarg; break;
 		case 'v': o->version = optarg; break;
+		case 't': o->ttl = optarg; break;
+		case 'e': o->ek = optarg; break;
+		case OPT_PCRS: o->trust.pcrs = optarg; break;
+		case OPT_INTERVAL: o->trust.interval = optarg; break;
+		case OPT_REQUIRE: o->trust.require = optarg; break;
+		case OPT_CLOCK: o->trust.clock = optarg; break;
+		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
+		case OPT_UNTIL: o->trust.maintenance = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;
 		default: ok = false;

@@ -308,6 +308,49 @@ int kmctpm_unseal(struct kmctpm *tpm, const struct kmctpm_blob *blob, struct sec
 	return *data ? 0 : E_NOMEM;
 }
 
+static int read_ek(struct view ek, TPM2B_PUBLIC *public)
+{
+	size_t at = 0;
+
+	return Tss2_MU_TPMT_PUBLIC_Unmarshal(ek.p, ek.n, &at, &public->publicArea) == TSS2_RC_SUCCESS && at == ek.n ? 0 : E_FORMAT;
+}
+
+static int pack_credential(const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *secret, struct kmctpm_credential *out)
+{
+	out->blob_size = out->secret_size = 0;
+	return Tss2_MU_TPM2B_ID_OBJECT_Marshal(blob, out->blob, sizeof(out->blob), &out->blob_size) == TSS2_RC_SUCCESS &&
+	       Tss2_MU_TPM2B_ENCRYPTED_SECRET_Marshal(secret, out->secret, sizeof(out->secret), &out->secret_size) == TSS2_RC_SUCCESS ? 0 : E_RANGE;
+}
+
+int kmctpm_make_credential(struct kmctpm *tpm, struct view ek, struct view name, const struct secret *value, struct kmctpm_credential *out,
+			   char why[KMCTPM_WHY])
+{
+	TPM2B_DIGEST credential = {.size = (UINT16)value->size};
+	TPM2B_NAME object = {.size = (UINT16)name.n};
+	TPM2B_ENCRYPTED_SECRET *secret = NULL;
+	TPM2B_ID_OBJECT *blob = NULL;
+	ESYS_TR handle = ESYS_TR_NONE;
+	TPM2B_PUBLIC public = {0};
+	TSS2_RC rc;
+	int r;
+
+	if (value->size > sizeof(credential.buffer) || name.n > sizeof(object.name) || read_ek(ek, &public) != 0) {
+		snprintf(why, KMCTPM_WHY, "the host's endorsement key can't be read");
+		return E_FORMAT;
+	}
+	memcpy(credential.buffer, value->data, value->size);
+	memcpy(object.name, name.p, name.n);
+	rc = Esys_LoadExternal(tpm->esys, NONE, NULL, &public, ESYS_TR_RH_NULL, &handle);
+	if (rc == TSS2_RC_SUCCESS)
+		rc = Esys_MakeCredential(tpm->esys, handle, NONE, &credential, &object, &blob, &secret);
+	flush(tpm, &handle);
+	wipe(&credential, sizeof(credential));
+	r = rc != TSS2_RC_SUCCESS ? complain(why, "TPM2_MakeCredential for the host's endorsement key", rc) : pack_credential(blob, secret, out);
+	Esys_Free(blob);
+	Esys_Free(secret);
+	return r;
+}
+
 static int sha256(const void *a, size_t a_size, const void *b, size_t b_size, uint8_t digest[32])
 {
 	EVP_MD_CTX *md = EVP_MD_CTX_new();

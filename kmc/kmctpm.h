@@ -60,6 +60,22 @@ int kmctpm_seal(struct kmctpm *tpm, const struct secret *data, struct kmctpm_blo
 /** kmctpm_unseal() - and get them back; *data is the caller's. 0, E_FORMAT, E_NOMEM or E_TPM with @why filled in. */
 int kmctpm_unseal(struct kmctpm *tpm, const struct kmctpm_blob *blob, struct secret **data, char why[KMCTPM_WHY]);
 
+/* What TPM2_MakeCredential gives: TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET, for the TPM that has both keys. */
+struct kmctpm_credential {
+	uint8_t blob[256], secret[512];
+	size_t blob_size, secret_size;
+};
+
+/**
+ * kmctpm_make_credential() - have the TPM encrypt @value so that only the TPM with the private half of @ek and a key named @name reads it
+ * @ek: TPMT_PUBLIC
+ * @name: of the other key: TPM2B_NAME's content
+ *
+ * Return: 0, E_FORMAT or E_TPM with @why filled in.
+ */
+int kmctpm_make_credential(struct kmctpm *tpm, struct view ek, struct view name, const struct secret *value, struct kmctpm_credential *out,
+			   char why[KMCTPM_WHY]);
+
 /** kmctpm_authority_policy() - the authPolicy that needs the authority's signature; 0 or E_CRYPTO. */
 int kmctpm_authority_policy(const struct kmctpm_authority *authority, uint8_t digest[32]);
 

@@ -7,7 +7,7 @@
 
 static const struct msg_field ask[] = {
 	MSG_FIELD_UINT(3, struct front_ask, conn, UINT64_MAX),
-	MSG_FIELD_TEXT(4, struct front_ask, host, 1, KMC_NAME_MAX),
+	MSG_FIELD_TEXT_OPT(4, struct front_ask, host, 1, KMC_NAME_MAX),
 	MSG_FIELD_BYTES(5, struct front_ask, fingerprint, 32, 32),
 	MSG_FIELD_BYTES(6, struct front_ask, frame, 1, FRONT_FRAME_MAX),
 };
@@ -94,6 +94,17 @@ static const struct msg_field signed_head[] = {
 	MSG_FIELD_BYTES(3, struct vault_signed, head, 1, KMC_AUDIT_HEAD_MAX),
 };
 
+static const struct msg_field credential[] = {
+	MSG_FIELD_BYTES(3, struct vault_credential, ek, 1, 400),
+	MSG_FIELD_BYTES(4, struct vault_credential, name, 34, 34),
+};
+
+static const struct msg_field challenge[] = {
+	MSG_FIELD_BYTES(3, struct vault_challenge, credential, 1, 256),
+	MSG_FIELD_BYTES(4, struct vault_challenge, secret, 1, 512),
+	MSG_FIELD_BYTES(5, struct vault_challenge, answer, 32, 32),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -115,6 +126,8 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_FAILED, "failed", vault_failed, failed),
 	SCHEMA(VAULT_SIGN, "sign", vault_sign, sign),
 	SCHEMA(VAULT_SIGNED, "signed", vault_signed, signed_head),
+	SCHEMA(VAULT_CREDENTIAL, "credential", vault_credential, credential),
+	SCHEMA(VAULT_CHALLENGE, "challenge", vault_challenge, challenge),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

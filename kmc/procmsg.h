@@ -3,8 +3,8 @@
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN     id: the engine's ticket; every request gets one answer
- *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, FAILED
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
  *
  * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
@@ -23,7 +23,7 @@ enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT };
 
 struct front_ask {
 	uint64_t conn;
-	struct view host;	 /* the verified certificate's common name */
+	struct view host;	 /* the verified certificate's common name; absent: a peer without certificate that wants to enrol */
 	struct view fingerprint; /* and its SHA-256 */
 	struct view frame;	 /* one whole message, checked */
 };
@@ -53,6 +53,8 @@ enum vault_type {
 	VAULT_FAILED,
 	VAULT_SIGN,
 	VAULT_SIGNED,
+	VAULT_CREDENTIAL,
+	VAULT_CHALLENGE,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -111,6 +113,17 @@ struct vault_sign {
 
 struct vault_signed {
 	struct view head; /* see kmc/audit.h */
+};
+
+/* A challenge that only the TPM with both keys can answer. */
+struct vault_credential {
+	struct view ek;	  /* TPMT_PUBLIC */
+	struct view name; /* of the attestation key */
+};
+
+struct vault_challenge {
+	struct view credential, secret; /* TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET */
+	struct view answer;		/* SHA-256 of the right one */
 };
 
 struct vault_failed {

@@ -69,6 +69,52 @@ struct store_keep {
 	uint64_t states, bytes;
 };
 
+/* A one-time token for the enrolment of a host: its secret is not kept, only the hash. */
+struct store_token {
+	uint8_t hash[32]; /* SHA-256 of the secret */
+	char host[STORE_NAME], pool[STORE_NAME];
+	uint8_t ek[32]; /* SHA-256 of the only endorsement key that may use it */
+	bool has_ek;
+	int64_t created_at, expires_at;
+};
+
+#define STORE_PCRS 24
+#define STORE_AK_MAX 128     /* bytes of an attestation key's TPMT_PUBLIC */
+#define STORE_REASON_MAX 240 /* bytes of a sentence */
+
+/* What was read of PCRs of the SHA-256 bank. */
+struct store_pcrs {
+	uint32_t mask; /* which ones */
+	uint8_t value[STORE_PCRS][32]; /* zero for the others */
+};
+
+/* What a host that was enrolled by token has proved, and how its last attestation went. */
+struct store_identity {
+	char host[STORE_NAME];
+	uint8_t ak[STORE_AK_MAX];
+	size_t ak_size;
+	uint8_t ek[32];	    /* SHA-256 of the endorsement key's TPMT_PUBLIC */
+	uint32_t ek_check;  /* enum ek_check of ekcert.h: what was known of that key */
+	bool software_key;  /* its TLS key is a file */
+	struct store_pcrs reference, last;
+	uint64_t reference_firmware, last_firmware;
+	uint64_t clock_ms, reset_count, restart_count; /* of the last good quote */
+	int64_t attested_at; /* last good quote */
+	bool failed;	     /* the last one was bad: no seeds */
+	char reason[STORE_REASON_MAX + 1]; /* why it failed, or a remark */
+};
+
+/* What a pool asks of its hosts. A pool without such a row has the defaults of attest.h. */
+struct store_policy {
+	char pool[STORE_NAME];
+	uint32_t pcrs; /* mask */
+	uint64_t interval_s;
+	bool require;	/* of hosts added by files too: they can't, and get no seeds */
+	uint32_t ek_policy; /* enum ek_policy of ekcert.h */
+	bool note_clock, note_firmware; /* say so only, instead of refusing */
+	int64_t maintenance_until; /* until then changed PCRs and firmware are noted only; 0: never was any */
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -118,6 +164,18 @@ struct store_ops {
 	int (*audit_head_next)(struct store *s, const char *after, char kmc[STORE_NAME], struct buf *head);
 
 	int (*count)(struct store *s, struct store_counts *c);
+
+	int (*token_get)(struct store *s, const uint8_t hash[32], struct store_token *t);
+	int (*token_put)(struct store *s, const struct store_token *t); /* instead of other tokens for the same host */
+	int (*token_drop)(struct store *s, const char *host);
+	int (*token_purge)(struct store *s, int64_t expired_before);
+
+	int (*identity_get)(struct store *s, const char *host, struct store_identity *i);
+	int (*identity_put)(struct store *s, const struct store_identity *i); /* the host must be there */
+	int (*identity_drop)(struct store *s, const char *host);
+
+	int (*policy_get)(struct store *s, const char *pool, struct store_policy *p);
+	int (*policy_put)(struct store *s, const struct store_policy *p);
 };
 
 struct store {

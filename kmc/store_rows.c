@@ -11,6 +11,11 @@
 #define VTPM_COLUMNS \
 	"uuid, pool, generation, seed, owner_epoch, endorsement_epoch, platform_epoch, holder, last_holder, lease_epoch, state_version, " \
 	"created_at, opened_at, stored_at"
+#define TOKEN_COLUMNS "hash, host, pool, ek, created_at, expires_at"
+#define IDENTITY_COLUMNS \
+	"host, ak, ek, ek_check, software_key, reference_mask, reference, last_mask, last, reference_firmware, last_firmware, clock_ms, " \
+	"reset_count, restart_count, attested_at, failed, reason"
+#define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until"
 
 const char *const store_sql[N_STATEMENTS] = {
 	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
@@ -55,6 +60,27 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_COUNT] = "SELECT (SELECT count(*) FROM hosts WHERE removed = 0), (SELECT count(*) FROM vtpms),"
 		      " (SELECT count(*) FROM vtpms WHERE holder IS NOT NULL), (SELECT count(*) FROM states),"
 		      " (SELECT CAST(coalesce(sum(length(state)), 0) AS BIGINT) FROM states)",
+	[SQL_TOKEN_GET] = "SELECT " TOKEN_COLUMNS " FROM tokens WHERE hash = ?1",
+	[SQL_TOKEN_PUT] = "INSERT INTO tokens (" TOKEN_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (host) DO UPDATE SET"
+			  " hash = excluded.hash, pool = excluded.pool, ek = excluded.ek, created_at = excluded.created_at,"
+			  " expires_at = excluded.expires_at",
+	[SQL_TOKEN_DROP] = "DELETE FROM tokens WHERE host = ?1",
+	[SQL_TOKEN_PURGE] = "DELETE FROM tokens WHERE expires_at < ?1",
+	[SQL_IDENTITY_GET] = "SELECT " IDENTITY_COLUMNS " FROM identities WHERE host = ?1",
+	[SQL_IDENTITY_PUT] = "INSERT INTO identities (" IDENTITY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+			     " ?14, ?15, ?16, ?17) ON CONFLICT (host) DO UPDATE SET ak = excluded.ak, ek = excluded.ek,"
+			     " ek_check = excluded.ek_check, software_key = excluded.software_key,"
+			     " reference_mask = excluded.reference_mask, reference = excluded.reference, last_mask = excluded.last_mask,"
+			     " last = excluded.last, reference_firmware = excluded.reference_firmware,"
+			     " last_firmware = excluded.last_firmware, clock_ms = excluded.clock_ms, reset_count = excluded.reset_count,"
+			     " restart_count = excluded.restart_count, attested_at = excluded.attested_at, failed = excluded.failed,"
+			     " reason = excluded.reason",
+	[SQL_IDENTITY_DROP] = "DELETE FROM identities WHERE host = ?1",
+	[SQL_POLICY_GET] = "SELECT " POLICY_COLUMNS " FROM policies WHERE pool = ?1",
+	[SQL_POLICY_PUT] = "INSERT INTO policies (" POLICY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (pool) DO UPDATE"
+			   " SET pcrs = excluded.pcrs, interval_s = excluded.interval_s, require = excluded.require,"
+			   " ek_policy = excluded.ek_policy, note_clock = excluded.note_clock, note_firmware = excluded.note_firmware,"
+			   " maintenance_until = excluded.maintenance_until",
 };
 
 /* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
@@ -607,6 +633,180 @@ static int count(struct store *s, struct store_counts *c)
 	return finish(s, &w, "counts");
 }
 
+static int token_get(struct store *s, const uint8_t hash[32], struct store_token *t)
+{
+	struct row w = start(s, SQL_TOKEN_GET);
+	size_t n;
+	int r;
+
+	put_blob(&w, hash, 32);
+	r = find(s, &w, "can't look up a token");
+	if (r != 0)
+		return r;
+	get_exact(&w, t->hash, sizeof(t->hash));
+	get_text(&w, t->host, sizeof(t->host));
+	get_text(&w, t->pool, sizeof(t->pool));
+	n = get_blob(&w, t->ek, sizeof(t->ek));
+	t->has_ek = n != 0;
+	w.bad |= n != 0 && n != sizeof(t->ek);
+	t->created_at = get_time(&w);
+	t->expires_at = get_time(&w);
+	return finish(s, &w, "a token");
+}
+
+static int token_put(struct store *s, const struct store_token *t)
+{
+	struct row w = start(s, SQL_TOKEN_PUT);
+
+	put_blob(&w, t->hash, sizeof(t->hash));
+	put_text(&w, t->host);
+	put_text(&w, t->pool);
+	put_blob(&w, t->ek, t->has_ek ? sizeof(t->ek) : 0);
+	put_time(&w, t->created_at);
+	put_time(&w, t->expires_at);
+	return run(s, &w, "can't write a token");
+}
+
+static int token_drop(struct store *s, const char *host)
+{
+	struct row w = start(s, SQL_TOKEN_DROP);
+
+	put_text(&w, host);
+	return run(s, &w, "can't remove a token");
+}
+
+static int token_purge(struct store *s, int64_t expired_before)
+{
+	struct row w = start(s, SQL_TOKEN_PURGE);
+
+	put_time(&w, expired_before);
+	return run(s, &w, "can't remove expired tokens");
+}
+
+/* A TPM's 64-bit numbers may use all their bits: SQL's can't, so they are eight bytes. */
+static void wide_out(uint64_t n, uint8_t b[8])
+{
+	for (int i = 0; i < 8; i++)
+		b[i] = (uint8_t)(n >> (56 - 8 * i));
+}
+
+static uint64_t get_wide(struct row *w)
+{
+	uint8_t b[8] = {0};
+	uint64_t n = 0;
+
+	get_exact(w, b, sizeof(b));
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | b[i];
+	return n;
+}
+
+static void get_pcrs(struct row *w, struct store_pcrs *p)
+{
+	uint64_t mask = get_number(w);
+
+	w->bad |= mask >> STORE_PCRS != 0;
+	p->mask = (uint32_t)mask;
+	get_exact(w, p->value, sizeof(p->value));
+}
+
+static int identity_get(struct store *s, const char *host, struct store_identity *i)
+{
+	struct row w = start(s, SQL_IDENTITY_GET);
+	int r;
+
+	put_text(&w, host);
+	r = find(s, &w, "can't look up a host's identity");
+	if (r != 0)
+		return r;
+	get_text(&w, i->host, sizeof(i->host));
+	i->ak_size = get_blob(&w, i->ak, sizeof(i->ak));
+	get_exact(&w, i->ek, sizeof(i->ek));
+	i->ek_check = (uint32_t)get_number(&w);
+	i->software_key = get_number(&w) != 0;
+	get_pcrs(&w, &i->reference);
+	get_pcrs(&w, &i->last);
+	i->reference_firmware = get_wide(&w);
+	i->last_firmware = get_wide(&w);
+	i->clock_ms = get_wide(&w);
+	i->reset_count = get_number(&w);
+	i->restart_count = get_number(&w);
+	i->attested_at = get_time(&w);
+	i->failed = get_number(&w) != 0;
+	get_text(&w, i->reason, sizeof(i->reason));
+	return finish(s, &w, "a host's identity");
+}
+
+static int identity_put(struct store *s, const struct store_identity *i)
+{
+	struct row w = start(s, SQL_IDENTITY_PUT);
+	uint8_t wide[3][8];
+
+	wide_out(i->reference_firmware, wide[0]);
+	wide_out(i->last_firmware, wide[1]);
+	wide_out(i->clock_ms, wide[2]);
+	put_text(&w, i->host);
+	put_blob(&w, i->ak, i->ak_size);
+	put_blob(&w, i->ek, sizeof(i->ek));
+	put_number(&w, i->ek_check);
+	put_number(&w, i->software_key);
+	put_number(&w, i->reference.mask);
+	put_blob(&w, i->reference.value, sizeof(i->reference.value));
+	put_number(&w, i->last.mask);
+	put_blob(&w, i->last.value, sizeof(i->last.value));
+	for (int n = 0; n < 3; n++)
+		put_blob(&w, wide[n], sizeof(wide[n]));
+	put_number(&w, i->reset_count);
+	put_number(&w, i->restart_count);
+	put_time(&w, i->attested_at);
+	put_number(&w, i->failed);
+	put_text(&w, i->reason);
+	return run(s, &w, "can't write a host's identity");
+}
+
+static int identity_drop(struct store *s, const char *host)
+{
+	struct row w = start(s, SQL_IDENTITY_DROP);
+
+	put_text(&w, host);
+	return run(s, &w, "can't remove a host's identity");
+}
+
+static int policy_get(struct store *s, const char *pool, struct store_policy *p)
+{
+	struct row w = start(s, SQL_POLICY_GET);
+	int r;
+
+	put_text(&w, pool);
+	r = find(s, &w, "can't look up a pool's policy");
+	if (r != 0)
+		return r;
+	get_text(&w, p->pool, sizeof(p->pool));
+	p->pcrs = (uint32_t)get_number(&w);
+	p->interval_s = get_number(&w);
+	p->require = get_number(&w) != 0;
+	p->ek_policy = (uint32_t)get_number(&w);
+	p->note_clock = get_number(&w) != 0;
+	p->note_firmware = get_number(&w) != 0;
+	p->maintenance_until = get_time(&w);
+	return finish(s, &w, "a pool's policy");
+}
+
+static int policy_put(struct store *s, const struct store_policy *p)
+{
+	struct row w = start(s, SQL_POLICY_PUT);
+
+	put_text(&w, p->pool);
+	put_number(&w, p->pcrs);
+	put_number(&w, p->interval_s);
+	put_number(&w, p->require);
+	put_number(&w, p->ek_policy);
+	put_number(&w, p->note_clock);
+	put_number(&w, p->note_firmware);
+	put_time(&w, p->maintenance_until);
+	return run(s, &w, "can't write a pool's policy");
+}
+
 const struct store_ops store_rows_ops = {
 	.close = close_it,
 	.begin = begin,
@@ -638,4 +838,13 @@ const struct store_ops store_rows_ops = {
 	.audit_head_put = audit_head_put,
 	.audit_head_next = audit_head_next,
 	.count = count,
+	.token_get = token_get,
+	.token_put = token_put,
+	.token_drop = token_drop,
+	.token_purge = token_purge,
+	.identity_get = identity_get,
+	.identity_put = identity_put,
+	.identity_drop = identity_drop,
+	.policy_get = policy_get,
+	.policy_put = policy_put,
 };

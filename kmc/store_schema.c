@@ -31,5 +31,17 @@ const char *const store_schema[] = {
 	" owner_epoch = (SELECT v.owner_epoch FROM vtpms v WHERE v.uuid = states.uuid),"
 	" endorsement_epoch = (SELECT v.endorsement_epoch FROM vtpms v WHERE v.uuid = states.uuid),"
 	" platform_epoch = (SELECT v.platform_epoch FROM vtpms v WHERE v.uuid = states.uuid);",
+
+	/* Enrolment by token, and attestation. */
+	"CREATE TABLE tokens (host TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, pool TEXT NOT NULL REFERENCES pools(name), ek BLOB,"
+	" created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE identities (host TEXT PRIMARY KEY REFERENCES hosts(name), ak BLOB NOT NULL, ek BLOB NOT NULL, ek_check INTEGER NOT NULL,"
+	" software_key INTEGER NOT NULL, reference_mask INTEGER NOT NULL, reference BLOB NOT NULL, last_mask INTEGER NOT NULL,"
+	" last BLOB NOT NULL, reference_firmware BLOB NOT NULL, last_firmware BLOB NOT NULL, clock_ms BLOB NOT NULL,"
+	" reset_count INTEGER NOT NULL, restart_count INTEGER NOT NULL, attested_at INTEGER NOT NULL, failed INTEGER NOT NULL,"
+	" reason TEXT NOT NULL);"
+	"CREATE TABLE policies (pool TEXT PRIMARY KEY REFERENCES pools(name), pcrs INTEGER NOT NULL, interval_s INTEGER NOT NULL,"
+	" require INTEGER NOT NULL, ek_policy INTEGER NOT NULL, note_clock INTEGER NOT NULL, note_firmware INTEGER NOT NULL,"
+	" maintenance_until INTEGER NOT NULL) WITHOUT ROWID;",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -1,6 +1,7 @@
 /* What the vault does with its keys. */
 #include "kmc/vault.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,19 @@ void vault_forget(struct vault *v, uint64_t ticket)
 
 	if (t)
 		drop(t);
+}
+
+int vault_challenge(struct vault *v, const struct vault_credential *q, struct kmctpm_credential *out, uint8_t answer[32], char why[KEYRING_WHY])
+{
+	struct secret *value = secret_random(32);
+	int r = E_NOMEM;
+
+	if (value && EVP_Digest(value->data, value->size, answer, NULL, EVP_sha256(), NULL) == 1)
+		r = keyring_make_credential(&v->keyring, q->ek, q->name, value, out, why);
+	else
+		complain(why, "can't make a challenge", r);
+	secret_free(&value);
+	return r;
 }
 
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY])

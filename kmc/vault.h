@@ -57,6 +57,9 @@ void vault_forget(struct vault *v, uint64_t ticket);
 /** vault_sign() - a signed head of the audit trail into @out; 0 or an error with @why filled in. */
 int vault_sign(struct vault *v, const char *kmc, const struct vault_sign *q, uint8_t out[AUDIT_HEAD_MAX], size_t *size, char why[KEYRING_WHY]);
 
+/** vault_challenge() - a fresh secret for TPM2_ActivateCredential, and the hash of the right answer. 0 or an error with @why filled in. */
+int vault_challenge(struct vault *v, const struct vault_credential *q, struct kmctpm_credential *out, uint8_t answer[32], char why[KEYRING_WHY]);
+
 /** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);
 

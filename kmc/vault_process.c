@@ -184,6 +184,24 @@ static void on_sign(struct vault_process *p, uint64_t id, const struct vault_sig
 		fail(p, id, r, why);
 }
 
+static void on_credential(struct vault_process *p, uint64_t id, const struct vault_credential *q)
+{
+	struct kmctpm_credential c;
+	char why[KEYRING_WHY] = "";
+	struct vault_challenge m;
+	uint8_t answer[32];
+	int r = vault_challenge(p->vault, q, &c, answer, why);
+
+	if (r != 0) {
+		fail(p, id, r, why);
+		return;
+	}
+	m.credential = view_of(c.blob, c.blob_size);
+	m.secret = view_of(c.secret, c.secret_size);
+	m.answer = view_of(answer, sizeof(answer));
+	link_send(p->engine, VAULT_CHALLENGE, id, &m);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -211,6 +229,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_SIGN:
 		on_sign(p, id, fields);
+		break;
+	case VAULT_CREDENTIAL:
+		on_credential(p, id, fields);
 		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");

@@ -104,6 +104,7 @@ static void every_refusal_has_its_number(void **state)
 		       [KMC_REFUSED_HELD] = "held",
 		[KMC_REFUSED_EPOCH] = "epoch", [KMC_REFUSED_ROLLBACK] = "rollback", [KMC_REFUSED_BUSY] = "busy",
 		       [KMC_REFUSED_INTERNAL] = "internal", [KMC_REFUSED_QUOTA] = "quota",
+		[KMC_REFUSED_ATTESTATION] = "attestation", [KMC_REFUSED_ENROLMENT] = "enrolment",
 	};
 	const char *list = strstr(page, "refusal = &(\n");
 	unsigned int lines = 0;

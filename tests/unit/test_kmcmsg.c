@@ -15,7 +15,7 @@ static void there_are_no_other_types(void **state)
 {
 	(void)state;
 	assert_null(kmc_schema(0));
-	assert_null(kmc_schema(KMC_REFUSED + 1));
+	assert_null(kmc_schema(KMC_ENROLLED + 1));
 	assert_null(kmc_schema(UINT64_MAX));
 }
 
