@@ -5,19 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tss2/tss2_esys.h>
 #include <tss2/tss2_rc.h>
 #include <tss2/tss2_tctildr.h>
 
 #include "common/error.h"
 #include "common/secret.h"
+#include "dom0-relay/host_tpm_esys.h"
 
-struct host_tpm {
-	TSS2_TCTI_CONTEXT *tcti;
-	ESYS_CONTEXT *esys;
-};
-
-static int complain(char why[HOST_TPM_WHY], const char *what, TSS2_RC rc)
+int host_tpm_complain(char *why, const char *what, TSS2_RC rc)
 {
 	snprintf(why, HOST_TPM_WHY, "host TPM: %s: %s", what, Tss2_RC_Decode(rc));
 	return E_TPM;
@@ -33,14 +28,15 @@ int host_tpm_open(struct host_tpm **tpm, const char *tcti, char why[HOST_TPM_WHY
 	*tpm = NULL;
 	if (!t)
 		return E_NOMEM;
+	setenv("TSS2_LOG", "all+none", 0); /* errors come back to us: the library need not print them */
 	rc = Tss2_TctiLdr_Initialize(tcti, &t->tcti);
 	if (rc != TSS2_RC_SUCCESS)
-		r = complain(why, tcti, rc);
+		r = host_tpm_complain(why, tcti, rc);
 	if (r == 0 && (rc = Esys_Initialize(&t->esys, t->tcti, NULL)) != TSS2_RC_SUCCESS)
-		r = complain(why, "can't start a session with it", rc);
+		r = host_tpm_complain(why, "can't start a session with it", rc);
 	if (r == 0 && (rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
 					       TPM2_PT_FAMILY_INDICATOR, 1, NULL, &data)) != TSS2_RC_SUCCESS)
-		r = complain(why, "it does not answer TPM2_GetCapability", rc);
+		r = host_tpm_complain(why, "it does not answer TPM2_GetCapability", rc);
 	Esys_Free(data);
 	if (r != 0)
 		host_tpm_close(&t);
@@ -80,7 +76,7 @@ static int load(struct host_tpm *tpm, const struct host_tpm_key *key, ESYS_TR *h
 	public.publicArea.unique.rsa.size = (UINT16)key->modulus.n;
 	memcpy(public.publicArea.unique.rsa.buffer, key->modulus.p, key->modulus.n);
 	rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &public, ESYS_TR_RH_NULL, handle);
-	return rc == TSS2_RC_SUCCESS ? 0 : complain(why, "can't load the KMC's public key", rc);
+	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "can't load the KMC's public key", rc);
 }
 
 /* One TPM2_RSA_Encrypt; *out is to be wiped and freed by Esys_Free(). */
@@ -102,7 +98,7 @@ static int encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const s
 	wipe(&message, sizeof(message));
 	Esys_FlushContext(tpm->esys, handle);
 	if (rc != TSS2_RC_SUCCESS)
-		return complain(why, "TPM2_RSA_Encrypt", rc);
+		return host_tpm_complain(why, "TPM2_RSA_Encrypt", rc);
 	return 0;
 }
 

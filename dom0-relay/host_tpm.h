@@ -1,4 +1,7 @@
-/* The host TPM as an open needs it: public-key operations with the KMC's key. Only host_tpm.c sees tss2. */
+/*
+ * The host TPM as an open needs it: public-key operations with the KMC's key. Only host_tpm.c and
+ * host_identity.c see tss2.
+ */
 #ifndef DOM0_RELAY_HOST_TPM_H
 #define DOM0_RELAY_HOST_TPM_H
 

@@ -22,6 +22,7 @@
 #include "common/process.h"
 #include "common/secret.h"
 #include "common/text.h"
+#include "dom0-relay/host_identity.h"
 #include "dom0-relay/host_tpm.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -192,6 +193,26 @@ static void on_believe(struct host_tpm_process *p, uint64_t id, const struct tpm
 	secret_free(&seed);
 }
 
+static void on_attest(struct host_tpm_process *p, uint64_t id, const struct tpm_attest *a)
+{
+	struct tpm_attested done;
+	struct host_quote q;
+
+	if (open_tpm(p) != 0) {
+		fail(p, id, p->why);
+		return;
+	}
+	if (host_identity_quote(p->tpm, a->qualifying.p, (uint32_t)a->pcrs, &q, p->why) != 0) {
+		host_tpm_close(&p->tpm);
+		log_warn("%s", p->why);
+		fail(p, id, p->why);
+		return;
+	}
+	done = (struct tpm_attested){.quote = view_of(q.attest, q.attest_size), .signature = view_of(q.signature, q.signature_size),
+				     .values = view_of(q.values, q.values_size)};
+	link_send(p->relay, TPM_ATTESTED, id, &done);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct host_tpm_process *p = arg;
@@ -202,6 +223,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case TPM_BELIEVE:
 		on_believe(p, id, fields);
+		break;
+	case TPM_ATTEST:
+		on_attest(p, id, fields);
 		break;
 	case TPM_FORGET:
 		if (id)

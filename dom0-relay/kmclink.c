@@ -351,6 +351,11 @@ void kmclink_free(struct kmclink **k)
 	*k = NULL;
 }
 
+int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
+{
+	return tls_context_fingerprint(k->ctx, hash) == 0 ? 0 : E_CRYPTO;
+}
+
 bool kmclink_is_up(const struct kmclink *k)
 {
 	return k->state == LINK_UP;

@@ -37,6 +37,9 @@ int kmclink_new(struct kmclink **k, struct loop *loop, const struct relayconf *c
 		char why[KMCLINK_WHY]);
 void kmclink_free(struct kmclink **k);
 
+/** kmclink_certificate() - SHA-256 of this host's certificate; 0 or E_CRYPTO. */
+int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
+
 bool kmclink_is_up(const struct kmclink *k);
 
 /** kmclink_why() - why the link is down, in one line; "" while it is up. */

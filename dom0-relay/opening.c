@@ -47,6 +47,7 @@ struct openings {
 	const struct opening_ops *ops;
 	void *arg;
 	uint64_t last_tpm_ticket;
+	bool up; /* from openings_up() to openings_down() */
 	struct protection key;
 	struct opening table[OPENINGS_MAX];
 };
@@ -132,6 +133,8 @@ static void advance(struct openings *o, struct opening *p)
 		kmclink_hurry(o->kmc);
 		return;
 	}
+	if (!o->up)
+		return; /* this host is being attested */
 	if (!key_is_usable(&o->key)) {
 		ask_key(o);
 		return;
@@ -188,6 +191,8 @@ void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WH
 		snprintf(why, OPENING_WHY, "the host TPM has not answered");
 	else if (!kmclink_is_up(o->kmc))
 		snprintf(why, OPENING_WHY, "%s", kmclink_why(o->kmc));
+	else if (!o->up)
+		snprintf(why, OPENING_WHY, "this host's attestation at the KMC is not done");
 	else if (p->step == STEP_WAITING && o->key.valid && !key_is_usable(&o->key))
 		snprintf(why, OPENING_WHY, "%s", KEY_IS_OLD);
 	else
@@ -196,6 +201,7 @@ void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WH
 
 void openings_up(struct openings *o)
 {
+	o->up = true;
 	o->key.asked = false;
 	if (!key_is_usable(&o->key))
 		ask_key(o);
@@ -205,6 +211,7 @@ void openings_up(struct openings *o)
 
 void openings_down(struct openings *o)
 {
+	o->up = false;
 	o->key.asked = false;
 	for (size_t i = 0; i < OPENINGS_MAX; i++) {
 		struct opening *p = &o->table[i];
@@ -320,6 +327,8 @@ static void on_refused(struct openings *o, struct opening *p, const struct kmc_r
 		advance(o, p);
 		return;
 	}
+	if (m->code == KMC_REFUSED_ATTESTATION)
+		o->ops->unattested(o->arg);
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
 	refuse(o, p, why);
 }

@@ -30,6 +30,7 @@ struct opening_result {
 struct opening_ops {
 	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
 	void (*refused)(void *arg, uint64_t ticket, const char *why);
+	void (*unattested)(void *arg); /* the KMC wants this host attested: an open was refused for that */
 	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
 	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
 };
@@ -55,7 +56,7 @@ void openings_abandon(struct openings *o, uint64_t ticket);
 /** openings_why() - what @ticket is waiting for, in one line, into @why. */
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]);
 
-void openings_up(struct openings *o);	/* the KMC can be asked */
+void openings_up(struct openings *o);	/* the KMC can be asked, and will not refuse for want of attestation */
 void openings_down(struct openings *o); /* it can't any more */
 
 /** openings_kmc() - an answer of the KMC: @id as given to kmclink_send(), with OPENING_PROTECT for the protection key. */
@@ -69,5 +70,6 @@ enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT };
 #define KMC_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
 #define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&3))
 #define KMC_ID_TICKET(id) ((id) >> 2)
+#define KMC_ID_ATTEST KMC_ID(KMC_ID_PROTECT, 1) /* see attesting.h */
 
 #endif

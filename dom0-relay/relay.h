@@ -12,6 +12,7 @@ struct keeping;
 struct kmclink;
 struct link;
 struct loop;
+struct attesting;
 struct openings;
 struct relayconf;
 struct spares;
@@ -23,6 +24,7 @@ struct relay {
 	struct xenstore *xs;
 	struct link *builder, *tpm, *disk;
 	struct kmclink *kmc;
+	struct attesting *attesting;
 	struct openings *openings;
 	struct keeping *keeping;
 	struct control *control;

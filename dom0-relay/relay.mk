@@ -3,12 +3,13 @@
 $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 # xenctrl.h wants GNU's anonymous structures.
 $(OUT)/obj/dom0-relay/hypervisor.o: ALL_CFLAGS += -std=gnu11
-$(eval $(call program,vtpmctl,dom0-relay/vtpmctl.c dom0-relay/ctlmsg.c dom0-relay/relayconf.c,$(COMMON_LIBS) -ljansson))
+VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c enroll.c kmcask.c host_identity.c host_tpm.c ctlmsg.c relayconf.c)
+TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
+$(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson))
 
-RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay.c spares.c guests.c guest_machine.c stublink.c keeping.c opening.c statemsg.c statedir.c state_process.c \
-	kmclink.c control.c ctlmsg.c relaymsg.c relayconf.c host_tpm_process.c host_tpm.c builder_process.c stub_domain.c stub_records.c \
+RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay.c spares.c guests.c guest_machine.c stublink.c keeping.c opening.c attesting.c statemsg.c statedir.c state_process.c \
+	kmclink.c control.c ctlmsg.c relaymsg.c relayconf.c host_tpm_process.c host_tpm.c host_identity.c builder_process.c stub_domain.c stub_records.c \
 	hypervisor.c xenstore.c) $(SCHEMA_SRCS)
-TSS_LIBS := -ltss2-esys -ltss2-tctildr -ltss2-rc
 XEN_LIBS := -lxenlight -lxenctrl -lxenstore -lxenvchan -lxentoollog
 $(eval $(call program,vtpm-relayd,$(RELAYD_SRCS),$(COMMON_LIBS) $(TSS_LIBS) $(XEN_LIBS)))
 

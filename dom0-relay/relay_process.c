@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "common/process.h"
+#include "dom0-relay/attesting.h"
 #include "dom0-relay/control.h"
 #include "dom0-relay/ctlmsg.h"
 #include "dom0-relay/keeping.h"
@@ -229,7 +230,10 @@ static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct relay *r = arg;
 
-	openings_tpm(r->openings, type, id, fields);
+	if (id == ATTESTING_TICKET)
+		attesting_tpm(r->attesting, type, fields);
+	else
+		openings_tpm(r->openings, type, id, fields);
 }
 
 /* --- the KMC --- */
@@ -241,6 +245,13 @@ static void on_refused(void *arg, uint64_t ticket, const char *why)
 
 	if (g)
 		relay_fail(g, GEV_OPEN_FAILED, "%s", why);
+}
+
+static void on_unattested(void *arg)
+{
+	struct relay *r = arg;
+
+	attesting_hurry(r->attesting);
 }
 
 static void on_orphan(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
@@ -296,6 +307,13 @@ static void on_up(void *arg, const struct kmc_welcome *welcome)
 
 	(void)welcome;
 	keeping_up(r->keeping);
+	attesting_up(r->attesting); /* openings wait for what comes of it */
+}
+
+static void on_settled(void *arg)
+{
+	struct relay *r = arg;
+
 	openings_up(r->openings);
 }
 
@@ -305,6 +323,7 @@ static void on_down(void *arg, const char *why)
 
 	(void)why;
 	keeping_down(r->keeping);
+	attesting_down(r->attesting);
 	openings_down(r->openings);
 }
 
@@ -312,7 +331,9 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 {
 	struct relay *r = arg;
 
-	if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE)
+	if (id == KMC_ID_ATTEST)
+		attesting_kmc(r->attesting, type, fields);
+	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
 		openings_kmc(r->openings, type, id, fields);
@@ -420,9 +441,11 @@ static void read_boot_id(struct uuid *boot)
 
 static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
-	static const struct opening_ops opening_ops = {.opened = relay_opened, .refused = on_refused, .orphaned = on_orphan, .ended = on_ended};
+	static const struct opening_ops opening_ops = {
+		.opened = relay_opened, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
+	uint8_t certificate[32];
 	char why[KMCLINK_WHY];
 
 	r->loop = loop_new();
@@ -437,10 +460,13 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->control = control_new(r->loop, fds->control, fill, r);
 	if (kmclink_new(&r->kmc, r->loop, r->conf, &kmc_ops, r, why) != 0)
 		fatal("%s", why);
+	if (kmclink_certificate(r->kmc, certificate) != 0)
+		fatal("can't hash this host's certificate");
+	r->attesting = attesting_new(r->loop, r->kmc, r->tpm, certificate, on_settled, r);
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
 	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
-	if (!r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->openings || !r->keeping)
+	if (!r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }
 

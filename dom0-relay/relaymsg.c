@@ -97,6 +97,17 @@ static const struct msg_field seed[] = {
 	MSG_FIELD_BYTES(3, struct tpm_seed, seed, 32, 32),
 };
 
+static const struct msg_field attest[] = {
+	MSG_FIELD_BYTES(3, struct tpm_attest, qualifying, 32, 32),
+	MSG_FIELD_UINT(4, struct tpm_attest, pcrs, 0xffffff),
+};
+
+static const struct msg_field attested[] = {
+	MSG_FIELD_BYTES(3, struct tpm_attested, quote, 1, 512),
+	MSG_FIELD_BYTES(4, struct tpm_attested, signature, 1, 128),
+	MSG_FIELD_BYTES(5, struct tpm_attested, values, 0, 768),
+};
+
 static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_WRAP, "wrap", tpm_wrap, wrap),
 	SCHEMA(TPM_WRAPPED, "wrapped", tpm_wrapped, wrapped),
@@ -104,6 +115,8 @@ static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_SEED, "seed", tpm_seed, seed),
 	EMPTY(TPM_FORGET, "forget"),
 	SCHEMA(TPM_FAILED, "failed", relay_failed, failed),
+	SCHEMA(TPM_ATTEST, "attest", tpm_attest, attest),
+	SCHEMA(TPM_ATTESTED, "attested", tpm_attested, attested),
 };
 
 const struct privsep_protocol tpm_protocol = {

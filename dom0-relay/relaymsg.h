@@ -4,7 +4,8 @@
  *
  *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
  *                        KEEP, SWEEP, NAME, MEMORY                          NAMED, FREE, FAILED
- *   relay -> host-tpm    WRAP, BELIEVE, FORGET         host-tpm -> relay    WRAPPED, SEED, FAILED
+ *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED
+ *                        ATTEST
  */
 #ifndef DOM0_RELAY_RELAYMSG_H
 #define DOM0_RELAY_RELAYMSG_H
@@ -82,7 +83,7 @@ struct relay_failed {
 	struct view reason;
 };
 
-enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED };
+enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED, TPM_ATTEST, TPM_ATTESTED };
 
 /* Step 2 of an open: make response key and nonce, encrypt them and the UUID in the host TPM. */
 struct tpm_wrap {
@@ -105,6 +106,16 @@ struct tpm_believe {
 
 struct tpm_seed {
 	struct view seed;
+};
+
+/* Quote these PCRs over these bytes. */
+struct tpm_attest {
+	struct view qualifying;
+	uint64_t pcrs; /* mask */
+};
+
+struct tpm_attested {
+	struct view quote, signature, values; /* as in QUOTE of kmcmsg.h */
 };
 
 struct relay_empty {

@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,13 +17,17 @@
 
 #include "common/buf.h"
 #include "common/error.h"
+#include "common/secret.h"
+#include "common/token.h"
 #include "dom0-relay/ctlmsg.h"
+#include "dom0-relay/enroll.h"
 #include "dom0-relay/relayconf.h"
 
 /* Exit codes, as in the manual page. */
 enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
 
 #define ANSWER_MS 5000
+#define PATH_BYTES 1024
 
 struct listing {
 	bool json;
@@ -31,7 +37,11 @@ struct listing {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: vtpmctl [-c FILE] list [--json]\n");
+	fprintf(stderr, "usage: vtpmctl [-c FILE] COMMAND\n"
+			"  list [--json]                        vTPMs of this host, and what was refused\n"
+			"  enroll TOKEN --insecure-software-key [--tpm TCTI] [--replace]\n"
+			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
+			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n");
 	return EXIT_USAGE;
 }
 
@@ -170,33 +180,150 @@ static int list(const char *socket_path, bool json)
 	return EXIT_FINE;
 }
 
-int main(int argc, char **argv)
+struct options {
+	const char *conf, *tpm;
+	bool json, software_key, replace;
+};
+
+/* Where the files of an enrolment go: as relay.conf says, or beside it where there is none yet. */
+struct places {
+	struct relayconf conf;
+	bool has_conf;
+	char ca[PATH_BYTES], certificate[PATH_BYTES], key[PATH_BYTES];
+};
+
+static int find_places(struct places *p, const struct options *o)
 {
-	static const struct option long_options[] = {{"json", no_argument, NULL, 'j'}, {"config", required_argument, NULL, 'c'}, {0}};
-	const char *path = NULL;
+	const char *path = o->conf ? o->conf : RELAY_CONF;
+	char copy[PATH_BYTES], why[CONFIG_WHY];
+	const char *directory;
+
+	p->has_conf = access(path, F_OK) == 0;
+	if (relayconf_read(p->has_conf ? path : NULL, &p->conf, why) != 0) {
+		fprintf(stderr, "vtpmctl: %s\n", why);
+		return EXIT_ERROR;
+	}
+	snprintf(copy, sizeof(copy), "%s", path);
+	directory = dirname(copy);
+	if (p->has_conf) {
+		snprintf(p->ca, sizeof(p->ca), "%s", p->conf.tls_ca);
+		snprintf(p->certificate, sizeof(p->certificate), "%s", p->conf.tls_certificate);
+		snprintf(p->key, sizeof(p->key), "%s", p->conf.tls_key);
+	} else {
+		snprintf(p->ca, sizeof(p->ca), "%s/ca.crt", directory);
+		snprintf(p->certificate, sizeof(p->certificate), "%s/host.crt", directory);
+		snprintf(p->key, sizeof(p->key), "%s/host.key", directory);
+	}
+	return EXIT_FINE;
+}
+
+/* As the argument, or from standard input for "-": what stands in a command line can be seen by others while it runs. */
+static int read_token(const char *argument, struct token *token)
+{
+	char line[TOKEN_TEXT_MAX + 64] = "";
+	int r;
+
+	if (strcmp(argument, "-") == 0 && !fgets(line, sizeof(line), stdin))
+		line[0] = '\0';
+	r = token_parse(strcmp(argument, "-") == 0 ? line : argument, token);
+	wipe(line, sizeof(line));
+	if (r == E_INTEGRITY)
+		fprintf(stderr, "vtpmctl: the token was not copied as a whole, or not as it was\n");
+	else if (r == E_VERSION)
+		fprintf(stderr, "vtpmctl: the token is of a newer KMC: upgrade this host's package\n");
+	else if (r != 0)
+		fprintf(stderr, "vtpmctl: that is no token: take the line that 'kmcctl host add' prints\n");
+	return r == 0 ? EXIT_FINE : EXIT_USAGE;
+}
+
+static int enroll(const char *argument, const struct options *o)
+{
+	struct places p;
+	struct token token;
+	char why[ENROLL_WHY];
+	int r = read_token(argument, &token);
+
+	if (r != EXIT_FINE)
+		return r;
+	if (!o->software_key) {
+		fprintf(stderr, "vtpmctl: the TLS key will be a file, which whoever reads it can copy: say so with --insecure-software-key. "
+				"Seeds are given for quotes of this TPM only, whoever has that key\n");
+		return EXIT_USAGE;
+	}
+	r = find_places(&p, o);
+	if (r == EXIT_FINE) {
+		const struct enroll_options e = {.token = &token, .tcti = o->tpm ? o->tpm : p.conf.tpm, .conf = o->conf ? o->conf : RELAY_CONF,
+						 .ca = p.ca, .certificate = p.certificate, .key = p.key, .software_key = o->software_key,
+						 .replace = o->replace};
+
+		if (enroll_run(&e, why) != 0) {
+			fprintf(stderr, "vtpmctl: not enrolled: %s\n", why);
+			r = EXIT_ERROR;
+		}
+		relayconf_free(&p.conf);
+	}
+	wipe(&token, sizeof(token));
+	return r;
+}
+
+static int ek(const struct options *o)
+{
+	struct places p;
+	char why[ENROLL_WHY];
+	int r = find_places(&p, o);
+
+	if (r != EXIT_FINE)
+		return r;
+	if (enroll_print_ek(o->tpm ? o->tpm : p.conf.tpm, why) != 0) {
+		fprintf(stderr, "vtpmctl: %s\n", why);
+		r = EXIT_ERROR;
+	}
+	relayconf_free(&p.conf);
+	return r;
+}
+
+static int run_list(const struct options *o)
+{
+	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
 	struct relayconf conf;
 	char why[CONFIG_WHY];
-	bool json = false;
-	int c, r;
+	int r = relayconf_read(path, &conf, why);
 
-	while ((c = getopt_long(argc, argv, "c:j", long_options, NULL)) != -1) {
-		if (c == 'c')
-			path = optarg;
-		else if (c == 'j')
-			json = true;
-		else
-			return usage();
-	}
-	if (argc - optind != 1 || strcmp(argv[optind], "list") != 0)
-		return usage();
-	if (!path && access(RELAY_CONF, R_OK) == 0)
-		path = RELAY_CONF;
-	r = relayconf_read(path, &conf, why);
 	if (r != 0) {
 		fprintf(stderr, "vtpmctl: %s\n", why);
 		return EXIT_ERROR;
 	}
-	r = list(conf.control, json);
+	r = list(conf.control, o->json);
 	relayconf_free(&conf);
 	return r;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"json", no_argument, NULL, 'j'}, {"config", required_argument, NULL, 'c'}, {"tpm", required_argument, NULL, 't'},
+		{"insecure-software-key", no_argument, NULL, 's'}, {"replace", no_argument, NULL, 'r'}, {0}};
+	struct options o = {0};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:j", long_options, NULL)) != -1) {
+		switch (c) {
+		case 'c': o.conf = optarg; break;
+		case 'j': o.json = true; break;
+		case 't': o.tpm = optarg; break;
+		case 's': o.software_key = true; break;
+		case 'r': o.replace = true; break;
+		default: return usage();
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	umask(022);
+	if (argc == 1 && strcmp(argv[0], "list") == 0)
+		return run_list(&o);
+	if (argc == 1 && strcmp(argv[0], "ek") == 0)
+		return ek(&o);
+	if (argc == 2 && strcmp(argv[0], "enroll") == 0)
+		return enroll(argv[1], &o);
+	return usage();
 }

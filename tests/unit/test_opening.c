@@ -22,7 +22,7 @@ static struct world {
 	unsigned int hurried, protects, opens, wraps, believes, forgets;
 	uint64_t open_id, wrap_ticket, believe_ticket, forget_ticket;
 	char key_id[17]; /* that the last open named */
-	unsigned int opened, refused, orphaned, ended;
+	unsigned int opened, refused, orphaned, ended, unattested;
 	uint64_t told_ticket, told_epoch;
 	char why[OPENING_WHY];
 	uint8_t seed;
@@ -103,6 +103,12 @@ static void on_refused(void *arg, uint64_t ticket, const char *why)
 	snprintf(w.why, sizeof(w.why), "%s", why);
 }
 
+static void on_unattested(void *arg)
+{
+	(void)arg;
+	w.unattested++;
+}
+
 static void on_orphaned(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
 {
 	(void)arg;
@@ -120,12 +126,16 @@ static void on_ended(void *arg, const struct uuid *uuid)
 
 static int setup(void **state)
 {
-	static const struct opening_ops ops = {.opened = on_opened, .refused = on_refused, .orphaned = on_orphaned, .ended = on_ended};
+	static const struct opening_ops ops = {
+		.opened = on_opened, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
 
 	(void)state;
 	w = (struct world){.up = true};
 	w.o = openings_new(NULL, NULL, &ops, NULL);
-	return w.o ? 0 : -1;
+	if (!w.o)
+		return -1;
+	openings_up(w.o);
+	return 0;
 }
 
 static int teardown(void **state)
@@ -229,6 +239,31 @@ static void many_opens_share_one_key(void **state)
 	assert_int_equal(w.protects, 1);
 }
 
+static void an_open_waits_until_the_host_is_attested(void **state)
+{
+	char why[OPENING_WHY];
+
+	(void)state;
+	openings_down(w.o); /* the link is up, the attestation under way */
+	w.protects = 0;
+	start();
+	assert_int_equal(w.protects + w.wraps, 0);
+	openings_why(w.o, TICKET, why);
+	assert_string_equal(why, "this host's attestation at the KMC is not done");
+	openings_up(w.o);
+	assert_int_equal(w.protects, 1);
+}
+
+static void a_refusal_for_want_of_attestation_asks_for_one(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_refuses(KMC_REFUSED_ATTESTATION, w.open_id);
+	assert_int_equal(w.unattested, 1);
+	assert_int_equal(w.refused, 1);
+	assert_string_equal(w.why, "the KMC refused (attestation): because");
+}
+
 static void there_is_an_end_to_opens_at_once(void **state)
 {
 	uint64_t n = 0;
@@ -246,7 +281,9 @@ static void an_open_waits_for_the_kmc(void **state)
 	char why[OPENING_WHY];
 
 	(void)state;
+	openings_down(w.o);
 	w.up = false;
+	w.protects = 0;
 	start();
 	assert_int_equal(w.protects, 0);
 	assert_int_equal(w.hurried, 1);
@@ -459,6 +496,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_open_goes_from_key_to_seed),
 		TEST(many_opens_share_one_key),
+		TEST(an_open_waits_until_the_host_is_attested),
+		TEST(a_refusal_for_want_of_attestation_asks_for_one),
 		TEST(there_is_an_end_to_opens_at_once),
 		TEST(an_open_waits_for_the_kmc),
 		TEST(a_link_that_breaks_asks_again_with_a_new_envelope),
