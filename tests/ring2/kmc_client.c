@@ -19,8 +19,10 @@
 #include "common/buf.h"
 #include "common/envelope.h"
 #include "common/error.h"
+#include "common/proof.h"
 #include "common/secret.h"
 #include "common/tls.h"
+#include "dom0-relay/host_identity.h"
 #include "dom0-relay/host_tpm.h"
 
 #define WAIT_MS 30000
@@ -34,6 +36,9 @@ struct kmc_client {
 	struct kmc_protected key; /* views into the arrays below */
 	uint8_t key_id[KMC_KEY_ID_SIZE], modulus[KMC_RSA_MAX];
 	uint64_t last_id;
+	uint8_t nonce[PROOF_NONCE_SIZE];
+	uint32_t pcrs;
+	struct host_quote quote;
 	char why[CLIENT_WHY];
 };
 
@@ -295,4 +300,30 @@ void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, stru
 	}
 	secret_free(&key);
 	secret_free(&plain);
+}
+
+enum kmc_type client_nonce(struct kmc_client *c, void *fields)
+{
+	const struct kmc_nonce *m = fields;
+	enum kmc_type type = client_ask(c, KMC_ATTEST, NULL, fields);
+
+	if (type == KMC_NONCE) {
+		memcpy(c->nonce, m->nonce.p, sizeof(c->nonce));
+		c->pcrs = (uint32_t)m->pcrs;
+	}
+	return type;
+}
+
+enum kmc_type client_quote(struct kmc_client *c, bool again, void *fields)
+{
+	uint8_t certificate[32], proof[PROOF_SIZE];
+	struct kmc_quote m;
+
+	if (!again && (tls_context_fingerprint(c->ctx, certificate) != 0 || proof_make(PROOF_ATTEST, c->nonce, certificate, proof) != 0 ||
+		       host_identity_quote(c->tpm, proof, c->pcrs, &c->quote, c->why) != 0))
+		return 0;
+	m = (struct kmc_quote){.quote = view_of(c->quote.attest, c->quote.attest_size),
+			       .signature = view_of(c->quote.signature, c->quote.signature_size),
+			       .values = view_of(c->quote.values, c->quote.values_size)};
+	return client_ask(c, KMC_QUOTE, &m, fields);
 }

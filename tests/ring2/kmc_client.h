@@ -54,4 +54,10 @@ enum kmc_type client_protect(struct kmc_client *c, struct kmc_refused *refused);
 /** client_open() - OPEN with the key of the last client_protect(). @spoil: flip a bit of the cipher text. */
 void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, struct client_opened *out);
 
+/** client_nonce() - ask what to quote; the answer's type, its fields as of client_receive(). */
+enum kmc_type client_nonce(struct kmc_client *c, void *fields);
+
+/** client_quote() - answer with a quote of the host TPM over the last nonce, or with the last quote again; likewise. */
+enum kmc_type client_quote(struct kmc_client *c, bool again, void *fields);
+
 #endif

@@ -6,6 +6,9 @@
  *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
  *     open UUID | spoil UUID         OPENED seed=... lease=N version=N generation=N tenant=... state=...
+ *     attest                         ATTESTED interval remark; a quote of the TPM -t over the KMC's nonce, if it asks for one
+ *     nonce                          NONCE: one that is not answered yet
+ *     requote                        the last quote once more: ATTESTED
  *     store UUID LEASE VERSION HEX|@SIZE     STORED version
  *     release UUID LEASE             RELEASED
  *     raw HEX                        bytes as they are, then the answer
@@ -43,6 +46,12 @@ static bool is_no(struct kmc_client *c, enum kmc_type type, const struct kmc_ref
 	return type == KMC_REFUSED || type == 0;
 }
 
+static void print_attested(const struct kmc_attested *m)
+{
+	printf("ATTESTED %" PRIu64 "%s%.*s\n", m->interval, m->remark.p ? " " : "", (int)m->remark.n,
+	       m->remark.p ? (const char *)m->remark.p : "");
+}
+
 static void print_answer(struct kmc_client *c, enum kmc_type type, const void *fields)
 {
 	const struct kmc_welcome *w = fields;
@@ -54,6 +63,10 @@ static void print_answer(struct kmc_client *c, enum kmc_type type, const void *f
 		printf("WELCOME %.*s %.*s\n", (int)w->host.n, (const char *)w->host.p, (int)w->pool.n, (const char *)w->pool.p);
 	else if (type == KMC_STORED)
 		printf("STORED %" PRIu64 "\n", s->version);
+	else if (type == KMC_ATTESTED)
+		print_attested(fields);
+	else if (type == KMC_NONCE)
+		printf("NONCE\n");
 	else if (type == KMC_RELEASED)
 		printf("RELEASED\n");
 	else
@@ -112,6 +125,30 @@ static void do_open(struct kmc_client *c, const char *text, bool spoil)
 	       o.facts.owner_epoch, o.facts.endorsement_epoch, o.facts.platform_epoch);
 	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
 	printf("\n");
+}
+
+static void do_attest(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	enum kmc_type type = client_nonce(c, fields);
+
+	if (type == KMC_NONCE)
+		type = client_quote(c, false, fields);
+	print_answer(c, type, fields);
+}
+
+static void do_nonce(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+
+	print_answer(c, client_nonce(c, fields), fields);
+}
+
+static void do_requote(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+
+	print_answer(c, client_quote(c, true, fields), fields);
 }
 
 static size_t from_hex(const char *text, uint8_t *out, size_t cap)
@@ -173,7 +210,7 @@ static int arguments_of(const char *command)
 	static const struct {
 		const char *name;
 		int n;
-	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
+	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -191,6 +228,12 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_audit(c);
 	else if (strcmp(command, "protect") == 0)
 		do_protect(c);
+	else if (strcmp(command, "attest") == 0)
+		do_attest(c);
+	else if (strcmp(command, "nonce") == 0)
+		do_nonce(c);
+	else if (strcmp(command, "requote") == 0)
+		do_requote(c);
 	else if (strcmp(command, "open") == 0 || strcmp(command, "spoil") == 0)
 		do_open(c, arg[0], command[0] == 's');
 	else if (strcmp(command, "store") == 0)
