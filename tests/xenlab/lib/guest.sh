@@ -10,6 +10,9 @@ lab_uuid() {
 	echo "${h:0:8}-${h:8:4}-5${h:13:3}-a${h:17:3}-${h:20:12}"
 }
 
+# A guest is PV unless said otherwise: under emulation a PVH guest dies of a triple fault now and then (Xen's log says so), and
+# xl starts it again.
+#
 # guest_cfg NAME [pv|pvh] [XL-LINE...]: write a config for a Debian kernel and tpm2-tools, print its path.
 # Each XL-LINE ("memory=256", 'vtpm=[]') replaces the line of the same key, or is added.
 guest_cfg() {
@@ -23,7 +26,7 @@ tiny_cfg() {
 
 # lab_config KERNEL RAMDISK MEMORY NAME [pv|pvh] [XL-LINE...]
 lab_config() {
-	local kernel=$1 ramdisk=$2 memory=$3 name=$4 type=pvh line key
+	local kernel=$1 ramdisk=$2 memory=$3 name=$4 type=pv line key
 	local -A lines
 	shift 4
 	case ${1:-} in

@@ -43,7 +43,7 @@ works() {
 }
 
 step "the KMC does not run"
-kmc_stop kmcd
+kmcd_stop
 refused "can't connect to the KMC"
 
 step "it runs again: the guest starts"

@@ -27,13 +27,13 @@ relay_pid=$(dom0_pid vtpm-relayd) relay_processes=$(pgrep -fc '^/usr/sbin/vtpm-r
 
 step "the guest closes and reopens its device"
 for n in 1 2 3; do
-	expect_ok guest_run hostile 'echo vtpm-0 >/sys/bus/xen/drivers/xen-tpmfront/unbind && sleep 1 && echo vtpm-0 >/sys/bus/xen/drivers/xen-tpmfront/bind'
+	expect_ok guest_run hostile 'echo vtpm-0 >/sys/bus/xen/drivers/vtpm/unbind && sleep 1 && echo vtpm-0 >/sys/bus/xen/drivers/vtpm/bind'
 	wait_for 20 guest_run hostile 'TPM2TOOLS_TCTI=device:$(ls /dev/tpm[0-9]) tpm2_getrandom --hex 8' || fail "no TPM after unbind and bind, round $n"
 done
 neighbour_is_well
 
 step "with well-formed requests, a frontend of its own gets answers"
-expect_ok guest_run hostile 'echo vtpm-0 >/sys/bus/xen/drivers/xen-tpmfront/unbind'
+expect_ok guest_run hostile 'echo vtpm-0 >/sys/bus/xen/drivers/vtpm/unbind'
 expect_output 00000000 guest_run hostile 'hostile ask'
 
 step "it fills the shared page with rubbish: any length, any state, extra pages"
