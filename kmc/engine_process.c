@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -41,7 +42,9 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(fstatfs), "the same"},
 	{SCMP_SYS(socket), "telling systemd"},
 	{SCMP_SYS(getegid), "who owns the log"},
-	/* from here on for PostgreSQL only */
+};
+
+static const struct syscall_rule pgsql_rules[] = {
 	{SCMP_SYS(connect), "the database"},
 	{SCMP_SYS(getsockopt), "the same: what connect() came to"},
 	{SCMP_SYS(setsockopt), "the same"},
@@ -51,11 +54,13 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(sendmmsg), "name resolution"},
 	{SCMP_SYS(uname), "name resolution"},
 	{SCMP_SYS(statx), "name resolution"},
+	{SCMP_SYS(getdents64), "certificates in a directory"},
+	{SCMP_SYS(sysinfo), "sorting in the C library"},
 	{SCMP_SYS(ioctl), "name resolution"},
 	{SCMP_SYS(getgid), "OpenSSL's secure getenv"},
 };
 #define N_RULES (sizeof(rules) / sizeof(rules[0]))
-#define N_PGSQL_RULES 11 /* at the end of rules */
+#define N_PGSQL_RULES (sizeof(pgsql_rules) / sizeof(pgsql_rules[0]))
 
 static struct engine engine;
 
@@ -188,12 +193,15 @@ static void open_store(struct engine *e)
 
 void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int control_fd)
 {
-	const struct confinement box = {.user = kmcconf_user(conf), .rules = rules,
-					.n_rules = N_RULES - (conf->store_engine == STORE_ENGINE_PGSQL ? 0 : N_PGSQL_RULES)};
+	bool network = conf->store_engine == STORE_ENGINE_PGSQL;
+	struct syscall_rule all[N_RULES + N_PGSQL_RULES];
+	const struct confinement box = {.user = kmcconf_user(conf), .rules = all, .n_rules = N_RULES + (network ? N_PGSQL_RULES : 0)};
 	struct loop *loop = loop_new();
 	struct engine *e = &engine;
 	char why[EKCERT_WHY];
 
+	memcpy(all, rules, sizeof(rules));
+	memcpy(all + N_RULES, pgsql_rules, sizeof(pgsql_rules));
 	log_open("kmcd[engine]", LOG_LV_INFO);
 	e->conf = conf;
 	e->started_at = engine_now();

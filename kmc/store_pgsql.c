@@ -44,10 +44,18 @@ static struct pgsql_store *self(struct sql_store *s)
 	return (struct pgsql_store *)s;
 }
 
-/* Note @why, its first line only. Return: E_DB. */
+/* Note @why, which may have a line for each host that was tried, as one line. Return: E_DB. */
 static int fail(struct pgsql_store *s, const char *what, const char *why)
 {
-	snprintf(s->sql.base.why, sizeof(s->sql.base.why), "database: %s: %.*s", what, (int)strcspn(why, "\n"), why);
+	char *text = s->sql.base.why;
+	size_t end;
+
+	snprintf(text, STORE_WHY, "database: %s: %s", what, why);
+	for (end = strlen(text); end && text[end - 1] == '\n'; end--)
+		text[end - 1] = '\0';
+	for (char *p = text; *p; p++)
+		if (*p == '\n')
+			*p = ';';
 	return E_DB;
 }
 
@@ -398,6 +406,7 @@ int store_pgsql_open(struct store **store, const char *connection, bool create, 
 	int r = E_DB;
 
 	*store = NULL;
+	unsetenv("HOME"); /* libpq looks for certificates at home: of whom we became, not of who started us */
 	if (!s || !(s->connection = strdup(connection))) {
 		free(s);
 		snprintf(why, STORE_WHY, "out of memory");
