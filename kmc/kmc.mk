@@ -26,3 +26,7 @@ $(eval $(call fuzzer,kmcmsg,kmc/admmsg.c kmc/procmsg.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_audit,kmc/audit.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_address,kmc/address.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_keys,kmc/ca.c kmc/rsakey.c kmc/wrap.c,$(COMMON_LIBS)))
+ATTEST_SRCS := kmc/attest.c kmc/quote.c kmc/ekcert.c
+$(eval $(call unit,attest,$(ATTEST_SRCS) kmc/ctl_trust.c kmc/ctl_client.c kmc/admmsg.c,$(COMMON_LIBS) -ljansson))
+$(eval $(call fuzzer,quote,$(ATTEST_SRCS),$(COMMON_LIBS)))
+$(eval $(call fuzzer,enrol,$(ATTEST_SRCS),$(COMMON_LIBS)))
