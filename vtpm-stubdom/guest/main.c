@@ -43,10 +43,8 @@ struct options {
 	bool check, early;
 	const char *port; /* tests */
 	int device_fd;	  /* tests; -1: none */
+	unsigned int number; /* no option: of the device that the kernel has made */
 };
-
-static unsigned int number;	 /* of the kernel's device */
-static struct options options;
 
 static void usage(void) __attribute__((noreturn));
 static void usage(void)
@@ -65,64 +63,64 @@ static int get_number(const char *text)
 	return (int)n;
 }
 
-static void read_options(int argc, char **argv)
+static void read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {{"port", required_argument, NULL, 'p'}, {"device-fd", required_argument, NULL, 'f'}, {0}};
 	int c;
 
-	options.device_fd = -1;
+	*o = (struct options){.device_fd = -1};
 	while ((c = getopt_long(argc, argv, "d:in", longs, NULL)) != -1) {
 		if (c == 'd')
-			options.dev = (unsigned int)get_number(optarg);
+			o->dev = (unsigned int)get_number(optarg);
 		else if (c == 'i')
-			options.early = true;
+			o->early = true;
 		else if (c == 'n')
-			options.check = true;
+			o->check = true;
 		else if (c == 'p')
-			options.port = optarg;
+			o->port = optarg;
 		else if (c == 'f')
-			options.device_fd = get_number(optarg);
+			o->device_fd = get_number(optarg);
 		else
 			usage();
 	}
-	if (optind != argc || (options.port == NULL) != (options.device_fd < 0))
+	if (optind != argc || (o->port == NULL) != (o->device_fd < 0))
 		usage();
 }
 
 /* Ends the process where we can't or need not serve. */
-static void check(void)
+static void check(const struct options *o)
 {
 	char why[256];
-	enum device_verdict verdict = device_check(options.dev, why, sizeof(why));
+	enum device_verdict verdict = device_check(o->dev, why, sizeof(why));
 	int r;
 
 	if (verdict != DEVICE_USABLE) {
 		log_error("not serving: %s", why);
 		exit((int)verdict);
 	}
-	r = device_lock(options.dev);
+	r = device_lock(o->dev);
 	if (r == E_BUSY) {
-		log_info("nothing to do: another vtpm-guestd serves vTPM number %u (perhaps since the initramfs)", options.dev);
+		log_info("nothing to do: another vtpm-guestd serves vTPM number %u (perhaps since the initramfs)", o->dev);
 		exit(DEVICE_TAKEN);
 	}
 	if (r != 0)
-		fatal("can't lock /run/vtpm-guestd-%u.lock: %s", options.dev, strerror(errno));
-	if (options.check)
+		fatal("can't lock /run/vtpm-guestd-%u.lock: %s", o->dev, strerror(errno));
+	if (o->check)
 		exit(DEVICE_USABLE);
 }
 
 static int open_device(void *arg)
 {
-	int fd = options.device_fd;
+	struct options *o = arg;
+	int fd = o->device_fd;
 
-	(void)arg;
-	if (options.port) {
-		options.device_fd = -1;
+	if (o->port) {
+		o->device_fd = -1;
 		if (fd < 0)
 			fatal("the kernel's twin is gone");
 		return fd;
 	}
-	fd = device_open(&number);
+	fd = device_open(&o->number);
 	if (fd < 0)
 		log_error("can't make a TPM device through /dev/vtpmx: %s", strerror(errno));
 	return fd;
@@ -130,16 +128,17 @@ static int open_device(void *arg)
 
 static bool registered(void *arg)
 {
-	(void)arg;
-	return options.port || device_registered(number);
+	const struct options *o = arg;
+
+	return o->port || device_registered(o->number);
 }
 
 static void ready(void *arg)
 {
+	const struct options *o = arg;
 	char status[64];
 
-	(void)arg;
-	snprintf(status, sizeof(status), "serving /dev/tpm%u and /dev/tpmrm%u", number, number);
+	snprintf(status, sizeof(status), "serving /dev/tpm%u and /dev/tpmrm%u", o->number, o->number);
 	log_info("%s", status);
 	process_ready(status);
 }
@@ -162,7 +161,8 @@ static int block_signals(void)
 
 int main(int argc, char **argv)
 {
-	const struct guestd_world world = {.open_device = open_device, .registered = registered, .ready = ready};
+	struct options options;
+	const struct guestd_world world = {.open_device = open_device, .registered = registered, .ready = ready, .arg = &options};
 	const struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 	struct keeper *keeper = NULL;
 	struct bus *bus;
@@ -170,12 +170,12 @@ int main(int argc, char **argv)
 
 	log_open("vtpm-guestd", LOG_LV_INFO);
 	process_begin();
-	read_options(argc, argv);
+	read_options(argc, argv, &options);
 	if (!options.port) {
 		keeper = options.check ? NULL : keeper_new(argv[0]);
 		if (!options.check && !keeper)
 			fatal("can't start the keeper of event channels: %s", strerror(errno));
-		check();
+		check(&options);
 	}
 	if (options.early)
 		argv[0][0] = '@'; /* systemd-shutdown(8) lets it be, as befits what a root disk may need */
