@@ -5,10 +5,15 @@ set -e
 conf=/etc/xen-vtpm/relay.conf
 cp $conf /run/lab/relay.conf
 
-# relay_with SECTION KEY VALUE: restart the relay with one option changed.
+# relay_with [SECTION KEY VALUE]...: restart the relay with some options changed.
 relay_with() {
-	sed "/^$2 *=/d; s,^\[$1\],[$1]\n$2 = $3," /run/lab/relay.conf >$conf
-	grep -q "^\[$1\]" $conf || printf '[%s]\n%s = %s\n' "$1" "$2" "$3" >>$conf
+	cp /run/lab/relay.conf $conf
+	while [ $# -ge 3 ]; do
+		sed -i "/^$2 *=/d" $conf
+		grep -q "^\[$1\]" $conf || echo "[$1]" >>$conf
+		sed -i "s,^\[$1\],[$1]\n$2 = $3," $conf
+		shift 3
+	done
 	relay_stop
 	relay_start --away
 }
@@ -44,7 +49,7 @@ works() {
 
 step "the KMC does not run"
 kmcd_stop
-refused "can't connect to the KMC"
+refused "Connection refused"
 
 step "it runs again: the guest starts"
 kmcd_start
@@ -59,9 +64,20 @@ refused "certificate"
 step "the KMC's certificate has expired"
 relay_as_before
 date -s "+20 years" >/dev/null
-relay_with host user xen-vtpm
+relay_with
 refused "expired"
 date -s "-20 years" >/dev/null
+
+step "the host's certificate has expired"
+expect_ok host_add kmc late --not-after 2020-01-01T00:00:00Z
+relay_with tls certificate /run/lab/late/host.crt tls key /run/lab/late/host.key
+refused "expired"
+
+step "the KMC does not know the host any more"
+expect_ok host_add kmc gone
+kmcctl_at kmc host remove gone
+relay_with tls certificate /run/lab/gone/host.crt tls key /run/lab/gone/host.key
+refused "was removed"
 
 step "the host has no TPM"
 relay_with host tpm device:/dev/no-such-tpm
