@@ -64,7 +64,7 @@ is_clean() {
 
 # host_counts: print what must be the same before and after: free memory in MiB, the relay's descriptors and memory.
 host_counts() {
-	local pid
+	local pid n=0
 	echo "free_mib $(xl info free_memory)"
 	for pid in $(pgrep -f '^/usr/sbin/vtpm-relayd'); do
 		echo "descriptors_of_$(tr -c 'a-z' _ <"/proc/$pid/comm")$((n += 1)) $(find "/proc/$pid/fd" -mindepth 1 | wc -l)"
