@@ -30,6 +30,7 @@ static const struct msg_field handoff[] = {
 
 static const struct msg_field ready[] = {
 	MSG_FIELD_UINT(3, struct handoff_ready, state_version, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct handoff_ready, lease_epoch, UINT64_MAX),
 };
 
 static const struct msg_field frontend[] = {

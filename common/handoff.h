@@ -66,6 +66,7 @@ struct handoff_handoff {
 
 struct handoff_ready {
 	uint64_t state_version; /* 0: fresh */
+	uint64_t lease_epoch;	/* of the hand-off: what was said before it does not count */
 };
 
 struct handoff_frontend {

@@ -501,7 +501,8 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 		on_hello(g, fields);
 		break;
 	case HANDOFF_READY:
-		relay_event(g, GEV_READY);
+		if (((const struct handoff_ready *)fields)->lease_epoch == g->lease.epoch)
+			relay_event(g, GEV_READY);
 		break;
 	case HANDOFF_FRONTEND:
 		g->connected = ((const struct handoff_frontend *)fields)->connected;

@@ -156,7 +156,7 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 	}
 	s->ids = (struct node_ids){.guest = (unsigned int)h->guest_domid, .dev = (unsigned int)h->devid};
 	s->state = READY;
-	ready.state_version = vtpm_version(s->vtpm);
+	ready = (struct handoff_ready){.state_version = vtpm_version(s->vtpm), .lease_epoch = h->lease_epoch};
 	relaylink_send(s->link, HANDOFF_READY, &ready);
 	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
 	/* The start itself is a change (a reset was counted). Nobody has seen it: the guest does not wait for it. */

@@ -44,7 +44,17 @@ static void say(enum handoff_type type, const void *fields)
 	send_bytes(buf_ptr(&out), buf_left(&out));
 }
 
-/* The next message's type, whatever its fields; ends when the relay does. */
+static uint64_t lease_epoch; /* of the hand-off, once it came */
+
+static void read_handoff(const struct msg *m)
+{
+	struct handoff_handoff h;
+
+	if (m->head.type == HANDOFF_HANDOFF && msg_fields(m, handoff_schema(HANDOFF_HANDOFF), &h) == 0)
+		lease_epoch = h.lease_epoch;
+}
+
+/* The next message's type; ends when the relay does. */
 static uint64_t hear(void)
 {
 	struct msg m;
@@ -52,8 +62,10 @@ static uint64_t hear(void)
 	for (;;) {
 		ssize_t n;
 
-		if (msg_next(&in, HANDOFF_BODY_MAX, &m) == 0)
+		if (msg_next(&in, HANDOFF_BODY_MAX, &m) == 0) {
+			read_handoff(&m);
 			return m.head.type;
+		}
 		buf_compact(&in);
 		n = recv(fd, buf_end(&in), buf_space(&in), 0);
 		if (n <= 0)
@@ -130,9 +142,10 @@ static void failed(void)
 
 static void serve(void)
 {
-	const struct handoff_ready r = {0};
+	struct handoff_ready r = {0};
 
 	wait_for(HANDOFF_HANDOFF);
+	r.lease_epoch = lease_epoch;
 	if (is("escape"))
 		failed();
 	if (is("hangs-up"))
