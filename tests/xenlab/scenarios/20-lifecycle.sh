@@ -33,9 +33,15 @@ expect_same "$(vtpm_field "$(vtpm_uuid alpha)" guest)" "$(guest_id alpha)" "doma
 step "xl vtpm-list shows the device"
 expect_output "$(vtpm_uuid alpha)" quiet_xl vtpm-list alpha
 
-step "the guest's crash is cleaned up"
-guest_run alpha 'sleep 1; echo c >/proc/sysrq-trigger' >/dev/null 2>&1 &
 quiet_xl destroy alpha
+expect_clean
+
+step "a guest's kernel panics: all of it is cleaned up"
+guest_cfg crash 'on_crash="destroy"' >/dev/null
+expect_ok guest_start crash
+guest_has_tpm crash || fail "no TPM in the guest"
+GUEST_TIMEOUT=1 GUEST_PATIENCE=1 guest_run crash 'echo c >/proc/sysrq-trigger' || true
+wait_for 20 guest_gone crash || fail "the guest is still there after its kernel's panic"
 expect_clean
 
 step "xl vtpm-attach and vtpm-detach on a running guest, twice"
