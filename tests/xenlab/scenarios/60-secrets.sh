@@ -18,7 +18,7 @@ step "the seed is what the documentation says: tpm2-tools and openssl compute it
 begin
 quiet_xl destroy secret
 expect_clean
-opened=$(kmc_run "kmc-host -a 127.0.0.1:\$KMC_PORT -d kmc/a -n $KMC_ADDRESS hello open $(vtpm_uuid secret)" | grep ^OPENED) || fail "the KMC does not open it for a test client"
+opened=$(kmc_run "kmc-host -a 127.0.0.1:\$KMC_PORT -d kmc/a -n $KMC_ADDRESS hello protect open $(vtpm_uuid secret)" | grep ^OPENED) || fail "the KMC does not open it for a test client"
 seed=${opened#*seed=} lease=${opened#*lease=}
 kmc_run "kmc-host -a 127.0.0.1:\$KMC_PORT -d kmc/a -n $KMC_ADDRESS hello release $(vtpm_uuid secret) ${lease%% *}" | grep -q ^RELEASED || fail "the lease cannot be given back"
 kmcd_stop
