@@ -16,7 +16,7 @@ for type in pvh pv; do
 	step "the TPM is there before the root disk is mounted ($type)"
 	name=early-$type
 	console=/var/log/xen/console/guest-$name.log
-	guest_cfg "$name" $type 'ramdisk="/run/lab/initramfs-initrd"' 'extra="console=hvc0 loglevel=7 noxsave panic=60 break=mount"' 'memory=256' >/dev/null
+	guest_cfg "$name" $type 'ramdisk="/run/lab/initramfs-initrd"' 'extra="console=hvc0 loglevel=7 panic=60 break=mount"' 'memory=256' >/dev/null
 	quiet_xl create "$LAB_CONFIGS/$name.cfg"
 	wait_for 120 grep -q "Spawning shell within the initramfs" "$console" || fail "no end of init-premount: $(tail -n 3 "$console")"
 	grep -q "vtpm-guestd: serving /dev/tpm0 and /dev/tpmrm0" "$console" || fail "no TPM: $(grep -i vtpm "$console" | tail -n 3)"
