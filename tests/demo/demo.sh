@@ -28,7 +28,7 @@ vtpmctl list --json >/dev/null
 xl info | grep -E '^(xen_version|virt_caps)' | show
 
 step "A guest is created with xl, and one line more in its config"
-guest_cfg demo pvh >/dev/null
+guest_cfg demo >/dev/null
 grep -E '^(name|type|vtpm)' /etc/xen/lab/demo.cfg | show
 begin demo
 vtpmctl list | show
@@ -65,7 +65,7 @@ note "$again"
 expect_same "$again" "$first" "the name of the storage root key"
 
 step "A guest with another UUID has another one"
-guest_cfg other pvh >/dev/null
+guest_cfg other >/dev/null
 begin other
 other=$(srk_name other)
 note "$other"
