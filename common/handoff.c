@@ -63,6 +63,16 @@ static const struct msg_field failed[] = {
 	MSG_FIELD_TEXT(4, struct handoff_failed, reason, 1, 240),
 };
 
+static const struct msg_field certify[] = {
+	MSG_FIELD_UINT(3, struct handoff_certify, endorsement_epoch, UINT32_MAX),
+};
+
+static const struct msg_field certificates[] = {
+	MSG_FIELD_UINT(3, struct handoff_certificates, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES(4, struct handoff_certificates, rsa, 1, HANDOFF_CERTIFICATE_MAX),
+	MSG_FIELD_BYTES(5, struct handoff_certificates, ecc, 1, HANDOFF_CERTIFICATE_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s, f) {.type = (t), .name = #s, .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct handoff_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct handoff_empty)}
@@ -80,6 +90,8 @@ static const struct msg_schema schemas[] = {
 	EMPTY(HANDOFF_CLOSE, "close"),
 	EMPTY(HANDOFF_CLOSED, "closed"),
 	SCHEMA(HANDOFF_FAILED, failed, failed),
+	SCHEMA(HANDOFF_CERTIFY, certify, certify),
+	SCHEMA(HANDOFF_CERTIFICATES, certificates, certificates),
 };
 
 const struct msg_schema *handoff_schema(uint64_t type)

@@ -8,6 +8,7 @@
  *       | <----------- SERVE ---------- |   the backend directory is yours: begin
  *       | --------- FRONTEND ---------> |   the guest's driver connected, or went away
  *       | ---- STORE / STORED --------> |   sealed state, whenever it changed
+ *       | ---- CERTIFY / CERTIFICATES > |   of its endorsement keys, when it has none yet; the answer may never come
  *       | <----------- CLOSE ---------- |   the guest is gone: orderly shutdown, wipe
  *       | ----------- CLOSED ---------> |
  *
@@ -27,6 +28,7 @@
 #define HANDOFF_VERSION 1
 #define HANDOFF_SEED_SIZE 32
 #define HANDOFF_STATE_MAX (192 * 1024) /* sealed permanent and volatile state, bytes */
+#define HANDOFF_CERTIFICATE_MAX 2048 /* bytes of an X.509 certificate, DER */
 #define HANDOFF_BODY_MAX (HANDOFF_STATE_MAX + 1024)
 
 enum handoff_type {
@@ -42,6 +44,8 @@ enum handoff_type {
 	HANDOFF_CLOSE,
 	HANDOFF_CLOSED,
 	HANDOFF_FAILED,
+	HANDOFF_CERTIFY,
+	HANDOFF_CERTIFICATES,
 };
 
 struct handoff_hello {
@@ -95,6 +99,16 @@ struct handoff_status_reply {
 struct handoff_failed {
 	uint64_t code; /* a positive enum vtpm_error */
 	struct view reason;
+};
+
+/* Wanted: certificates of the endorsement keys under this epoch of that hierarchy. Asked again after a while, or by the next HELLO. */
+struct handoff_certify {
+	uint64_t endorsement_epoch;
+};
+
+struct handoff_certificates {
+	uint64_t endorsement_epoch;
+	struct view rsa, ecc; /* of the RSA-2048 and of the P-256 key */
 };
 
 /* Messages without fields: SERVE, STATUS, CLOSE, CLOSED. */

@@ -112,6 +112,17 @@ static const struct msg_field enrolled[] = {
 	MSG_FIELD_BYTES(6, struct kmc_enrolled, ca, 1, 2048),
 };
 
+static const struct msg_field certify[] = {
+	MSG_FIELD_UUID(3, struct kmc_certify, uuid),
+	MSG_FIELD_UINT(4, struct kmc_certify, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(5, struct kmc_certify, endorsement_epoch, UINT32_MAX),
+};
+
+static const struct msg_field certified[] = {
+	MSG_FIELD_BYTES(3, struct kmc_certified, rsa, 1, KMC_CERTIFICATE_MAX),
+	MSG_FIELD_BYTES(4, struct kmc_certified, ecc, 1, KMC_CERTIFICATE_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -136,6 +147,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_CHALLENGE, challenge),
 	SCHEMA(KMC_PROVE, prove),
 	SCHEMA(KMC_ENROLLED, enrolled),
+	SCHEMA(KMC_CERTIFY, certify),
+	SCHEMA(KMC_CERTIFIED, certified),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)

@@ -9,6 +9,7 @@
  *   RELEASE  ---------------------------->  RELEASED
  *   ATTEST   ---------------------------->  NONCE      what a quote is asked for; or ATTESTED, if none is
  *   QUOTE    ---------------------------->  ATTESTED   how long it counts
+ *   CERTIFY  lease ---------------------->  CERTIFIED  certificates of that vTPM's endorsement keys
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
  * and, of a host that has no certificate yet and said so by KMC_ENROL_ALPN, only:
@@ -32,6 +33,7 @@
 #define KMC_AUDIT_HEAD_MAX 320
 #define KMC_ENROL_ALPN "xen-vtpm-enrol/1"
 #define KMC_ENROL_BODY_MAX 4092
+#define KMC_CERTIFICATE_MAX 2048 /* bytes, DER */
 #define KMC_RSA_MAX 384 /* bytes of a modulus: RSA-2048 and RSA-3072 */
 
 enum kmc_type {
@@ -54,6 +56,8 @@ enum kmc_type {
 	KMC_CHALLENGE,
 	KMC_PROVE,
 	KMC_ENROLLED,
+	KMC_CERTIFY,
+	KMC_CERTIFIED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -169,6 +173,17 @@ struct kmc_prove {
 struct kmc_enrolled {
 	struct view name, pool;
 	struct view certificate, ca; /* DER */
+};
+
+/* No key is named: the KMC derives the endorsement keys from the seed itself. */
+struct kmc_certify {
+	struct uuid uuid;
+	uint64_t lease_epoch;
+	uint64_t endorsement_epoch; /* of that hierarchy, see STORE */
+};
+
+struct kmc_certified {
+	struct view rsa, ecc; /* certificates in DER */
 };
 
 /* Messages without fields: PROTECT, RELEASED, ATTEST. */

@@ -44,6 +44,9 @@ struct service {
 	struct handoff_store store;
 	bool unanswered;	  /* there is one */
 	struct view held;	  /* the response that waits for it; the vTPM's until the next command. p == NULL: none */
+	uint64_t certified_epoch; /* the endorsement hierarchy's, whose keys have certificates or were asked for */
+	bool certify;		  /* the KMC is asked for certificates of the endorsement keys */
+	struct buf certificates;  /* the answer's frame, until they can be put into the TPM */
 	uint64_t commands, malformed, service_ns, began_ns;
 	unsigned int changes_logged;
 };
@@ -132,6 +135,47 @@ static void on_connected(void *arg, bool connected)
 	relaylink_send(s->link, HANDOFF_FRONTEND, &f);
 }
 
+/* The relay passes it on when it can; an answer that is lost is asked for again by the next HELLO or the next start. */
+static void ask_certificates(struct service *s)
+{
+	const struct handoff_certify q = {.endorsement_epoch = vtpm_endorsement_epoch(s->vtpm)};
+
+	s->certify = true;
+	relaylink_send(s->link, HANDOFF_CERTIFY, &q);
+}
+
+/* Not while a response is held or a state under way: undoing that command would undo this too. */
+static void put_certificates(struct service *s)
+{
+	struct handoff_certificates c;
+	struct msg m;
+	int r;
+
+	if (!buf_left(&s->certificates) || s->held.p || s->unanswered || (s->state != READY && s->state != SERVING))
+		return;
+	r = msg_next(&s->certificates, HANDOFF_BODY_MAX, &m);
+	if (r == 0)
+		r = msg_fields(&m, handoff_schema(HANDOFF_CERTIFICATES), &c);
+	if (r == 0 && c.endorsement_epoch == vtpm_endorsement_epoch(s->vtpm)) {
+		r = vtpm_certify(s->vtpm, c.rsa, c.ecc);
+		s->certify = false;
+	}
+	buf_reset(&s->certificates);
+	if (r != 0)
+		log_warn("the certificates of the endorsement keys can't be put into the TPM: %s; the next start tries again", error_text(r));
+	if (vtpm_take_changed(s->vtpm))
+		send_store(s); /* nobody waits for it */
+}
+
+static void on_certificates(struct service *s, const struct handoff_certificates *c)
+{
+	if (!s->vtpm || !s->certify)
+		return;
+	buf_reset(&s->certificates);
+	if (handoff_write(&s->certificates, HANDOFF_CERTIFICATES, c) == 0)
+		put_certificates(s);
+}
+
 static void fail(struct service *s, int r, const char *why)
 {
 	const struct handoff_failed f = {.code = (uint64_t)-r, .reason = view_text(why)};
@@ -159,6 +203,9 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 	ready = (struct handoff_ready){.state_version = vtpm_version(s->vtpm), .lease_epoch = h->lease_epoch};
 	relaylink_send(s->link, HANDOFF_READY, &ready);
 	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
+	s->certified_epoch = vtpm_endorsement_epoch(s->vtpm);
+	if (!vtpm_is_certified(s->vtpm))
+		ask_certificates(s);
 	/* The start itself is a change (a reset was counted). Nobody has seen it: the guest does not wait for it. */
 	if (vtpm_take_changed(s->vtpm))
 		send_store(s);
@@ -225,6 +272,11 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 		log_warn("state version %" PRIu64 " was not stored: %s", stored->version, error_text(-(int)stored->result));
 		source_set_ms(s->restore, RETRY_MS);
 	}
+	if (s->vtpm && stored->result == 0 && s->store.endorsement_epoch != s->certified_epoch) {
+		s->certified_epoch = s->store.endorsement_epoch; /* TPM2_ChangeEPS: other keys */
+		ask_certificates(s);
+	}
+	put_certificates(s);
 }
 
 static void on_restore(void *arg, unsigned int what)
@@ -277,6 +329,8 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 		on_stored(s, fields);
 	else if (type == HANDOFF_STATUS)
 		on_status(s);
+	else if (type == HANDOFF_CERTIFICATES)
+		on_certificates(s, fields);
 	else if (type == HANDOFF_CLOSE && s->state != CLOSING && s->state != ENDED)
 		on_close(s);
 	else
@@ -329,6 +383,8 @@ static void meet(struct service *s)
 	relaylink_send(s->link, HANDOFF_HELLO, &hello);
 	if (s->unanswered)
 		relaylink_send(s->link, HANDOFF_STORE, &s->store);
+	if (s->vtpm && s->certify)
+		ask_certificates(s);
 }
 
 struct service *service_new(struct loop *loop, const struct service_world *world)
@@ -342,7 +398,8 @@ struct service *service_new(struct loop *loop, const struct service_world *world
 	s->deadline = source_timer(loop, on_deadline, s);
 	s->restore = source_timer(loop, on_restore, s);
 	s->reoffer = source_timer(loop, on_reoffer, s);
-	if (!s->deadline || !s->restore || !s->reoffer || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0) {
+	if (!s->deadline || !s->restore || !s->reoffer || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0 ||
+	    buf_init(&s->certificates, 2 * HANDOFF_CERTIFICATE_MAX + 64) != 0) {
 		service_free(&s);
 		return NULL;
 	}
@@ -363,6 +420,7 @@ void service_free(struct service **s)
 	source_free(&(*s)->restore);
 	source_free(&(*s)->reoffer);
 	buf_free(&(*s)->sealed);
+	buf_free(&(*s)->certificates);
 	free(*s);
 	*s = NULL;
 }

@@ -1,7 +1,7 @@
 # vtpm-stubdom/: the stub domain's program.
 
 STUBDOM_SRCS := $(addprefix vtpm-stubdom/,main.c service.c relaylink.c vtpm.c backend.c port.c port_unix.c port_xen.c tpmif.c tpm12.c \
-	sealed.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
+	sealed.c endorsement.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
 STUBDOM_LIBS := -ltpms -lxenvchan -lxengnttab -lxenevtchn -lxenstore -lcbor -levent_core -lseccomp -lcrypto
 $(eval $(call program,vtpm-stubdom,$(STUBDOM_SRCS),$(STUBDOM_LIBS)))
 
@@ -23,9 +23,10 @@ $(eval $(call unit,sealed,$(SEALED_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,tpmif,vtpm-stubdom/tpmif.c,))
 ENGINE_SRCS := vtpm-stubdom/engine_libtpms.c vtpm-stubdom/tpmif.c $(BLOB_SRCS)
 $(eval $(call unit,engine,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
+$(eval $(call unit,endorsement,vtpm-stubdom/endorsement.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
-VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c tpm12.c sealed.c) $(ENGINE_SRCS)
+VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
 $(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms $(COMMON_LIBS)))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c backend.c port.c port_unix.c) $(VTPM_SRCS)
 $(eval $(call unit,service,tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS)))

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "vtpm-stubdom/blob.h"
 #include "vtpm-stubdom/derive.h"
+#include "vtpm-stubdom/endorsement.h"
 #include "vtpm-stubdom/engine.h"
 #include "vtpm-stubdom/sealed.h"
 #include "vtpm-stubdom/tpm12.h"
@@ -429,6 +430,30 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	v->epochs = v->before.epochs;
 	v->changed = false;
 	return true;
+}
+
+bool vtpm_is_certified(struct vtpm *v)
+{
+	return v->broken || endorsement_is_certified(v->engine);
+}
+
+int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc)
+{
+	const struct view certificates[ENDORSEMENT_KINDS] = {[ENDORSEMENT_RSA] = rsa, [ENDORSEMENT_ECC] = ecc};
+	int r;
+
+	if (v->broken)
+		return E_STATE;
+	v->before.valid = false; /* what would be undone is not the last command any more */
+	v->locality = 0;
+	r = endorsement_provision(v->engine, certificates);
+	v->changed |= engine_take_changed(v->engine);
+	return r;
+}
+
+uint64_t vtpm_endorsement_epoch(const struct vtpm *v)
+{
+	return v->epochs.endorsement;
 }
 
 void vtpm_shutdown(struct vtpm *v)

@@ -64,6 +64,14 @@ void vtpm_stored(struct vtpm *v, uint64_t version);
  */
 bool vtpm_undo(struct vtpm *v, bool certain);
 
+/** vtpm_is_certified() - whether its endorsement keys have their certificates (endorsement.h). */
+bool vtpm_is_certified(struct vtpm *v);
+
+/** vtpm_certify() - put certificates into the TPM: 0 or an error of endorsement_provision(); see vtpm_take_changed(). */
+int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc);
+
+uint64_t vtpm_endorsement_epoch(const struct vtpm *v);
+
 /** vtpm_shutdown() - the guest has powered off: TPM2_Shutdown(CLEAR), so that no authorisation failure is counted at the next start. */
 void vtpm_shutdown(struct vtpm *v);
 

@@ -21,6 +21,8 @@
 #include "tests/ring2/frontend.h"
 #include "tests/unit/tpm.h"
 #include "tests/unit/unit.h"
+#include "vtpm-stubdom/endorsement.h"
+#include "vtpm-stubdom/engine.h"
 #include "vtpm-stubdom/port.h"
 #include "vtpm-stubdom/tpmif.h"
 #include "xenstore-schema/nodes.h"
@@ -128,7 +130,7 @@ static void say(struct stub *s, enum handoff_type type, const void *fields)
 }
 
 /* The next message: its type, its fields in s->fields; 0 at the end of the channel. */
-static enum handoff_type hear(struct stub *s)
+static enum handoff_type hear_any(struct stub *s)
 {
 	struct pollfd p = {.fd = s->channel, .events = POLLIN};
 	struct msg m;
@@ -147,6 +149,16 @@ static enum handoff_type hear(struct stub *s)
 	assert_int_equal(r, 0);
 	assert_int_equal(msg_fields(&m, handoff_schema(m.head.type), s->fields), 0);
 	return (enum handoff_type)m.head.type;
+}
+
+/* But for CERTIFY: most tests are not about it, and it need not be answered. */
+static enum handoff_type hear(struct stub *s)
+{
+	enum handoff_type type;
+
+	while ((type = hear_any(s)) == HANDOFF_CERTIFY)
+		;
+	return type;
 }
 
 static const void *expect(struct stub *s, enum handoff_type type)
@@ -428,6 +440,72 @@ static void a_relay_that_talks_nonsense_is_left(void **state)
 	finish(&s);
 }
 
+/* Certificates of the keys of the TPM that given() describes: as long as real ones, and the right key in them. */
+static void make_certificates(struct handoff_certificates *c, uint8_t bytes[1000])
+{
+	const struct handoff_handoff h = given();
+	const struct epochs epochs = {0};
+	struct endorsement_key key;
+	struct engine *e = engine_new();
+	struct tpm_command startup;
+	struct secret *roots;
+	struct derive d;
+	const uint8_t *p;
+	size_t n;
+
+	assert_int_equal(derive_init(&d, h.seed.p, h.seed.n, &h.uuid, h.generation), 0);
+	roots = derive_roots(&d, &epochs);
+	assert_int_equal(engine_manufacture(e, (const struct roots *)roots->data), 0);
+	tpm_startup_clear(&startup);
+	assert_int_equal(engine_process(e, 0, startup.bytes, startup.b.len, &p, &n), 0);
+	assert_int_equal(endorsement_key(e, ENDORSEMENT_ECC, &key), 0);
+	memset(bytes, 0x30, 1000);
+	memcpy(bytes + 500, key.bytes, key.size);
+	*c = (struct handoff_certificates){.rsa = view_of(bytes, 1000), .ecc = view_of(bytes, 1000)};
+	secret_free(&roots);
+	derive_free(&d);
+	engine_free(&e);
+}
+
+static void a_vtpm_without_certificates_asks_for_them_and_stores_what_it_gets(void **state)
+{
+	const struct handoff_handoff h = given();
+	struct handoff_certificates c;
+	uint8_t bytes[1000];
+	uint64_t version;
+	struct stub s;
+
+	(void)state;
+	make_certificates(&c, bytes);
+	s = start(NULL);
+	expect(&s, HANDOFF_HELLO);
+	say(&s, HANDOFF_HANDOFF, &h);
+	expect(&s, HANDOFF_READY);
+	assert_int_equal(hear_any(&s), HANDOFF_CERTIFY);
+	say(&s, HANDOFF_CERTIFICATES, &c); /* before the start's own state is confirmed: they have to wait for that */
+	version = expect_store(&s);
+	assert_true(is_silent(&s, 100));
+	confirm(&s, version, 0);
+	assert_int_equal(expect_store(&s), version + 1);
+	confirm(&s, version + 1, 0);
+	say(&s, HANDOFF_CERTIFICATES, &c); /* nobody asked for these */
+	assert_true(is_silent(&s, 100));
+	close_in_order(&s);
+}
+
+static void certificates_of_another_key_change_nothing(void **state)
+{
+	uint8_t bytes[700] = {0x30};
+	const struct handoff_certificates c = {.rsa = view_of(bytes, 700), .ecc = view_of(bytes, 700)};
+	struct stub s = start_serving(NULL);
+
+	(void)state;
+	say(&s, HANDOFF_CERTIFICATES, &c);
+	assert_true(is_silent(&s, 100));
+	assert_works(&s);
+	close_in_order(&s);
+}
+
 static void status_counts_commands(void **state)
 {
 	struct stub s = start_serving(NULL);
@@ -646,6 +724,8 @@ int main(void)
 		cmocka_unit_test(what_cant_be_opened_fails_with_the_reason),
 		cmocka_unit_test(a_second_handoff_changes_nothing),
 		cmocka_unit_test(a_relay_that_talks_nonsense_is_left),
+		cmocka_unit_test(a_vtpm_without_certificates_asks_for_them_and_stores_what_it_gets),
+		cmocka_unit_test(certificates_of_another_key_change_nothing),
 		cmocka_unit_test(status_counts_commands),
 		cmocka_unit_test(a_driver_can_be_unloaded_and_loaded_and_the_tpm_is_not_reset),
 		cmocka_unit_test(a_request_that_was_there_before_the_backend_is_served),
