@@ -10,29 +10,71 @@
 
 #define SECRET_MAX (1u << 20)
 
-struct secret *secret_new(size_t size)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t need = (sizeof(struct secret) + size + page - 1) & ~(page - 1);
-	struct secret *s;
-	void *p;
+/*
+ * One page, wiped and still locked, for each of the next few secrets: mapping, locking and unmapping cost more than what is done
+ * with most of them. Builds that look for use after free do without.
+ */
+#ifdef __SANITIZE_ADDRESS__
+static const bool keeps_idle = false;
+#else
+static const bool keeps_idle = true;
+#endif
+static struct secret *idle[8];
+static size_t n_idle;
 
-	if (size == 0 || size > SECRET_MAX)
-		return NULL;
-	p = mmap(NULL, need, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static size_t page_size(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = (size_t)sysconf(_SC_PAGESIZE);
+	return size;
+}
+
+static struct secret *map(size_t pages)
+{
+	struct secret *s;
+	void *p = mmap(NULL, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
 	if (p == MAP_FAILED)
 		return NULL;
 	/* A kernel without swap support (the stub domain's) has no mlock; nothing can be swapped there. */
-	if (mlock(p, need) != 0 && access("/proc/swaps", F_OK) == 0) {
-		munmap(p, need);
+	if (mlock(p, pages) != 0 && access("/proc/swaps", F_OK) == 0) {
+		munmap(p, pages);
 		return NULL;
 	}
-	(void)madvise(p, need, MADV_DONTDUMP);
-	(void)madvise(p, need, MADV_WIPEONFORK);
+	(void)madvise(p, pages, MADV_DONTDUMP);
+	(void)madvise(p, pages, MADV_WIPEONFORK);
 	s = p;
+	s->pages = pages;
+	return s;
+}
+
+/* NULL: none. In a forked child the page was wiped, its length too, and its lock was not inherited: not that one. */
+static struct secret *take_idle(void)
+{
+	while (n_idle) {
+		struct secret *s = idle[--n_idle];
+
+		if (s->pages)
+			return s;
+		munmap(s, page_size());
+	}
+	return NULL;
+}
+
+struct secret *secret_new(size_t size)
+{
+	size_t page = page_size(), pages = (sizeof(struct secret) + size + page - 1) & ~(page - 1);
+	struct secret *s;
+
+	if (size == 0 || size > SECRET_MAX)
+		return NULL;
+	s = pages == page ? take_idle() : NULL;
+	if (!s && !(s = map(pages)))
+		return NULL;
 	s->data = (uint8_t *)(s + 1);
 	s->size = size;
-	s->pages = need;
 	return s;
 }
 
@@ -83,7 +125,12 @@ void secret_free(struct secret **s)
 		return;
 	pages = (*s)->pages;
 	explicit_bzero(*s, pages);
-	munmap(*s, pages);
+	if (pages == page_size() && keeps_idle && n_idle < sizeof(idle) / sizeof(idle[0])) {
+		(*s)->pages = pages;
+		idle[n_idle++] = *s;
+	} else {
+		munmap(*s, pages);
+	}
 	*s = NULL;
 }
 

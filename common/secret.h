@@ -39,7 +39,7 @@ bool secret_assign(struct secret **s, const void *p, size_t len);
 /** secret_random() - a new secret of @size random bytes from the kernel, or NULL. */
 struct secret *secret_random(size_t size);
 
-/** secret_free() - wipe and unmap *@s and set it to NULL; *@s may be NULL. */
+/** secret_free() - wipe *@s, give its pages back and set it to NULL; *@s may be NULL. */
 void secret_free(struct secret **s);
 
 /** secret_equal() - compare in time that depends on the lengths only. */
