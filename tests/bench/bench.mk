@@ -16,3 +16,13 @@ bench-stub: $(OUT)/bench/bench-stub $(BIN)/vtpm-stubdom
 bench: bench-lab
 bench-lab: ## measure in the Xen lab
 	@tests/bench/bench-lab | tests/bench/into-docs lab
+
+$(OUT)/bench/bench-kmc: $(patsubst %.c,$(OUT)/obj/%.o,tests/bench/bench_kmc.c tests/ring2/kmc_client.c dom0-relay/host_tpm.c dom0-relay/host_identity.c) $(OUT)/libcommon.a
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(COMMON_LIBS) $(TSS_LIBS)
+
+.PHONY: bench-kmc
+bench: bench-kmc
+bench-kmc: $(OUT)/bench/bench-kmc all ## measure the KMC
+	@tests/bench/bench-kmc $(BENCH_SCALE) | tests/bench/into-docs kmc
