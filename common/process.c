@@ -205,11 +205,10 @@ void process_confine(const struct confinement *c)
 #endif
 }
 
-void process_ready(const char *status)
+void process_notify(const char *text)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	char text[256];
 	size_t n;
 	int fd;
 
@@ -219,11 +218,18 @@ void process_ready(const char *status)
 	memcpy(addr.sun_path, path, n);
 	if (addr.sun_path[0] == '@')
 		addr.sun_path[0] = '\0';
-	snprintf(text, sizeof(text), "READY=1\nSTATUS=%s\n", status);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr,
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
-		log_warn("can't tell systemd that the service is ready: %s", strerror(errno));
+		log_warn("can't talk to systemd at $NOTIFY_SOCKET: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
+}
+
+void process_ready(const char *status)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "READY=1\nSTATUS=%s\n", status);
+	process_notify(text);
 }

@@ -43,6 +43,9 @@ void process_confine(const struct confinement *c);
 /** process_lock_memory() - raise RLIMIT_MEMLOCK to @bytes, for secrets; 0 or E_IO (not root). */
 int process_lock_memory(size_t bytes);
 
+/** process_notify() - send @text, lines of sd_notify(3), to the service manager; nothing happens where there is none. */
+void process_notify(const char *text);
+
 /** process_ready() - sd_notify(3) READY=1 with @status, without libsystemd; nothing happens outside systemd. */
 void process_ready(const char *status);
 

@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "common/process.h"
+#include "common/watchdog.h"
 #include "dom0-relay/attesting.h"
 #include "dom0-relay/control.h"
 #include "dom0-relay/ctlmsg.h"
@@ -492,7 +493,7 @@ void relay_main(const struct relayconf *conf, const struct relay_fds *fds)
 	watch(&r);
 	term = source_signal(r.loop, SIGTERM, on_signal, &r);
 	interrupt = source_signal(r.loop, SIGINT, on_signal, &r);
-	if (!term || !interrupt)
+	if (!term || !interrupt || watchdog_start(r.loop) != 0)
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	ask_record(&r, 0); /* it goes on in on_listed() */

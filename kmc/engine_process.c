@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/process.h"
+#include "common/watchdog.h"
 #include "kmc/admin.h"
 #include "kmc/engine.h"
 #include "kmc/engine_admin.h"
@@ -218,6 +219,8 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	if (!e->enrolments || !e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
 	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 ||
 	    buf_init(&e->state, KMC_STATE_MAX) != 0)
+		fatal("can't start: out of memory");
+	if (watchdog_start(loop) != 0)
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */
