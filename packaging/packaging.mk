@@ -1,17 +1,51 @@
-# packaging/: putting everything where an administrator expects it.
+# packaging/: putting everything where an administrator expects it, and Debian packages of it.
 
-SBIN := $(DESTDIR)$(PREFIX)/sbin
-LIB := $(DESTDIR)$(PREFIX)/lib
-EXAMPLES := $(DESTDIR)$(PREFIX)/share/doc/xen-vtpm/examples
+PREFIXED := $(DESTDIR)$(PREFIX)
+UNITS ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: install
-install: all image ## install programs, image, units and examples below DESTDIR
-	@install -d $(SBIN) $(LIB)/xen-vtpm $(LIB)/systemd/system $(LIB)/sysusers.d $(LIB)/tmpfiles.d $(EXAMPLES)
-	@install -m 755 $(filter-out $(BIN)/vtpm-stubdom $(BIN)/vtpm-guestd,$(addprefix $(BIN)/,$(PROGRAMS))) $(SBIN)
-	@install -m 644 $(STUB_DIR)/vmlinux $(STUB_DIR)/initramfs.img $(LIB)/xen-vtpm
-	@install -m 644 $(wildcard packaging/*.service) $(LIB)/systemd/system
-	@install -m 644 packaging/sysusers.conf $(LIB)/sysusers.d/xen-vtpm.conf
-	@install -m 644 packaging/tmpfiles.conf $(LIB)/tmpfiles.d/xen-vtpm.conf
-	@install -m 644 packaging/relay.conf packaging/kmc.conf $(EXAMPLES)
+# man pages of a part: docs/man/NAME.SECTION
+MAN_dom0 := $(wildcard $(addprefix docs/man/,vtpmctl.* vtpm-relayd.* relay.conf.*))
+MAN_kmc := $(wildcard $(addprefix docs/man/,kmcd.* kmcctl.* kmc.conf.*))
+MAN_doc := $(wildcard docs/man/*.7)
+
+# install_files MODE, FILES, DIRECTORY below DESTDIR: nothing where there are no files
+define install_files
+	@$(if $(2),install -d $(DESTDIR)$(3) && install -m $(1) $(2) $(DESTDIR)$(3))
+endef
+
+# install_man FILES: each into its section
+define install_man
+	@for page in $(1); do install -D -m 644 "$$page" "$(PREFIXED)/share/man/man$${page##*.}/$${page##*/}" || exit 1; done
+endef
+
+# install_host PACKAGE, PROGRAMS, CONFIGURATION, UNIT: what the packages of dom0 and of the KMC have in common
+define install_host
+	$(call install_files,755,$(addprefix $(BIN)/,$(2)),$(PREFIX)/sbin)
+	$(call install_files,644,packaging/$(3),$(PREFIX)/share/doc/xen-vtpm-$(1)/examples)
+	$(call install_files,644,packaging/$(4),$(UNITS))
+	@install -D -m 644 packaging/xen-vtpm-$(1).sysusers $(PREFIXED)/lib/sysusers.d/xen-vtpm-$(1).conf
+	@install -d $(DESTDIR)/etc/xen-vtpm
+	$(call install_man,$(MAN_$(1)))
+endef
+
+.PHONY: install install-dom0 install-kmc install-doc deb
+install: install-dom0 install-kmc install-doc ## install programs, image, units and examples below DESTDIR
 	@$(MAKE) -s install-guest DESTDIR=$(DESTDIR)$(PREFIX)/share/xen-vtpm/guest PREFIX=/usr
-	@echo "  installed below $(DESTDIR)$(PREFIX); examples of configuration are in $(EXAMPLES)"
+	@echo "  installed below $(PREFIXED); examples of configuration are in share/doc/xen-vtpm-*/examples there"
+
+install-dom0: all image ## install what a Xen host needs below DESTDIR
+	$(call install_host,dom0,vtpm-relayd vtpmctl,relay.conf,vtpm-relayd.service)
+	$(call install_files,644,$(STUB_DIR)/vmlinux $(STUB_DIR)/initramfs.img,$(PREFIX)/lib/xen-vtpm)
+	@install -D -m 644 packaging/xen-vtpm-dom0.tmpfiles $(PREFIXED)/lib/tmpfiles.d/xen-vtpm-dom0.conf
+
+install-kmc: all ## install what the KMC's machine needs below DESTDIR
+	$(call install_host,kmc,kmcd kmcctl,kmc.conf,kmcd.service)
+
+install-doc: ## install the documents below DESTDIR
+	$(call install_files,644,README.md $(wildcard CHANGELOG.md SECURITY.md docs/*.md docs/*.cddl docs/*.svg),$(PREFIX)/share/doc/xen-vtpm-doc)
+	$(call install_files,644,$(wildcard docs/models/*),$(PREFIX)/share/doc/xen-vtpm-doc/models)
+	$(call install_files,644,xenstore-schema/SCHEMA.md,$(PREFIX)/share/doc/xen-vtpm-doc)
+	$(call install_man,$(MAN_doc))
+
+deb: ## build the Debian packages and read them with lintian: build/deb/*.deb
+	@packaging/build-deb
