@@ -10,6 +10,7 @@ static const struct msg_field hello[] = {
 	MSG_FIELD_BYTES_OPT(5, struct handoff_hello, vtpm, UUID_SIZE, UUID_SIZE),
 	MSG_FIELD_UINT(6, struct handoff_hello, lease_epoch, UINT64_MAX),
 	MSG_FIELD_UINT(7, struct handoff_hello, connected, 1),
+	MSG_FIELD_BYTES_OPT(8, struct handoff_hello, held, 1, 1),
 };
 
 static const struct msg_field handoff[] = {
@@ -26,6 +27,7 @@ static const struct msg_field handoff[] = {
 	MSG_FIELD_UINT(13, struct handoff_handoff, incarnation, UINT32_MAX),
 	MSG_FIELD_BYTES_OPT(14, struct handoff_handoff, state, 1, HANDOFF_STATE_MAX),
 	MSG_FIELD_UINT(15, struct handoff_handoff, state_version, UINT64_MAX),
+	MSG_FIELD_BYTES_OPT(16, struct handoff_handoff, transient, 1, HANDOFF_TRANSIENT_MAX),
 };
 
 static const struct msg_field ready[] = {
@@ -73,6 +75,24 @@ static const struct msg_field certificates[] = {
 	MSG_FIELD_BYTES(5, struct handoff_certificates, ecc, 1, HANDOFF_CERTIFICATE_MAX),
 };
 
+static const struct msg_field freeze[] = {
+	MSG_FIELD_UINT(3, struct handoff_freeze, image, UINT32_MAX),
+	MSG_FIELD_UINT(4, struct handoff_freeze, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field frozen[] = {
+	MSG_FIELD_UINT(3, struct handoff_frozen, version, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct handoff_frozen, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct handoff_frozen, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct handoff_frozen, platform_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES(7, struct handoff_frozen, state, 1, HANDOFF_STATE_MAX),
+	MSG_FIELD_BYTES(8, struct handoff_frozen, transient, 1, HANDOFF_TRANSIENT_MAX),
+};
+
+static const struct msg_field thaw[] = {
+	MSG_FIELD_UINT(3, struct handoff_thaw, lease_epoch, UINT64_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s, f) {.type = (t), .name = #s, .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct handoff_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct handoff_empty)}
@@ -92,6 +112,9 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(HANDOFF_FAILED, failed, failed),
 	SCHEMA(HANDOFF_CERTIFY, certify, certify),
 	SCHEMA(HANDOFF_CERTIFICATES, certificates, certificates),
+	SCHEMA(HANDOFF_FREEZE, freeze, freeze),
+	SCHEMA(HANDOFF_FROZEN, frozen, frozen),
+	SCHEMA(HANDOFF_THAW, thaw, thaw),
 };
 
 const struct msg_schema *handoff_schema(uint64_t type)

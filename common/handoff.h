@@ -9,8 +9,14 @@
  *       | --------- FRONTEND ---------> |   the guest's driver connected, or went away
  *       | ---- STORE / STORED --------> |   sealed state, whenever it changed
  *       | ---- CERTIFY / CERTIFICATES > |   of its endorsement keys, when it has none yet; the answer may never come
- *       | <----------- CLOSE ---------- |   the guest is gone: orderly shutdown, wipe
+ *       | <---------- FREEZE ---------- |   the guest sleeps: serve nothing more, seal all of the TPM
+ *       | ---------- FROZEN ----------> |
+ *       | <----------- THAW ----------- |   it runs on, or runs here now: serve again, under this lease
+ *       | <----------- CLOSE ---------- |   the guest is gone: orderly shutdown, wipe; of what is frozen: wipe
  *       | ----------- CLOSED ---------> |
+ *
+ * A HANDOFF with transient state is for a guest that was resumed: it meets its backend after SERVE, and no command of it is
+ * served before THAW.
  *
  * FAILED may come from the stub domain at any time: a code and one line for the administrator.
  *
@@ -27,9 +33,10 @@
 
 #define HANDOFF_VERSION 1
 #define HANDOFF_SEED_SIZE 32
-#define HANDOFF_STATE_MAX (192 * 1024) /* sealed permanent and volatile state, bytes */
+#define HANDOFF_STATE_MAX (192 * 1024) /* sealed permanent state, bytes */
+#define HANDOFF_TRANSIENT_MAX (32 * 1024) /* sealed transient state, bytes */
 #define HANDOFF_CERTIFICATE_MAX 2048 /* bytes of an X.509 certificate, DER */
-#define HANDOFF_BODY_MAX (HANDOFF_STATE_MAX + 1024)
+#define HANDOFF_BODY_MAX (HANDOFF_STATE_MAX + HANDOFF_TRANSIENT_MAX + 1024)
 
 enum handoff_type {
 	HANDOFF_HELLO = 1,
@@ -46,6 +53,9 @@ enum handoff_type {
 	HANDOFF_FAILED,
 	HANDOFF_CERTIFY,
 	HANDOFF_CERTIFICATES,
+	HANDOFF_FREEZE,
+	HANDOFF_FROZEN,
+	HANDOFF_THAW,
 };
 
 struct handoff_hello {
@@ -53,6 +63,7 @@ struct handoff_hello {
 	struct view engine;  /* such as "libtpms 0.9.2" */
 	struct view vtpm;    /* the UUID that it serves already, 16 bytes; absent: none, it waits for a hand-off */
 	uint64_t lease_epoch, connected; /* of that vTPM; 0 without one */
+	struct view held; /* present: it serves no command before THAW */
 };
 
 struct handoff_handoff {
@@ -63,9 +74,10 @@ struct handoff_handoff {
 	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* 0 for a new vTPM */
 	uint64_t lease_epoch;
 	uint64_t guest_domid, devid;
-	uint64_t incarnation; /* of the guest domain: 1 for a cold start */
+	uint64_t incarnation; /* of the guest domain: 1 for a cold start; else one more than the image that it was frozen with */
 	struct view state;    /* sealed; absent for a new vTPM */
 	uint64_t state_version; /* the newest on record: an older state is refused; 0: there is none */
+	struct view transient;	/* sealed, of the same version as state; absent for a cold start */
 };
 
 struct handoff_ready {
@@ -109,6 +121,21 @@ struct handoff_certify {
 struct handoff_certificates {
 	uint64_t endorsement_epoch;
 	struct view rsa, ecc; /* of the RSA-2048 and of the P-256 key */
+};
+
+struct handoff_freeze {
+	uint64_t image;	      /* the domain's incarnation: what the image that is being saved is known by */
+	uint64_t lease_epoch; /* the present one */
+};
+
+struct handoff_frozen {
+	uint64_t version;
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
+	struct view state, transient; /* sealed */
+};
+
+struct handoff_thaw {
+	uint64_t lease_epoch; /* from now on */
 };
 
 /* Messages without fields: SERVE, STATUS, CLOSE, CLOSED. */

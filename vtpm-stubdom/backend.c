@@ -22,6 +22,7 @@ struct backend {
 	void *page;		       /* NULL: not connected */
 	bool busy;		       /* a request waits for its answer */
 	bool stale;		       /* and its page is gone */
+	bool held;		       /* no request is taken */
 	unsigned int complaints;
 	struct tpmif_request request;
 };
@@ -43,7 +44,7 @@ static void serve(struct backend *b)
 {
 	uint8_t error[TPMIF_ERROR_SIZE];
 
-	if (b->busy)
+	if (b->busy || b->held)
 		return;
 	switch (tpmif_take(b->page, &b->request)) {
 	case TPMIF_REQUEST:
@@ -169,6 +170,13 @@ void backend_answer(struct backend *b, const uint8_t *response, size_t n)
 	wipe(b->request.data, b->request.n); /* it may have held a password */
 	if (b->page && stale)
 		serve(b); /* the new ring's events were not listened to */
+}
+
+void backend_hold(struct backend *b, bool held)
+{
+	b->held = held;
+	if (b->page)
+		serve(b); /* its event may have come meanwhile */
 }
 
 bool backend_connected(const struct backend *b)

@@ -30,6 +30,9 @@ struct backend *backend_new(struct loop *loop, struct port *port, const struct b
 /** backend_answer() - the response to the last request; dropped if the guest has closed its device meanwhile. */
 void backend_answer(struct backend *b, const uint8_t *response, size_t n);
 
+/** backend_hold() - while @held no request is taken from the page, though a frontend may connect; then what waits there is. */
+void backend_hold(struct backend *b, bool held);
+
 /** backend_connected() - is a frontend's page mapped? */
 bool backend_connected(const struct backend *b);
 

@@ -15,7 +15,7 @@
 #define NONCE_SIZE 12
 #define TAG_SIZE 16
 #define PAYLOAD_MIN (2 * sizeof(uint32_t) + 1)
-#define PAYLOAD_MAX (BLOB_PERMANENT_MAX + BLOB_VOLATILE_MAX + 2 * sizeof(uint32_t))
+#define PAYLOAD_MAX (BLOB_PERMANENT_MAX + 2 * sizeof(uint32_t))
 
 _Static_assert(SEALED_HEADER_SIZE == MAGIC_SIZE + 1 + UUID_SIZE + 7 * 8 + SALT_SIZE + 4, "one field each");
 
@@ -55,7 +55,7 @@ static int get_head(struct buf *b, struct sealed_head *h, struct layout *at)
 	    (r = buf_get_u64(b, &h->epochs.platform)) != 0 || (r = buf_get_u64(b, &h->incarnation)) != 0 ||
 	    (r = buf_get_view(b, &p, SALT_SIZE)) != 0 || (r = buf_get_u32(b, &n)) != 0)
 		return r;
-	if ((kind != SEALED_PERMANENT && kind != SEALED_SUSPENDED) || n < PAYLOAD_MIN || n > PAYLOAD_MAX)
+	if ((kind != SEALED_PERMANENT && kind != SEALED_TRANSIENT) || n < PAYLOAD_MIN || n > PAYLOAD_MAX)
 		return E_FORMAT;
 	h->kind = (enum sealed_kind)kind;
 	at->header = view_of(start, SEALED_HEADER_SIZE);
@@ -160,17 +160,19 @@ static int unpack(const struct secret *plain, enum sealed_kind kind, struct engi
 	if ((r = unpack_one(&b, BLOB_PERMANENT_MAX, &state->permanent)) != 0 ||
 	    (r = unpack_one(&b, BLOB_VOLATILE_MAX, &state->transient)) != 0 || (r = buf_done(&b)) != 0)
 		return r;
-	return state->permanent && (kind == SEALED_SUSPENDED) == (state->transient != NULL) ? 0 : E_FORMAT;
+	return (kind == SEALED_PERMANENT) == (state->permanent != NULL) && (kind == SEALED_TRANSIENT) == (state->transient != NULL) ? 0 : E_FORMAT;
 }
 
 int sealed_write(struct buf *out, const struct secret *state_key, const struct sealed_head *head, const struct engine_state *state)
 {
-	size_t start = out->len, n = 2 * sizeof(uint32_t) + size_of(state->permanent) + size_of(state->transient);
+	const struct engine_state half = {.permanent = head->kind == SEALED_PERMANENT ? state->permanent : NULL,
+					  .transient = head->kind == SEALED_TRANSIENT ? state->transient : NULL};
+	size_t start = out->len, n = 2 * sizeof(uint32_t) + size_of(half.permanent) + size_of(half.transient);
 	uint8_t salt[SALT_SIZE];
 	struct secret *key;
 	int r;
 
-	if (size_of(state->permanent) > BLOB_PERMANENT_MAX || size_of(state->transient) > BLOB_VOLATILE_MAX ||
+	if (size_of(half.permanent) > BLOB_PERMANENT_MAX || size_of(half.transient) > BLOB_VOLATILE_MAX ||
 	    buf_space(out) < SEALED_HEADER_SIZE + n + TAG_SIZE)
 		return E_RANGE;
 	if (RAND_bytes(salt, sizeof(salt)) != 1)
@@ -180,7 +182,7 @@ int sealed_write(struct buf *out, const struct secret *state_key, const struct s
 		return E_NOMEM;
 	r = put_head(out, head, salt, n);
 	if (r == 0)
-		r = encrypt(key, view_of(out->data + start, out->len - start), state, out);
+		r = encrypt(key, view_of(out->data + start, out->len - start), &half, out);
 	if (r != 0)
 		out->len = start;
 	secret_free(&key);

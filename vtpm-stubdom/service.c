@@ -40,9 +40,14 @@ struct service {
 	struct source *deadline;  /* for the store that a response or the end waits for */
 	struct source *restore;	  /* try again to store what can't be undone */
 	struct source *reoffer;	  /* the channel, after the relay went away */
-	struct buf sealed;	  /* the last STORE, until it is answered */
+	struct buf sealed;	  /* the last STORE, until it is answered; or what was frozen */
+	struct buf transient;	  /* the other half of that */
 	struct handoff_store store;
 	bool unanswered;	  /* there is one */
+	bool held_back;		  /* no command is served: frozen, to be frozen, or resumed and not thawed yet */
+	uint64_t freeze_image;	  /* to be frozen for this one; 0: no */
+	uint64_t frozen_image;	  /* is frozen for this one, and frozen is what was said; 0: no */
+	struct handoff_frozen frozen;
 	struct view held;	  /* the response that waits for it; the vTPM's until the next command. p == NULL: none */
 	uint64_t certified_epoch; /* the endorsement hierarchy's, whose keys have certificates or were asked for */
 	bool certify;		  /* the KMC is asked for certificates of the endorsement keys */
@@ -151,7 +156,7 @@ static void put_certificates(struct service *s)
 	struct msg m;
 	int r;
 
-	if (!buf_left(&s->certificates) || s->held.p || s->unanswered || (s->state != READY && s->state != SERVING))
+	if (!buf_left(&s->certificates) || s->held.p || s->unanswered || s->held_back || (s->state != READY && s->state != SERVING))
 		return;
 	r = msg_next(&s->certificates, HANDOFF_BODY_MAX, &m);
 	if (r == 0)
@@ -185,7 +190,63 @@ static void fail(struct service *s, int r, const char *why)
 	backend_free(&s->backend);
 	vtpm_close(&s->vtpm);
 	s->unanswered = false;
+	s->held_back = false;
+	s->freeze_image = s->frozen_image = 0;
 	s->state = FAILED;
+}
+
+/* --- a guest that sleeps --- */
+
+/* Seal all of it, once no response waits for the relay any more. What was not stored is in it. */
+static void freeze_if_due(struct service *s)
+{
+	int r;
+
+	if (!s->freeze_image || s->held.p)
+		return;
+	source_clear(s->restore);
+	s->unanswered = false;
+	buf_reset(&s->sealed);
+	buf_reset(&s->transient);
+	r = vtpm_freeze(s->vtpm, s->freeze_image, &s->sealed, &s->transient, &s->frozen);
+	if (r != 0) {
+		fail(s, r, "the TPM can't be sealed for a guest that sleeps");
+		return;
+	}
+	s->frozen_image = s->freeze_image;
+	s->freeze_image = 0;
+	relaylink_send(s->link, HANDOFF_FROZEN, &s->frozen);
+	log_info("the guest sleeps: frozen as state version %" PRIu64, s->frozen.version);
+}
+
+static void on_freeze(struct service *s, const struct handoff_freeze *f)
+{
+	if (s->frozen_image == f->image) { /* asked again, by a relay that has not heard it */
+		relaylink_send(s->link, HANDOFF_FROZEN, &s->frozen);
+		return;
+	}
+	s->held_back = true;
+	backend_hold(s->backend, true);
+	vtpm_set_lease(s->vtpm, f->lease_epoch);
+	s->frozen_image = 0;
+	s->freeze_image = f->image;
+	freeze_if_due(s);
+}
+
+static void on_thaw(struct service *s, const struct handoff_thaw *t)
+{
+	bool frozen = s->frozen_image != 0;
+
+	s->held_back = false;
+	s->freeze_image = s->frozen_image = 0;
+	buf_reset(&s->transient);
+	vtpm_set_lease(s->vtpm, t->lease_epoch);
+	if (frozen)
+		send_store(s); /* whether what was frozen was kept, nobody said */
+	if (s->backend)
+		backend_hold(s->backend, false);
+	put_certificates(s);
+	log_info("the guest runs: serving it under lease %" PRIu64, t->lease_epoch);
 }
 
 static void on_handoff(struct service *s, const struct handoff_handoff *h)
@@ -200,6 +261,7 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 	}
 	s->ids = (struct node_ids){.guest = (unsigned int)h->guest_domid, .dev = (unsigned int)h->devid};
 	s->state = READY;
+	s->held_back = h->incarnation > 1;
 	ready = (struct handoff_ready){.state_version = vtpm_version(s->vtpm), .lease_epoch = h->lease_epoch};
 	relaylink_send(s->link, HANDOFF_READY, &ready);
 	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
@@ -217,10 +279,12 @@ static void on_serve(struct service *s)
 	struct port *port = s->world.open_port(s->world.arg, &s->ids);
 
 	s->backend = port ? backend_new(s->loop, port, &ops, s) : NULL;
-	if (!s->backend)
+	if (!s->backend) {
 		fail(s, E_XEN, "can't reach the guest's device: xenstore, gntdev or evtchn refused");
-	else
-		s->state = SERVING;
+		return;
+	}
+	backend_hold(s->backend, s->held_back);
+	s->state = SERVING;
 }
 
 static void end(struct service *s)
@@ -236,7 +300,7 @@ static void on_close(struct service *s)
 {
 	s->held = (struct view){0};
 	backend_free(&s->backend);
-	if (!s->vtpm) {
+	if (!s->vtpm || s->held_back) { /* what was frozen is the relay's, and not to change any more */
 		end(s);
 		return;
 	}
@@ -276,6 +340,7 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 		s->certified_epoch = s->store.endorsement_epoch; /* TPM2_ChangeEPS: other keys */
 		ask_certificates(s);
 	}
+	freeze_if_due(s);
 	put_certificates(s);
 }
 
@@ -284,7 +349,7 @@ static void on_restore(void *arg, unsigned int what)
 	struct service *s = arg;
 
 	(void)what;
-	if (s->state == SERVING && !s->unanswered)
+	if (s->state == SERVING && !s->unanswered && !s->held_back)
 		send_store(s);
 }
 
@@ -300,6 +365,7 @@ static void on_deadline(void *arg, unsigned int what)
 		loop_stop(s->loop);
 	} else if (s->held.p) {
 		fail_held(s, false, "no answer in time");
+		freeze_if_due(s);
 	}
 }
 
@@ -327,6 +393,10 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 		on_serve(s);
 	else if (type == HANDOFF_STORED)
 		on_stored(s, fields);
+	else if (type == HANDOFF_FREEZE && s->state == SERVING)
+		on_freeze(s, fields);
+	else if (type == HANDOFF_THAW && s->held_back)
+		on_thaw(s, fields);
 	else if (type == HANDOFF_STATUS)
 		on_status(s);
 	else if (type == HANDOFF_CERTIFICATES)
@@ -363,6 +433,7 @@ static void on_reoffer(void *arg, unsigned int what)
 static void meet(struct service *s)
 {
 	static const struct relaylink_ops ops = {.message = on_message, .broken = on_broken};
+	static const uint8_t held = 1;
 	struct handoff_hello hello = {.program = view_of(s->world.program, sizeof(s->world.program)), .engine = view_text(engine_version())};
 	struct channel *channel = s->world.offer(s->world.arg);
 
@@ -379,6 +450,7 @@ static void meet(struct service *s)
 		hello.vtpm = view_of(vtpm_uuid(s->vtpm)->b, UUID_SIZE);
 		hello.lease_epoch = vtpm_lease_epoch(s->vtpm);
 		hello.connected = s->backend && backend_connected(s->backend);
+		hello.held = s->held_back ? view_of(&held, sizeof(held)) : (struct view){0};
 	}
 	relaylink_send(s->link, HANDOFF_HELLO, &hello);
 	if (s->unanswered)
@@ -399,7 +471,8 @@ struct service *service_new(struct loop *loop, const struct service_world *world
 	s->restore = source_timer(loop, on_restore, s);
 	s->reoffer = source_timer(loop, on_reoffer, s);
 	if (!s->deadline || !s->restore || !s->reoffer || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0 ||
-	    buf_init(&s->certificates, 2 * HANDOFF_CERTIFICATE_MAX + 64) != 0) {
+	    buf_init(&s->certificates, 2 * HANDOFF_CERTIFICATE_MAX + 64) != 0 ||
+	    buf_init(&s->transient, HANDOFF_TRANSIENT_MAX) != 0) {
 		service_free(&s);
 		return NULL;
 	}
@@ -421,6 +494,7 @@ void service_free(struct service **s)
 	source_free(&(*s)->reoffer);
 	buf_free(&(*s)->sealed);
 	buf_free(&(*s)->certificates);
+	buf_free(&(*s)->transient);
 	free(*s);
 	*s = NULL;
 }

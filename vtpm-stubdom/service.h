@@ -4,6 +4,7 @@
  *   WAITING --HANDOFF--> READY --SERVE--> SERVING --CLOSE--> CLOSING --state safe--> ENDED
  *      |                   |                 |
  *      +----- refused -----+---> FAILED      +-- relay gone: serves on, offers its channel anew
+ *                                            +-- FREEZE: the present command ends, no other begins before THAW
  *
  * One thread: while the engine executes a command, messages wait in the channel; nothing is lost.
  */

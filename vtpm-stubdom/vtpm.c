@@ -33,7 +33,7 @@ struct vtpm {
 	struct secret *state_key;
 	struct engine *engine;
 	struct epochs epochs;
-	uint64_t version, stored_version, lease_epoch, incarnation;
+	uint64_t version, stored_version, lease_epoch;
 	unsigned int locality; /* of the command being executed */
 	bool changed, broken;  /* broken: the engine holds no TPM that may be used */
 	struct before before;
@@ -113,27 +113,61 @@ static int admit(const struct sealed_head *s, const struct handoff_handoff *h, c
 		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has keys from before a TPM2_Clear, ChangeEPS or ChangePPS on record");
 		return E_DENIED;
 	}
-	/* A guest that was resumed needs the TPM that was suspended with it; one that boots must not get it. */
-	if (h->incarnation > 1 && (s->kind != SEALED_SUSPENDED || s->incarnation + 1 != h->incarnation)) {
+	return s->kind == SEALED_PERMANENT ? 0 : E_INTEGRITY;
+}
+
+/* A guest that was resumed needs the TPM that was suspended with it: @t belongs to the permanent state @s and to its image. */
+static int admit_transient(const struct sealed_head *t, const struct sealed_head *s, const struct handoff_handoff *h, char why[VTPM_WHY])
+{
+	if (t->kind != SEALED_TRANSIENT || !uuid_equal(&t->uuid, &s->uuid) || t->generation != s->generation || t->version != s->version ||
+	    t->lease_epoch != s->lease_epoch || memcmp(&t->epochs, &s->epochs, sizeof(t->epochs)) != 0) {
+		snprintf(why, VTPM_WHY, "the sealed transient state does not belong to the permanent state");
+		return E_INTEGRITY;
+	}
+	if (t->incarnation + 1 != h->incarnation) {
 		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM was not suspended with it (state of incarnation %" PRIu64 ")",
-			 h->incarnation, s->incarnation);
+			 h->incarnation, t->incarnation);
 		return E_DENIED;
 	}
 	return 0;
 }
 
+/* Add the transient half of what was frozen to @state. A guest that boots must not get it. */
+static int open_transient(struct vtpm *v, const struct handoff_handoff *h, const struct sealed_head *s, struct engine_state *state,
+			  char why[VTPM_WHY])
+{
+	struct engine_state half;
+	struct sealed_head head;
+	int r;
+
+	if (h->incarnation <= 1)
+		return 0;
+	if (!h->transient.p) {
+		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM was not suspended with it", h->incarnation);
+		return E_DENIED;
+	}
+	r = sealed_open(h->transient.p, h->transient.n, v->state_key, &head, &half);
+	if (r != 0)
+		return complain(why, r, "the sealed transient state can't be opened with this vTPM's key");
+	r = admit_transient(&head, s, h, why);
+	if (r == 0) {
+		state->transient = half.transient;
+		half.transient = NULL;
+	}
+	engine_state_free(&half);
+	return r;
+}
+
 /* Power on with the opened state, which has to hold the roots of its epochs. */
-static int power_on(struct vtpm *v, struct engine_state *state, bool resumed)
+static int power_on(struct vtpm *v, const struct engine_state *state)
 {
 	struct secret *roots = derive_roots(&v->derive, &v->epochs);
 	int r = roots ? blob_has_roots(state->permanent->data, state->permanent->size, (const struct roots *)roots->data) : E_CRYPTO;
 
 	secret_free(&roots);
-	if (!resumed)
-		secret_free(&state->transient); /* PCRs of another boot */
 	if (r == 0)
 		r = engine_resume(v->engine, state);
-	if (r == 0 && !resumed)
+	if (r == 0 && !state->transient)
 		r = power_command(v, CC_STARTUP);
 	return r;
 }
@@ -147,11 +181,13 @@ static int start_from(struct vtpm *v, const struct handoff_handoff *h, char why[
 	if (r != 0)
 		return complain(why, r, "the sealed state can't be opened with this vTPM's key");
 	r = admit(&head, h, why);
+	if (r == 0)
+		r = open_transient(v, h, &head, &state, why);
 	if (r != 0)
 		goto out;
 	v->version = v->stored_version = head.version;
 	v->epochs = head.epochs;
-	r = power_on(v, &state, h->incarnation > 1);
+	r = power_on(v, &state);
 	if (r != 0)
 		complain(why, r, "the TPM does not start from the sealed state");
 out:
@@ -168,7 +204,6 @@ int vtpm_open(struct vtpm **out, const struct handoff_handoff *h, char why[VTPM_
 	if (!v)
 		return complain(why, E_NOMEM, "can't bring up the TPM");
 	v->lease_epoch = h->lease_epoch;
-	v->incarnation = h->incarnation;
 	v->epochs = (struct epochs){h->owner_epoch, h->endorsement_epoch, h->platform_epoch};
 	r = derive_init(&v->derive, h->seed.p, h->seed.n, &h->uuid, h->generation);
 	if (r == 0)
@@ -177,6 +212,9 @@ int vtpm_open(struct vtpm **out, const struct handoff_handoff *h, char why[VTPM_
 		complain(why, r, "can't derive the vTPM's keys");
 	} else if (h->state.n) {
 		r = start_from(v, h, why);
+	} else if (h->incarnation > 1) {
+		r = E_DENIED;
+		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM has no state", h->incarnation);
 	} else if (h->state_version) {
 		r = E_DENIED;
 		snprintf(why, VTPM_WHY, "state version %" PRIu64 " is on record, but was not handed over: its NV contents would be lost", h->state_version);
@@ -368,41 +406,64 @@ bool vtpm_take_changed(struct vtpm *v)
 	return changed;
 }
 
-static int seal(struct vtpm *v, struct secret *transient, struct buf *out, struct handoff_store *store)
+/* One half of the TPM's present state under @head, appended to @out; *sealed points there. */
+static int seal(struct vtpm *v, const struct sealed_head *head, struct secret *transient, struct buf *out, struct view *sealed)
 {
-	const struct sealed_head head = {
-		.kind = transient ? SEALED_SUSPENDED : SEALED_PERMANENT, .uuid = v->derive.uuid, .generation = v->derive.generation,
-		.lease_epoch = v->lease_epoch, .version = v->version + 1, .epochs = v->epochs, .incarnation = v->incarnation,
-	};
 	const struct secret *permanent = engine_permanent(v->engine);
 	const struct engine_state state = {.permanent = (struct secret *)(uintptr_t)permanent, .transient = transient}; /* read only */
 	size_t start = out->len;
-	int r = permanent && !v->broken ? sealed_write(out, v->state_key, &head, &state) : E_STATE;
+	int r = permanent && !v->broken ? sealed_write(out, v->state_key, head, &state) : E_STATE;
 
-	if (r != 0)
-		return r;
-	v->version = head.version;
-	*store = (struct handoff_store){
-		.version = head.version, .owner_epoch = v->epochs.owner, .endorsement_epoch = v->epochs.endorsement,
-		.platform_epoch = v->epochs.platform, .state = view_of(out->data + start, out->len - start),
-	};
-	return 0;
+	*sealed = view_of(out->data + start, out->len - start);
+	return r;
+}
+
+static struct sealed_head next_head(const struct vtpm *v)
+{
+	return (struct sealed_head){.kind = SEALED_PERMANENT, .uuid = v->derive.uuid, .generation = v->derive.generation,
+				    .lease_epoch = v->lease_epoch, .version = v->version + 1, .epochs = v->epochs};
 }
 
 int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
 {
-	return seal(v, NULL, out, store);
+	const struct sealed_head head = next_head(v);
+	struct view state;
+	int r = seal(v, &head, NULL, out, &state);
+
+	if (r != 0)
+		return r;
+	v->version = head.version;
+	*store = (struct handoff_store){.version = head.version, .owner_epoch = v->epochs.owner, .endorsement_epoch = v->epochs.endorsement,
+					.platform_epoch = v->epochs.platform, .state = state};
+	return 0;
 }
 
-int vtpm_suspend(struct vtpm *v, struct buf *out, struct handoff_store *store)
+int vtpm_freeze(struct vtpm *v, uint64_t image, struct buf *out, struct buf *transient_out, struct handoff_frozen *frozen)
 {
+	struct sealed_head head = next_head(v);
 	struct secret *transient = NULL;
+	struct view state, rest;
 	int r = engine_transient(v->engine, &transient);
 
 	if (r == 0)
-		r = seal(v, transient, out, store);
+		r = seal(v, &head, NULL, out, &state);
+	head.kind = SEALED_TRANSIENT;
+	head.incarnation = image;
+	if (r == 0)
+		r = seal(v, &head, transient, transient_out, &rest);
 	secret_free(&transient);
-	return r;
+	if (r != 0)
+		return r;
+	v->version = head.version;
+	v->changed = false;
+	*frozen = (struct handoff_frozen){.version = head.version, .owner_epoch = v->epochs.owner, .endorsement_epoch = v->epochs.endorsement,
+					  .platform_epoch = v->epochs.platform, .state = state, .transient = rest};
+	return 0;
+}
+
+void vtpm_set_lease(struct vtpm *v, uint64_t lease_epoch)
+{
+	v->lease_epoch = lease_epoch;
 }
 
 void vtpm_stored(struct vtpm *v, uint64_t version)

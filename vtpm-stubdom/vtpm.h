@@ -27,8 +27,8 @@ struct vtpm;
  * @h: its seed is not needed any more afterwards
  * @why: on error, one line for the administrator
  *
- * Refused (E_DENIED): a state older than the record, of an older epoch or a later lease, and a guest that was resumed without its
- * TPM's transient state. E_INTEGRITY: altered, or another vTPM's. Return: 0 or an error.
+ * Refused (E_DENIED): a state older than the record, of an older epoch or a later lease, and a guest that was resumed without the
+ * transient state of its TPM that was frozen with it. E_INTEGRITY: altered, or another vTPM's. Return: 0 or an error.
  */
 int vtpm_open(struct vtpm **v, const struct handoff_handoff *h, char why[VTPM_WHY]);
 
@@ -48,8 +48,16 @@ bool vtpm_take_changed(struct vtpm *v);
 /** vtpm_seal() - seal the permanent state as the next version, appended to @out: 0 or an error. @store points into @out. */
 int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store);
 
-/** vtpm_suspend() - the same, with the transient state: for the guest's next incarnation to go on from. */
-int vtpm_suspend(struct vtpm *v, struct buf *out, struct handoff_store *store);
+/**
+ * vtpm_freeze() - seal all of the TPM as the next version, for the guest that is restored from the image that @image names
+ * @out, @transient: the two halves are appended there, and @frozen points into them
+ *
+ * Return: 0 or an error. No command may be executed afterwards, unless nobody else ever gets what was sealed.
+ */
+int vtpm_freeze(struct vtpm *v, uint64_t image, struct buf *out, struct buf *transient, struct handoff_frozen *frozen);
+
+/** vtpm_set_lease() - the lease under which the state is sealed from now on. */
+void vtpm_set_lease(struct vtpm *v, uint64_t lease_epoch);
 
 /** vtpm_stored() - version @version is safe: the last command can't be undone any more. */
 void vtpm_stored(struct vtpm *v, uint64_t version);

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(!state.permanent && !state.transient);
 		return 0;
 	}
-	must(state.permanent && (head.kind == SEALED_SUSPENDED) == (state.transient != NULL));
+	must((head.kind == SEALED_PERMANENT) == (state.permanent != NULL) && (head.kind == SEALED_TRANSIENT) == (state.transient != NULL));
 	must(sealed_head(data, size, &again) == 0 && again.version == head.version);
 	engine_state_free(&state);
 	return 0;

@@ -32,7 +32,7 @@ static void sealed(const char *name, enum sealed_kind kind)
 {
 	struct sealed_head head = {.kind = kind, .generation = 1, .lease_epoch = 2, .version = 3, .incarnation = 1};
 	struct secret *key = secret_new(DERIVE_STATE_KEY_SIZE);
-	struct engine_state state = {.permanent = secret_dup("permanent", 9), .transient = kind == SEALED_SUSPENDED ? secret_dup("transient", 9) : NULL};
+	struct engine_state state = {.permanent = secret_dup("permanent", 9), .transient = secret_dup("transient", 9)};
 
 	memset(key->data, 0x5c, key->size);
 	if (sealed_write(&out, key, &head, &state) != 0)
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 		return 1;
 	root = argv[1];
 	sealed("permanent", SEALED_PERMANENT);
-	sealed("suspended", SEALED_SUSPENDED);
+	sealed("transient", SEALED_TRANSIENT);
 	page("submit", 12, TPMIF_SUBMIT, 0);
 	page("cancel", 12, TPMIF_CANCEL, 0);
 	page("short", 4, TPMIF_SUBMIT, 0);

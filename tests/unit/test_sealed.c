@@ -22,8 +22,7 @@ static struct fixture make(enum sealed_kind kind)
 	f.head.incarnation = 8;
 	memset(f.head.uuid.b, 0x55, UUID_SIZE);
 	f.state.permanent = secret_random(100);
-	if (kind == SEALED_SUSPENDED)
-		f.state.transient = secret_random(50);
+	f.state.transient = secret_random(50);
 	assert_int_equal(buf_init(&f.out, SEALED_MAX), 0);
 	assert_int_equal(sealed_write(&f.out, f.key, &f.head, &f.state), 0);
 	return f;
@@ -55,11 +54,13 @@ static void comes_back(enum sealed_kind kind)
 	assert_int_equal(head.version, 4);
 	assert_memory_equal(&head.epochs, &f.head.epochs, sizeof(head.epochs));
 	assert_int_equal(head.incarnation, 8);
-	assert_true(secret_equal(state.permanent, f.state.permanent));
-	if (kind == SEALED_SUSPENDED)
+	if (kind == SEALED_TRANSIENT) {
 		assert_true(secret_equal(state.transient, f.state.transient));
-	else
+		assert_null(state.permanent);
+	} else {
+		assert_true(secret_equal(state.permanent, f.state.permanent));
 		assert_null(state.transient);
+	}
 	engine_state_free(&state);
 	destroy(&f);
 }
@@ -70,15 +71,15 @@ static void permanent_state_comes_back(void **state)
 	comes_back(SEALED_PERMANENT);
 }
 
-static void suspended_state_comes_back(void **state)
+static void transient_state_comes_back(void **state)
 {
 	(void)state;
-	comes_back(SEALED_SUSPENDED);
+	comes_back(SEALED_TRANSIENT);
 }
 
 static void any_flipped_bit_is_refused(void **state)
 {
-	struct fixture f = make(SEALED_SUSPENDED);
+	struct fixture f = make(SEALED_TRANSIENT);
 	struct sealed_head head;
 	struct engine_state opened;
 
@@ -174,7 +175,7 @@ static void no_room_leaves_the_output_alone(void **state)
 
 static void state_of_the_greatest_size_fits(void **state)
 {
-	struct fixture f = make(SEALED_SUSPENDED);
+	struct fixture f = make(SEALED_PERMANENT);
 	struct sealed_head head;
 	struct engine_state opened;
 
@@ -187,6 +188,12 @@ static void state_of_the_greatest_size_fits(void **state)
 	assert_true(f.out.len <= SEALED_MAX);
 	assert_int_equal(open_it(&f, &head, &opened), 0);
 	engine_state_free(&opened);
+	buf_reset(&f.out);
+	f.head.kind = SEALED_TRANSIENT;
+	assert_int_equal(sealed_write(&f.out, f.key, &f.head, &f.state), 0);
+	assert_true(f.out.len <= SEALED_TRANSIENT_MAX);
+	assert_int_equal(open_it(&f, &head, &opened), 0);
+	engine_state_free(&opened);
 	destroy(&f);
 }
 
@@ -194,7 +201,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(permanent_state_comes_back),
-		cmocka_unit_test(suspended_state_comes_back),
+		cmocka_unit_test(transient_state_comes_back),
 		cmocka_unit_test(any_flipped_bit_is_refused),
 		cmocka_unit_test(any_truncation_and_any_trailing_byte_is_refused),
 		cmocka_unit_test(another_key_is_refused),

@@ -710,6 +710,137 @@ static void a_device_that_cant_be_reached_fails_with_the_reason(void **state)
 	close_in_order(&s);
 }
 
+/* --- a guest that sleeps --- */
+
+static struct handoff_frozen freeze_for(struct stub *s, uint64_t image)
+{
+	const struct handoff_freeze freeze = {.image = image, .lease_epoch = 9};
+
+	say(s, HANDOFF_FREEZE, &freeze);
+	return *(const struct handoff_frozen *)expect(s, HANDOFF_FROZEN);
+}
+
+static void thaw(struct stub *s, uint64_t lease_epoch)
+{
+	const struct handoff_thaw t = {.lease_epoch = lease_epoch};
+
+	say(s, HANDOFF_THAW, &t);
+}
+
+static void a_frozen_tpm_serves_nothing_until_it_is_thawed(void **state)
+{
+	struct stub s = start_serving(NULL);
+	struct handoff_frozen frozen = freeze_for(&s, 4);
+
+	(void)state;
+	assert_true(frozen.version > 1);
+	submit_define(&s, 0x1500001);
+	assert_true(is_silent(&s, 50));
+	assert_int_equal(s.guest.page[4], TPMIF_SUBMIT);
+	thaw(&s, 10);
+	assert_int_equal(expect_store(&s), frozen.version + 1);
+	confirm(&s, expect_store(&s), 0);
+	assert_int_equal(response_code(&s), 0);
+	close_in_order(&s);
+}
+
+static void a_relay_that_asks_again_gets_the_same_frozen_state(void **state)
+{
+	struct stub s = start_serving(NULL);
+	uint64_t version = freeze_for(&s, 4).version;
+
+	(void)state;
+	assert_int_equal(freeze_for(&s, 4).version, version);
+	assert_int_equal(freeze_for(&s, 6).version, version + 1); /* the guest slept again: another image */
+	say(&s, HANDOFF_CLOSE, NULL);
+	expect(&s, HANDOFF_CLOSED); /* without a last state: what was frozen is the last one */
+	finish(&s);
+}
+
+static void a_change_that_waits_to_be_stored_is_answered_before_the_freeze(void **state)
+{
+	const struct handoff_freeze freeze = {.image = 4, .lease_epoch = 9};
+	struct stub s = start_serving(NULL);
+	uint64_t version;
+
+	(void)state;
+	submit_define(&s, 0x1500001);
+	version = expect_store(&s);
+	say(&s, HANDOFF_FREEZE, &freeze);
+	assert_true(is_silent(&s, 50));
+	confirm(&s, version, 0);
+	assert_int_equal(response_code(&s), 0);
+	assert_int_equal(((const struct handoff_frozen *)expect(&s, HANDOFF_FROZEN))->version, version + 1);
+	say(&s, HANDOFF_CLOSE, NULL);
+	expect(&s, HANDOFF_CLOSED);
+	finish(&s);
+}
+
+static void a_frozen_stub_domain_says_so_to_the_next_relay(void **state)
+{
+	int again;
+	struct stub s = start_serving(&again);
+
+	(void)state;
+	freeze_for(&s, 4);
+	close(s.channel);
+	s.channel = again;
+	buf_reset(&s.in);
+	assert_non_null(((const struct handoff_hello *)expect(&s, HANDOFF_HELLO))->held.p);
+	thaw(&s, 10);
+	expect_store(&s);
+	assert_works(&s);
+	close_in_order(&s);
+}
+
+/* What was frozen in one stub domain, handed to another, for image 4. */
+static void hand_on(struct stub *s, struct buf *state, struct buf *transient, struct handoff_handoff *h)
+{
+	struct handoff_frozen f = freeze_for(s, 4);
+
+	assert_int_equal(buf_init(state, f.state.n), 0);
+	assert_int_equal(buf_init(transient, f.transient.n), 0);
+	buf_put(state, f.state.p, f.state.n);
+	buf_put(transient, f.transient.p, f.transient.n);
+	*h = given();
+	h->incarnation = 5;
+	h->state_version = f.version;
+	h->state = view_of(buf_ptr(state), buf_left(state));
+	h->transient = view_of(buf_ptr(transient), buf_left(transient));
+	say(s, HANDOFF_CLOSE, NULL);
+	expect(s, HANDOFF_CLOSED);
+	finish(s);
+}
+
+static void a_resumed_guest_is_met_at_once_and_served_when_it_is_thawed(void **state)
+{
+	struct stub s = start_serving(NULL);
+	struct buf permanent, transient;
+	struct handoff_handoff h;
+	struct tpm_command c;
+
+	(void)state;
+	hand_on(&s, &permanent, &transient, &h);
+	s = start(NULL);
+	expect(&s, HANDOFF_HELLO);
+	say(&s, HANDOFF_HANDOFF, &h);
+	assert_int_equal(((const struct handoff_ready *)expect(&s, HANDOFF_READY))->state_version, h.state_version);
+	say(&s, HANDOFF_SERVE, NULL);
+	frontend_open(&s.guest, s.port);
+	tpm_get_random(&c, 8);
+	frontend_submit(&s.guest, c.bytes, c.b.len);
+	frontend_say(&s.guest, XENBUS_INITIALISED);
+	assert_int_equal(frontend_await(&s.guest, XENBUS_CONNECTED, WAIT_MS), 0);
+	expect(&s, HANDOFF_FRONTEND);
+	assert_true(is_silent(&s, 50));
+	assert_int_equal(s.guest.page[4], TPMIF_SUBMIT);
+	thaw(&s, 10);
+	assert_int_equal(response_code(&s), 0);
+	close_in_order(&s);
+	buf_free(&permanent);
+	buf_free(&transient);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -736,6 +867,11 @@ int main(void)
 		cmocka_unit_test(a_guest_that_vanishes_while_its_change_is_stored_hurts_nobody),
 		cmocka_unit_test(the_end_brings_the_tpm_to_rest_first),
 		cmocka_unit_test(a_device_that_cant_be_reached_fails_with_the_reason),
+		cmocka_unit_test(a_frozen_tpm_serves_nothing_until_it_is_thawed),
+		cmocka_unit_test(a_relay_that_asks_again_gets_the_same_frozen_state),
+		cmocka_unit_test(a_change_that_waits_to_be_stored_is_answered_before_the_freeze),
+		cmocka_unit_test(a_frozen_stub_domain_says_so_to_the_next_relay),
+		cmocka_unit_test(a_resumed_guest_is_met_at_once_and_served_when_it_is_thawed),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

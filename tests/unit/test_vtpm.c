@@ -236,38 +236,123 @@ static void a_resumed_guest_needs_the_state_that_was_suspended_with_it(void **st
 	buf_free(&sealed);
 }
 
-static void suspended_state_resumes_with_the_next_incarnation_only(void **state)
-{
-	struct handoff_handoff h = given();
-	struct buf sealed = sealed_buf();
-	struct vtpm *v = open_ok(&h);
-	struct handoff_store s;
-	struct tpm_command c;
-	struct view r;
-	uint8_t zero[32] = {0};
+/* A vTPM with something in PCR 16, frozen for image 8; @h is for the guest that is restored from it. */
+struct sleeper {
+	struct handoff_handoff h;
+	struct buf state, transient;
+};
 
-	(void)state;
+static struct sleeper put_to_sleep(void)
+{
+	struct sleeper s = {.h = given(), .state = sealed_buf(), .transient = sealed_buf()};
+	struct vtpm *v = open_ok(&s.h);
+	struct handoff_frozen f;
+	struct tpm_command c;
+
 	tpm_pcr_extend(&c, 16, 9);
 	command(v, &c, 0);
-	assert_int_equal(vtpm_suspend(v, &sealed, &s), 0);
+	assert_int_equal(vtpm_freeze(v, 8, &s.state, &s.transient, &f), 0);
+	assert_int_equal(f.version, vtpm_version(v));
+	assert_false(vtpm_take_changed(v));
 	vtpm_close(&v);
-	h.state = s.state;
+	s.h.state = f.state;
+	s.h.transient = f.transient;
+	s.h.state_version = f.version;
+	s.h.incarnation = 9;
+	return s;
+}
 
-	h.incarnation = 3;
-	open_refused(&h, E_DENIED, "incarnation");
-	h.incarnation = 2;
-	v = open_ok(&h);
+static void wake(struct sleeper *s)
+{
+	buf_free(&s->state);
+	buf_free(&s->transient);
+}
+
+static bool pcr_is_zero(struct vtpm *v)
+{
+	static const uint8_t zero[32];
+	struct tpm_command c;
+
 	tpm_pcr_read(&c, 16);
-	r = command(v, &c, 0);
-	assert_memory_not_equal(r.p + 30, zero, 32);
+	return memcmp(command(v, &c, 0).p + 30, zero, sizeof(zero)) == 0;
+}
+
+static void a_frozen_tpm_goes_on_with_the_next_incarnation_only(void **state)
+{
+	struct sleeper s = put_to_sleep();
+	struct vtpm *v;
+
+	(void)state;
+	s.h.incarnation = 8;
+	open_refused(&s.h, E_DENIED, "incarnation");
+	s.h.incarnation = 10;
+	open_refused(&s.h, E_DENIED, "incarnation");
+	s.h.incarnation = 9;
+	v = open_ok(&s.h);
+	assert_false(pcr_is_zero(v));
+	assert_false(vtpm_take_changed(v));
 	vtpm_close(&v);
-	h.incarnation = 1; /* a cold start: the PCRs of another boot are not worn */
+	wake(&s);
+}
+
+static void a_cold_start_does_not_wear_frozen_pcrs(void **state)
+{
+	struct sleeper s = put_to_sleep();
+	struct vtpm *v;
+
+	(void)state;
+	s.h.incarnation = 1;
+	v = open_ok(&s.h);
+	assert_true(pcr_is_zero(v));
+	vtpm_close(&v);
+	wake(&s);
+}
+
+static void the_halves_of_two_states_do_not_go_together(void **state)
+{
+	struct sleeper s = put_to_sleep(), other;
+	struct handoff_handoff h = s.h;
+	struct buf sealed = sealed_buf();
+	struct vtpm *v;
+
+	(void)state;
+	h.incarnation = 1;
 	v = open_ok(&h);
-	tpm_pcr_read(&c, 16);
-	r = command(v, &c, 0);
-	assert_memory_equal(r.p + 30, zero, 32);
+	h = s.h;
+	h.state = seal(v, &sealed).state; /* a later version */
 	vtpm_close(&v);
+	open_refused(&h, E_INTEGRITY, "does not belong");
+	h = s.h;
+	h.transient = s.h.state;
+	open_refused(&h, E_INTEGRITY, "does not belong");
+	h = s.h;
+	h.state = s.h.transient;
+	open_refused(&h, E_INTEGRITY, "");
+	other = put_to_sleep();
+	h = other.h;
+	h.transient = (struct view){0};
+	open_refused(&h, E_DENIED, "not suspended with it");
 	buf_free(&sealed);
+	wake(&other);
+	wake(&s);
+}
+
+static void two_resumes_of_one_state_draw_different_random_numbers(void **state)
+{
+	struct sleeper s = put_to_sleep();
+	uint8_t first[16], second[16];
+	struct tpm_command c;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct vtpm *v = open_ok(&s.h);
+
+		tpm_get_random(&c, 16);
+		memcpy(i ? second : first, command(v, &c, 0).p + 12, 16);
+		vtpm_close(&v);
+	}
+	assert_memory_not_equal(first, second, 16);
+	wake(&s);
 }
 
 static void altered_state_is_refused(void **state)
@@ -522,7 +607,10 @@ int main(void)
 		cmocka_unit_test(state_of_another_vtpm_seed_generation_or_later_lease_is_refused),
 		cmocka_unit_test(older_epochs_than_on_record_are_refused),
 		cmocka_unit_test(a_resumed_guest_needs_the_state_that_was_suspended_with_it),
-		cmocka_unit_test(suspended_state_resumes_with_the_next_incarnation_only),
+		cmocka_unit_test(a_frozen_tpm_goes_on_with_the_next_incarnation_only),
+		cmocka_unit_test(a_cold_start_does_not_wear_frozen_pcrs),
+		cmocka_unit_test(the_halves_of_two_states_do_not_go_together),
+		cmocka_unit_test(two_resumes_of_one_state_draw_different_random_numbers),
 		cmocka_unit_test(altered_state_is_refused),
 		cmocka_unit_test(renewed_roots_are_those_of_the_next_epoch),
 		cmocka_unit_test(a_renewal_that_the_tpm_refuses_advances_nothing),
