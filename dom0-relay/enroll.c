@@ -157,10 +157,10 @@ static int write_key(const struct enrolling *e, const char *path)
 static int write_conf(const struct enrolling *e, const char *path, struct view name)
 {
 	const struct enroll_options *o = e->o;
-	char text[4 * PATH_BYTES];
+	char text[4 * PATH_BYTES + TOKEN_ADDRESSES_MAX];
 	int n = snprintf(text, sizeof(text), "# Made by 'vtpmctl enroll' for host '%.*s'.\n[kmc]\naddress = %s\n\n[tls]\nca = %s\ncertificate = %s\nkey = %s\n\n"
 					     "[host]\ntpm = %s\n",
-			 (int)name.n, (const char *)name.p, e->address, o->ca, o->certificate, o->key, o->tcti);
+			 (int)name.n, (const char *)name.p, o->token->addresses, o->ca, o->certificate, o->key, o->tcti);
 
 	return n < (int)sizeof(text) ? write_bytes(path, text, (size_t)n, 0644) : E_RANGE;
 }

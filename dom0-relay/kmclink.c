@@ -1,14 +1,15 @@
-/* The connection to the KMC. */
+/*
+ * The connection to the KMC.
+ *
+ * Theory of operation: the addresses are tried in their order, one after the other without delay; after the last one there is a pause
+ * that grows. Each lost connection begins with the first address again. While a later address serves, the earlier ones are tried beside it
+ * now and then; one that opens takes over.
+ */
 #include "dom0-relay/kmclink.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/error.h"
@@ -17,16 +18,26 @@
 #include "common/secret.h"
 #include "common/text.h"
 #include "common/tls.h"
+#include "dom0-relay/kmcwire.h"
 #include "dom0-relay/relayconf.h"
 
 #define SOFTWARE "vtpm-relayd 0.1"
-#define STEP_MS 4000	     /* for TCP, TLS and WELCOME together */
+#define STEP_MS 4000	     /* for TCP and TLS, and again for WELCOME */
+#define STEP_MANY_MS 2000    /* where there are several addresses: a guest waits 9 s for all of them */
 #define BACKOFF_FIRST_MS 250 /* doubled up to the last */
 #define BACKOFF_LAST_MS 15000
 #define HURRY_MS 200	 /* the least time between two tries, whoever waits */
+#define RETURN_FACTOR 16 /* a return that failed is tried less often, down to this */
 #define QUEUE_MESSAGES 4 /* of the largest size */
 
-enum link_state { LINK_AWAY, LINK_CONNECTING, LINK_HANDSHAKE, LINK_GREETING, LINK_UP };
+enum link_state { LINK_AWAY, LINK_OPENING, LINK_GREETING, LINK_UP };
+
+/* One address of the configuration, and how its last try went. */
+struct place {
+	struct kmc_address address;
+	bool refused; /* somebody answered there, and we are not wanted or don't want it */
+	char why[KMCLINK_WHY];
+};
 
 struct kmclink {
 	struct loop *loop;
@@ -34,58 +45,93 @@ struct kmclink {
 	const struct kmclink_ops *ops;
 	void *arg;
 	struct tls_context *ctx;
+	struct place places[RELAYCONF_ADDRESSES];
+	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
-	int fd;
-	struct tls *tls;
-	struct source *source, *timer; /* timer: deadline of a step, or end of the back-off */
+	bool lost; /* since the last connection every place was tried, and nobody was at any of them */
+	struct kmcwire *wire;
+	struct source *timer; /* deadline of the greeting, or end of the back-off */
 	struct buf in, out;
 	unsigned int backoff_ms;
 	uint64_t tried_at;
 	bool write_wants_read; /* TLS 1.3 key update */
+	struct kmcwire *probe; /* of an earlier place, while a later one serves */
+	unsigned int probe_at, return_factor;
+	bool returning; /* this connection was such a probe, and is not welcome yet */
+	struct source *return_timer;
 	uint8_t audit[KMC_AUDIT_HEAD_MAX]; /* the last signed head that was logged */
 	size_t audit_size;
 	char why[KMCLINK_WHY];
 };
 
-static void on_ready(void *arg, unsigned int what);
+static const struct kmcwire_ops wire_ops;
 
 static void disconnect(struct kmclink *k)
 {
-	source_free(&k->source);
-	tls_free(&k->tls);
-	if (k->fd >= 0)
-		close(k->fd);
-	k->fd = -1;
+	kmcwire_free(&k->wire);
+	kmcwire_free(&k->probe);
+	source_clear(k->return_timer);
 	buf_reset(&k->in);
 	buf_reset(&k->out);
 }
 
-/* The only way down: close, tell, and try again later. */
-static void go_away(struct kmclink *k, const char *why)
+static unsigned int step_ms(const struct kmclink *k)
 {
+	return k->n_places > 1 ? STEP_MANY_MS : STEP_MS;
+}
+
+/* What was found at the places, the latest first. */
+static void sum_up(struct kmclink *k, const struct place *latest)
+{
+	size_t n = (size_t)snprintf(k->why, sizeof(k->why), "%s", latest->why);
+
+	for (unsigned int i = 0; i < k->n_places && n < sizeof(k->why); i++)
+		if (&k->places[i] != latest && k->places[i].why[0])
+			n += (size_t)snprintf(k->why + n, sizeof(k->why) - n, "; %s", k->places[i].why);
+}
+
+/* Where to next, and when. */
+static void plan(struct kmclink *k, bool was_up)
+{
+	if (was_up || ++k->at == k->n_places) {
+		k->lost = !was_up;
+		for (unsigned int i = 0; i < k->n_places; i++)
+			k->lost &= !k->places[i].refused;
+		k->at = 0;
+		source_set_ms(k->timer, k->backoff_ms);
+		k->backoff_ms = k->backoff_ms * 2 < BACKOFF_LAST_MS ? k->backoff_ms * 2 : BACKOFF_LAST_MS;
+	} else {
+		source_set_ms(k->timer, 0);
+	}
+}
+
+/* The only way down: close, tell, and try again later. */
+static void go_away(struct kmclink *k, bool refused, const char *why)
+{
+	struct place *p = &k->places[k->at];
 	bool was_up = k->state == LINK_UP;
 	char text[KMCLINK_WHY];
 
-	snprintf(text, sizeof(text), "KMC %s: %s", k->conf->kmc_address, why);
+	snprintf(text, sizeof(text), "KMC %s: %s", p->address.text, why);
 	text_make_printable(text);
-	if (was_up || strcmp(text, k->why) != 0)
+	if (was_up || strcmp(text, p->why) != 0)
 		log_warn("%s", text);
-	memcpy(k->why, text, sizeof(k->why));
+	memcpy(p->why, text, sizeof(p->why));
+	p->refused = refused;
+	sum_up(k, p);
 	disconnect(k);
 	k->state = LINK_AWAY;
-	source_set_ms(k->timer, k->backoff_ms);
-	k->backoff_ms = k->backoff_ms * 2 < BACKOFF_LAST_MS ? k->backoff_ms * 2 : BACKOFF_LAST_MS;
+	if (k->returning && k->return_factor < RETURN_FACTOR)
+		k->return_factor *= 2;
+	k->returning = false;
+	plan(k, was_up);
 	k->ops->down(k->arg, k->why); /* last: it may send, which is refused */
 }
 
 static void set_interest(struct kmclink *k)
 {
-	unsigned int what = LOOP_READ;
-
-	if (k->state == LINK_CONNECTING || (buf_left(&k->out) && !k->write_wants_read))
-		what |= LOOP_WRITE;
-	if (k->source)
-		source_interest(k->source, what);
+	if (k->wire)
+		kmcwire_want_room(k->wire, buf_left(&k->out) && !k->write_wants_read);
 }
 
 /* Send what is queued: false if the link went down. */
@@ -93,13 +139,13 @@ static bool flush(struct kmclink *k)
 {
 	while (buf_left(&k->out)) {
 		size_t n;
-		int r = tls_write(k->tls, buf_ptr(&k->out), buf_left(&k->out), &n);
+		int r = kmcwire_write(k->wire, buf_ptr(&k->out), buf_left(&k->out), &n);
 
 		k->write_wants_read = r == E_AGAIN_IN;
 		if (r == E_AGAIN_IN || r == E_AGAIN_OUT)
 			break;
 		if (r != 0) {
-			go_away(k, tls_why(k->tls));
+			go_away(k, r == E_DENIED || r == E_CRYPTO, kmcwire_why(k->wire));
 			return false;
 		}
 		k->out.off += n;
@@ -119,7 +165,7 @@ static void keep_audit(struct kmclink *k, struct view head)
 	k->audit_size = head.n;
 	for (size_t i = 0; i < head.n; i++)
 		snprintf(hex + 2 * i, 3, "%02x", head.p[i]);
-	log_info("KMC %s: audit head %s", k->conf->kmc_address, hex);
+	log_info("KMC %s: audit head %s", k->places[k->at].address.text, hex);
 }
 
 static void welcome(struct kmclink *k, const struct kmc_welcome *w)
@@ -127,8 +173,15 @@ static void welcome(struct kmclink *k, const struct kmc_welcome *w)
 	k->state = LINK_UP;
 	k->backoff_ms = BACKOFF_FIRST_MS;
 	k->why[0] = '\0';
+	k->lost = k->returning = false;
+	for (unsigned int i = 0; i < k->n_places; i++)
+		k->places[i].why[0] = '\0';
 	source_clear(k->timer);
-	log_info("KMC %s: connected to '%.*s' as host '%.*s' of pool '%.*s'", k->conf->kmc_address, (int)w->kmc.n, (const char *)w->kmc.p,
+	if (k->at == 0)
+		k->return_factor = 1;
+	else
+		source_set_ms(k->return_timer, k->conf->kmc_return_s * 1000 * k->return_factor);
+	log_info("KMC %s: connected to '%.*s' as host '%.*s' of pool '%.*s'", k->places[k->at].address.text, (int)w->kmc.n, (const char *)w->kmc.p,
 		 (int)w->host.n, (const char *)w->host.p, (int)w->pool.n, (const char *)w->pool.p);
 	keep_audit(k, w->audit);
 	k->ops->up(k->arg, w);
@@ -144,13 +197,13 @@ static bool take(struct kmclink *k, const struct msg *m)
 	int r;
 
 	if (m->head.version != KMC_VERSION || !schema || schema->size > sizeof(fields)) {
-		go_away(k, "it speaks another version of the protocol");
+		go_away(k, true, "it speaks another version of the protocol");
 		return false;
 	}
 	r = msg_fields(m, schema, fields);
 	if (r != 0) {
 		snprintf(text, sizeof(text), "bad '%s' message: %s", schema->name, error_text(r));
-		go_away(k, text);
+		go_away(k, true, text);
 		return false;
 	}
 	if (k->state == LINK_UP) {
@@ -168,7 +221,7 @@ static bool take(struct kmclink *k, const struct msg *m)
 			 (const char *)refused->reason.p);
 	else
 		snprintf(text, sizeof(text), "answered HELLO with '%s'", schema->name);
-	go_away(k, text);
+	go_away(k, true, text);
 	return false;
 }
 
@@ -181,11 +234,11 @@ static bool drain(struct kmclink *k)
 		int r;
 
 		buf_compact(&k->in);
-		r = tls_read(k->tls, buf_end(&k->in), buf_space(&k->in), &n);
+		r = kmcwire_read(k->wire, buf_end(&k->in), buf_space(&k->in), &n);
 		if (r == E_AGAIN_IN || r == E_AGAIN_OUT)
 			return true;
 		if (r != 0) {
-			go_away(k, tls_why(k->tls));
+			go_away(k, r == E_DENIED || r == E_CRYPTO, kmcwire_why(k->wire));
 			return false;
 		}
 		k->in.len += n;
@@ -193,7 +246,7 @@ static bool drain(struct kmclink *k)
 			if (!take(k, &m))
 				return false;
 		if (r != E_AGAIN_IN) {
-			go_away(k, "it does not speak our protocol");
+			go_away(k, true, "it does not speak our protocol");
 			return false;
 		}
 	}
@@ -207,93 +260,42 @@ static void greet(struct kmclink *k)
 	kmc_write(&k->out, KMC_HELLO, 1, &hello);
 }
 
-static bool handshake(struct kmclink *k)
-{
-	int r = tls_handshake(k->tls);
-
-	if (r == 0) {
-		greet(k);
-		return true;
-	}
-	if (r == E_AGAIN_IN || r == E_AGAIN_OUT)
-		return true;
-	go_away(k, tls_why(k->tls));
-	return false;
-}
-
-static bool connected(struct kmclink *k)
-{
-	int error = 0;
-	socklen_t n = sizeof(error);
-
-	getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &error, &n);
-	if (error) {
-		go_away(k, strerror(error));
-		return false;
-	}
-	k->state = LINK_HANDSHAKE;
-	return true;
-}
-
-static void on_ready(void *arg, unsigned int what)
+static void on_open(void *arg)
 {
 	struct kmclink *k = arg;
 
-	(void)what;
-	if (k->state == LINK_CONNECTING && !connected(k))
-		return;
-	if (k->state == LINK_HANDSHAKE && !handshake(k))
-		return;
-	if (k->state >= LINK_GREETING && (!drain(k) || !flush(k)))
-		return;
-	set_interest(k);
+	source_set_ms(k->timer, STEP_MS);
+	greet(k);
+	if (flush(k))
+		set_interest(k);
 }
 
-/* Numeric addresses are resolved at once; for a name the resolver's patience is cut to a second a server. */
-static int resolve(const char *address, struct addrinfo **found)
+static void on_ready(void *arg)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	char host[256], port[6];
-	int e;
+	struct kmclink *k = arg;
 
-	if (relayconf_split_address(address, host, sizeof(host), port) != 0)
-		return EAI_NONAME;
-	e = getaddrinfo(host, port, &hints, found);
-	if (e == 0)
-		return 0;
-	if (res_init() == 0) {
-		_res.retrans = 1;
-		_res.retry = 1;
-	}
-	hints.ai_flags = AI_NUMERICSERV;
-	return getaddrinfo(host, port, &hints, found);
+	if (drain(k) && flush(k))
+		set_interest(k);
 }
+
+static void on_failed(void *arg, bool answered, const char *why)
+{
+	char text[TLS_WHY];
+
+	snprintf(text, sizeof(text), "%s", why); /* it goes with the wire */
+	go_away(arg, answered, text);
+}
+
+static const struct kmcwire_ops wire_ops = {.open = on_open, .ready = on_ready, .failed = on_failed};
 
 static void try_now(struct kmclink *k)
 {
-	struct addrinfo *found = NULL;
-	int e = resolve(k->conf->kmc_address, &found);
-
 	k->tried_at = loop_now_ms();
-	if (e != 0) {
-		go_away(k, gai_strerror(e));
-		return;
-	}
-	k->fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	e = k->fd < 0 || (connect(k->fd, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) ? errno : 0;
-	freeaddrinfo(found);
-	if (e != 0) {
-		go_away(k, strerror(e));
-		return;
-	}
-	k->tls = tls_new(k->ctx, k->fd, k->conf->kmc_name);
-	k->source = k->tls ? source_fd(k->loop, k->fd, LOOP_READ | LOOP_WRITE, on_ready, k) : NULL;
-	if (!k->source) {
-		go_away(k, "out of memory");
-		return;
-	}
-	k->state = LINK_CONNECTING;
-	source_set_ms(k->timer, STEP_MS);
+	k->wire = kmcwire_new(k->loop, k->ctx, &k->places[k->at].address, k->conf->kmc_name, step_ms(k), &wire_ops, k);
+	if (k->wire)
+		k->state = LINK_OPENING;
+	else
+		go_away(k, false, "out of memory");
 }
 
 static void on_timer(void *arg, unsigned int what)
@@ -303,10 +305,59 @@ static void on_timer(void *arg, unsigned int what)
 	(void)what;
 	if (k->state == LINK_AWAY)
 		try_now(k);
-	else if (k->state == LINK_CONNECTING)
-		go_away(k, "no answer within 4 s");
 	else
-		go_away(k, "connected, but no welcome within 4 s");
+		go_away(k, false, "connected, but no welcome within 4 s");
+}
+
+/* --- back to an earlier place --- */
+
+static void probe_next(struct kmclink *k, unsigned int at);
+
+/* It answers: the connection that serves is given up for it. */
+static void on_probe_open(void *arg)
+{
+	struct kmclink *k = arg;
+	struct kmcwire *wire = k->probe;
+
+	k->probe = NULL;
+	log_info("KMC %s: answers again, and is used instead of %s", k->places[k->probe_at].address.text, k->places[k->at].address.text);
+	disconnect(k);
+	k->state = LINK_AWAY;
+	k->at = k->probe_at;
+	k->ops->down(k->arg, "changing to an earlier KMC");
+	k->wire = wire;
+	k->returning = true;
+	kmcwire_give(wire, &wire_ops, k);
+	on_open(k);
+}
+
+static void on_probe_failed(void *arg, bool answered, const char *why)
+{
+	struct kmclink *k = arg;
+
+	(void)answered;
+	log_debug("KMC %s: %s", k->places[k->probe_at].address.text, why);
+	kmcwire_free(&k->probe);
+	probe_next(k, k->probe_at + 1);
+}
+
+static void probe_next(struct kmclink *k, unsigned int at)
+{
+	static const struct kmcwire_ops ops = {.open = on_probe_open, .failed = on_probe_failed};
+
+	k->probe_at = at;
+	k->probe = at < k->at ? kmcwire_new(k->loop, k->ctx, &k->places[at].address, k->conf->kmc_name, step_ms(k), &ops, k) : NULL;
+	if (!k->probe)
+		source_set_ms(k->return_timer, k->conf->kmc_return_s * 1000 * k->return_factor);
+}
+
+static void on_return(void *arg, unsigned int what)
+{
+	struct kmclink *k = arg;
+
+	(void)what;
+	if (k->state == LINK_UP && !k->probe)
+		probe_next(k, 0);
 }
 
 int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf *conf, const struct kmclink_ops *ops, void *arg,
@@ -319,9 +370,13 @@ int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf
 	*link = NULL;
 	if (!k)
 		goto out;
-	*k = (struct kmclink){.loop = loop, .conf = conf, .ops = ops, .arg = arg, .fd = -1, .backoff_ms = BACKOFF_FIRST_MS};
+	*k = (struct kmclink){.loop = loop, .conf = conf, .ops = ops, .arg = arg, .backoff_ms = BACKOFF_FIRST_MS, .return_factor = 1};
+	while (k->n_places < RELAYCONF_ADDRESSES &&
+	       relayconf_address(conf->kmc_address, k->n_places, &k->places[k->n_places].address) == 0)
+		k->n_places++;
 	k->timer = source_timer(loop, on_timer, k);
-	if (!k->timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
+	k->return_timer = source_timer(loop, on_return, k);
+	if (!k->timer || !k->return_timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
 	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t))) != 0)
 		goto out;
 	r = tls_context_new(&k->ctx, TLS_CLIENT, conf->tls_ca, conf->tls_certificate, conf->tls_key, tls);
@@ -344,6 +399,7 @@ void kmclink_free(struct kmclink **k)
 		return;
 	disconnect(*k);
 	source_free(&(*k)->timer);
+	source_free(&(*k)->return_timer);
 	tls_context_free(&(*k)->ctx);
 	buf_free(&(*k)->in);
 	buf_free(&(*k)->out);
@@ -359,6 +415,11 @@ int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
 bool kmclink_is_up(const struct kmclink *k)
 {
 	return k->state == LINK_UP;
+}
+
+bool kmclink_is_lost(const struct kmclink *k)
+{
+	return k->state != LINK_UP && k->lost;
 }
 
 const char *kmclink_why(const struct kmclink *k)

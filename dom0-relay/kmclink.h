@@ -1,9 +1,9 @@
 /*
- * The relay's one connection to the KMC: TCP, TLS 1.3, frames, and a new try when it breaks.
+ * The relay's one connection to the KMC: an address, TCP, TLS 1.3, frames, and a new try when it breaks.
  *
- *   AWAY --connect--> CONNECTING --TLS--> GREETING --WELCOME--> UP
- *     ^                   |                  |                  |
- *     +----- back-off ----+------------------+------------------+
+ *   AWAY --next address--> OPENING --TLS--> GREETING --WELCOME--> UP
+ *     ^                      |                 |                  |
+ *     +-- back-off after the last address -----+------------------+
  */
 #ifndef DOM0_RELAY_KMCLINK_H
 #define DOM0_RELAY_KMCLINK_H
@@ -41,6 +41,9 @@ void kmclink_free(struct kmclink **k);
 int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
 
 bool kmclink_is_up(const struct kmclink *k);
+
+/** kmclink_is_lost() - every address was tried since the last connection, and nobody answered at any of them. */
+bool kmclink_is_lost(const struct kmclink *k);
 
 /** kmclink_why() - why the link is down, in one line; "" while it is up. */
 const char *kmclink_why(const struct kmclink *k);

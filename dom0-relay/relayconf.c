@@ -14,6 +14,7 @@
 static const struct config_option options[] = {
 	OPTION("kmc", "address", CONFIG_TEXT, kmc_address, .fallback = "localhost:7443"),
 	OPTION("kmc", "name", CONFIG_TEXT, kmc_name),
+	OPTION("kmc", "return", CONFIG_SECONDS, kmc_return_s, .fallback = "60s", .min = 1, .max = 86400),
 	OPTION("tls", "ca", CONFIG_PATH, tls_ca, .fallback = "/etc/xen-vtpm/ca.crt"),
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate, .fallback = "/etc/xen-vtpm/host.crt"),
 	OPTION("tls", "key", CONFIG_PATH, tls_key, .fallback = "/etc/xen-vtpm/host.key"),
@@ -55,21 +56,48 @@ int relayconf_split_address(const char *address, char *host, unsigned int host_c
 	return 0;
 }
 
+int relayconf_address(const char *list, unsigned int n, struct kmc_address *a)
+{
+	static const char separators[] = " ,";
+	size_t length;
+
+	list += strspn(list, separators);
+	for (; n && *list; n--) {
+		list += strcspn(list, separators);
+		list += strspn(list, separators);
+	}
+	length = strcspn(list, separators);
+	if (!length)
+		return E_NOTFOUND;
+	snprintf(a->text, sizeof(a->text), "%.*s", (int)length, list);
+	return length < sizeof(a->text) ? relayconf_split_address(a->text, a->host, sizeof(a->host), a->port) : E_FORMAT;
+}
+
+/* Every address, and that there is one. */
+static int check_addresses(const char *path, const char *list, char why[CONFIG_WHY])
+{
+	struct kmc_address a;
+	unsigned int n = 0;
+	int r;
+
+	while ((r = relayconf_address(list, n, &a)) == 0)
+		n++;
+	if (r == E_NOTFOUND && n >= 1 && n <= RELAYCONF_ADDRESSES)
+		return 0;
+	if (r == E_FORMAT)
+		snprintf(why, CONFIG_WHY, "%s: address: '%.64s' is not host:port", path, a.text);
+	else
+		snprintf(why, CONFIG_WHY, "%s: address: give one to %d of the form host:port", path, RELAYCONF_ADDRESSES);
+	return E_CONFIG;
+}
+
 int relayconf_read(const char *path, struct relayconf *c, char why[CONFIG_WHY])
 {
-	char host[256], port[6];
 	int r = config_read(path, options, N_OPTIONS, c, sizeof(*c), why);
 
 	if (r != 0)
 		return r;
-	r = relayconf_split_address(c->kmc_address, host, sizeof(host), port);
-	if (r != 0) {
-		snprintf(why, CONFIG_WHY, "%s: address: '%.64s' is not host:port", path ? path : "the defaults", c->kmc_address);
-		r = E_CONFIG;
-	} else if (!c->kmc_name) {
-		c->kmc_name = strdup(host);
-		r = c->kmc_name ? 0 : E_NOMEM;
-	}
+	r = check_addresses(path ? path : "the defaults", c->kmc_address, why);
 	if (r != 0)
 		relayconf_free(c);
 	return r;

@@ -10,9 +10,19 @@
 
 enum stub_type { STUB_PVH, STUB_PV };
 
+#define RELAYCONF_ADDRESSES 8  /* of KMCs, at most */
+#define RELAYCONF_ADDRESS 272 /* bytes of one's text, with NUL */
+
+/* Where a KMC is. */
+struct kmc_address {
+	char text[RELAYCONF_ADDRESS]; /* host:port or [v6]:port, as it is written */
+	char host[256], port[6];
+};
+
 struct relayconf {
-	char *kmc_address;   /* host:port or [v6]:port */
-	char *kmc_name;	     /* the name in the KMC's certificate; NULL: the host part of the address */
+	char *kmc_address;   /* one or more, in the order in which they are tried: see relayconf_address() */
+	char *kmc_name;	     /* the name in every KMC's certificate; NULL: the host part of each address */
+	uint64_t kmc_return_s; /* how often an earlier address is looked for, while a later one serves */
 	char *tls_ca, *tls_certificate, *tls_key;
 	char *tpm;	     /* TCTI of the host TPM */
 	char *user;	     /* of the unprivileged processes */
@@ -36,5 +46,8 @@ void relayconf_free(struct relayconf *c);
  * Return: 0, or E_FORMAT for anything but host:port, v4:port or [v6]:port that fits.
  */
 int relayconf_split_address(const char *address, char *host, unsigned int host_cap, char port[6]);
+
+/** relayconf_address() - the address number @n of a list separated by spaces or commas: 0, E_NOTFOUND after the last, E_FORMAT. */
+int relayconf_address(const char *list, unsigned int n, struct kmc_address *a);
 
 #endif

@@ -196,17 +196,6 @@ static int make_database(struct init *i)
 	return r;
 }
 
-/* Without --san: what hosts are told to connect to. */
-static int default_names(const struct kmcconf *conf, char *names, size_t cap)
-{
-	char host[ADDRESS_HOST], port[6];
-
-	if (address_split(conf->address, host, port) != 0)
-		return E_FORMAT;
-	snprintf(names, cap, "%s", host);
-	return 0;
-}
-
 int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 {
 	struct init i = {.conf = conf, .now = (int64_t)time(NULL), .keyring = {.tcti = conf->tpm}};
@@ -218,7 +207,7 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 	if (process_is_root())
 		process_lock_memory(LOCKED_MEMORY);
 	cleanheap_use();
-	if (!names && default_names(conf, fallback, sizeof(fallback)) != 0) {
+	if (!names && kmcconf_own_host(conf, fallback) != 0) {
 		ctl_say("'address' in the configuration is not host:port");
 		return EXIT_ERROR;
 	}

@@ -109,12 +109,25 @@ static int accept_host(struct store *s, void *arg)
 	return auditlog_add(&c->e->audit, &act);
 }
 
+/* As a token has them: separated by one comma. */
+static void list_addresses(const char *list, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (const char *p = list + strspn(list, " "); *p; p += strspn(p, " ")) {
+		size_t length = strcspn(p, " ");
+
+		n += (size_t)snprintf(out + n, cap - n, "%s%.*s", n ? "," : "", (int)length, p);
+		p += length;
+	}
+}
+
 static int make_token(const struct request *q, struct store_token *t, char text[TOKEN_TEXT_MAX + 1])
 {
 	struct token token = {0};
 	int r = E_CRYPTO;
 
-	snprintf(token.addresses, sizeof(token.addresses), "%s", q->e->conf->address);
+	list_addresses(q->e->conf->address, token.addresses, sizeof(token.addresses));
 	if (getrandom(token.secret, sizeof(token.secret), 0) == sizeof(token.secret) &&
 	    (r = ca_cert_fingerprint(&q->e->ca, token.ca)) == 0 && (r = token_hash(token.secret, t->hash)) == 0)
 		r = token_format(&token, text);

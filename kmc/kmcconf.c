@@ -57,6 +57,14 @@ static int on_allow(struct kmcconf *c, const char *word)
 	return address_net_parse(word, &c->allowed[c->n_allowed]) == 0 ? (c->n_allowed++, 0) : E_FORMAT;
 }
 
+static int on_address(struct kmcconf *c, const char *word)
+{
+	char host[ADDRESS_HOST], port[6];
+
+	(void)c;
+	return address_split(word, host, port);
+}
+
 static int each_word(struct kmcconf *c, const char *key, const char *list, word_fn *fn, const char *form, char why[CONFIG_WHY])
 {
 	char *copy = strdup(list), *save = NULL, *word;
@@ -84,6 +92,15 @@ const char *kmcconf_path(const struct kmcconf *c, const char *name, char path[KM
 	return path;
 }
 
+int kmcconf_own_host(const struct kmcconf *c, char host[ADDRESS_HOST])
+{
+	char first[ADDRESS_HOST + 8], port[6];
+	const char *p = c->address + strspn(c->address, " ");
+
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(p, " "), p);
+	return address_split(first, host, port);
+}
+
 static int fill_in(const struct kmcconf *c, char **member, const char *name)
 {
 	char path[KMCCONF_PATH];
@@ -96,7 +113,7 @@ static int fill_in(const struct kmcconf *c, char **member, const char *name)
 static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 {
 	static const unsigned int bits[] = {2048, 3072};
-	char host[ADDRESS_HOST], port[6], text[ADDRESS_HOST + 8];
+	char text[ADDRESS_HOST + 8];
 	int r;
 
 	c->rsa_bits = bits[c->rsa_bits];
@@ -113,10 +130,12 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 		snprintf(why, CONFIG_WHY, "kmc.conf: [store] engine = postgresql needs connection = ..., as in libpq's documentation");
 		return E_CONFIG;
 	}
-	if (c->n_listen == 0 || (c->address && address_split(c->address, host, port) != 0)) {
+	if (c->n_listen == 0 || (c->address && (!c->address[strspn(c->address, " ")] || strlen(c->address) > KMCCONF_ADDRESSES))) {
 		snprintf(why, CONFIG_WHY, "kmc.conf: %s: write host:port", c->n_listen ? "address" : "listen");
 		return E_CONFIG;
 	}
+	if (c->address && (r = each_word(c, "address", c->address, on_address, "host:port", why)) != 0)
+		return r;
 	if (!c->address) {
 		snprintf(text, sizeof(text), "%s:%u", c->name,
 			 ntohs(((const struct sockaddr_in *)(const void *)&c->listen_at[0])->sin_port));

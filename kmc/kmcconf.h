@@ -18,7 +18,7 @@ enum { STORE_ENGINE_SQLITE, STORE_ENGINE_PGSQL }; /* in the order of the words i
 struct kmcconf {
 	char *name;	/* what hosts are told */
 	char *listen;	/* numeric address:port, several separated by spaces */
-	char *address;	/* host:port that hosts are given; NULL: the name and the first port of @listen */
+	char *address;	/* host:port that hosts are given, its own first, several separated by spaces; NULL: the name and the first port of @listen */
 	char *state;	/* directory of everything below that is not set */
 	char *user;	/* of all processes once they have what they need; root: stay root */
 	char *control;	/* Unix socket for kmcctl */
@@ -51,7 +51,11 @@ void kmcconf_free(struct kmcconf *c);
 /** kmcconf_user() - for process_confine(): the user to become, NULL to stay. */
 const char *kmcconf_user(const struct kmcconf *c);
 
+#define KMCCONF_ADDRESSES 300 /* bytes of all addresses that hosts are given */
 #define KMCCONF_PATH 256 /* bytes of a path with its NUL */
+
+/** kmcconf_own_host() - the host of the first address that hosts are given; 0 or E_FORMAT. */
+int kmcconf_own_host(const struct kmcconf *c, char host[ADDRESS_HOST]);
 
 /** kmcconf_path() - @name in the state directory into @path; the state directory is short enough for it. Return: @path. */
 const char *kmcconf_path(const struct kmcconf *c, const char *name, char path[KMCCONF_PATH]);

@@ -27,7 +27,7 @@ static void without_a_file_the_defaults_hold(void **state)
 	(void)state;
 	assert_int_equal(relayconf_read(NULL, &c, why), 0);
 	assert_string_equal(c.kmc_address, "localhost:7443");
-	assert_string_equal(c.kmc_name, "localhost");
+	assert_null(c.kmc_name);
 	assert_string_equal(c.tpm, "device:/dev/tpmrm0");
 	assert_string_equal(c.control, "/run/xen-vtpm/control.sock");
 	assert_int_equal(c.stub_type, STUB_PVH);
@@ -35,14 +35,40 @@ static void without_a_file_the_defaults_hold(void **state)
 	relayconf_free(&c);
 }
 
-static void the_kmcs_name_is_the_host_of_its_address_unless_given(void **state)
+static void several_addresses_keep_their_order(void **state)
+{
+	struct kmc_address a;
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(read_text("[kmc]\naddress = [2001:db8::1]:7000  kmc-b:7443,192.0.2.1:1 ,\n", &c), 0);
+	assert_int_equal(relayconf_address(c.kmc_address, 0, &a), 0);
+	assert_string_equal(a.text, "[2001:db8::1]:7000");
+	assert_string_equal(a.host, "2001:db8::1");
+	assert_int_equal(relayconf_address(c.kmc_address, 1, &a), 0);
+	assert_string_equal(a.host, "kmc-b");
+	assert_int_equal(relayconf_address(c.kmc_address, 2, &a), 0);
+	assert_string_equal(a.text, "192.0.2.1:1");
+	assert_int_equal(relayconf_address(c.kmc_address, 3, &a), E_NOTFOUND);
+	relayconf_free(&c);
+}
+
+static void too_many_addresses_are_refused_and_so_are_none(void **state)
 {
 	struct relayconf c;
 
 	(void)state;
-	assert_int_equal(read_text("[kmc]\naddress = [2001:db8::1]:7000\n", &c), 0);
-	assert_string_equal(c.kmc_name, "2001:db8::1");
-	relayconf_free(&c);
+	assert_int_equal(read_text("[kmc]\naddress = a:1 b:1 c:1 d:1 e:1 f:1 g:1 h:1 i:1\n", &c), E_CONFIG);
+	assert_int_equal(read_text("[kmc]\naddress = ,\n", &c), E_CONFIG);
+	assert_int_equal(read_text("[kmc]\naddress = a:1 b\n", &c), E_CONFIG);
+	assert_non_null(strstr(why, "'b' is not host:port"));
+}
+
+static void the_name_of_the_kmc_may_be_given(void **state)
+{
+	struct relayconf c;
+
+	(void)state;
 	assert_int_equal(read_text("[kmc]\naddress = 192.0.2.1:7000\nname = kmc.example\n", &c), 0);
 	assert_string_equal(c.kmc_name, "kmc.example");
 	relayconf_free(&c);
@@ -111,7 +137,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_file_the_defaults_hold),
-		cmocka_unit_test(the_kmcs_name_is_the_host_of_its_address_unless_given),
+		cmocka_unit_test(several_addresses_keep_their_order),
+		cmocka_unit_test(too_many_addresses_are_refused_and_so_are_none),
+		cmocka_unit_test(the_name_of_the_kmc_may_be_given),
 		cmocka_unit_test(an_address_that_is_none_is_named),
 		cmocka_unit_test(addresses_split_into_host_and_port),
 		cmocka_unit_test(what_is_no_address_does_not_split),

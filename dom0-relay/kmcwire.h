@@ -1,0 +1,44 @@
+/*
+ * One try to reach a KMC at one address: TCP, then TLS 1.3. It opens once or fails once; whoever owns it reads and writes after that.
+ */
+#ifndef DOM0_RELAY_KMCWIRE_H
+#define DOM0_RELAY_KMCWIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kmc_address;
+struct kmcwire;
+struct loop;
+struct tls_context;
+
+/* Told from the loop, never inside of kmcwire_new(); the owner may free the wire in each of them. */
+struct kmcwire_ops {
+	void (*open)(void *arg);  /* the handshake is done */
+	void (*ready)(void *arg); /* there may be something to read, or room to write, once it is open */
+	void (*failed)(void *arg, bool answered, const char *why); /* answered: somebody is there, and does not want us or is not wanted */
+};
+
+/**
+ * kmcwire_new() - begin to connect
+ * @name: in the KMC's certificate, NULL for the host of the address
+ * @ms: until it is open, or it has failed
+ *
+ * Return: the wire, or NULL if there is no memory.
+ */
+struct kmcwire *kmcwire_new(struct loop *loop, struct tls_context *ctx, const struct kmc_address *address, const char *name,
+			    unsigned int ms, const struct kmcwire_ops *ops, void *arg);
+void kmcwire_free(struct kmcwire **w);
+
+/** kmcwire_give() - somebody else is told from now on. */
+void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg);
+
+/* As tls_read(), tls_write() and tls_why(), of an open wire. */
+int kmcwire_read(struct kmcwire *w, void *p, size_t n, size_t *got);
+int kmcwire_write(struct kmcwire *w, const void *p, size_t n, size_t *put);
+const char *kmcwire_why(const struct kmcwire *w);
+
+/** kmcwire_want_room() - whether ops->ready is to tell of room to write besides. */
+void kmcwire_want_room(struct kmcwire *w, bool wanted);
+
+#endif
