@@ -28,17 +28,29 @@ static int hash_view(EVP_MD_CTX *md, struct view v)
 	return hash_number(md, v.n, 4) && EVP_DigestUpdate(md, v.p, v.n);
 }
 
+static int hash_label(EVP_MD_CTX *md, bool reserve)
+{
+	return reserve ? EVP_DigestUpdate(md, ENVELOPE_RESERVE_LABEL, sizeof(ENVELOPE_RESERVE_LABEL))
+		       : EVP_DigestUpdate(md, ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL));
+}
+
 int envelope_exchange(const struct envelope_facts *f, uint8_t hash[ENVELOPE_HASH_SIZE])
 {
 	const uint64_t numbers[] = {f->generation, f->lease_epoch, f->owner_epoch, f->endorsement_epoch, f->platform_epoch, f->state_version};
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool reserve = f->request.p != NULL;
+	EVP_MD_CTX *md;
 	int ok;
 
-	ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && EVP_DigestUpdate(md, ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL)) &&
+	if (reserve && f->request.n != ENVELOPE_REQUEST_SIZE)
+		return E_ARG;
+	md = EVP_MD_CTX_new();
+	ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && hash_label(md, reserve) &&
 	     hash_view(md, f->key_id) && hash_view(md, f->cipher) && hash_view(md, f->tenant) &&
 	     EVP_DigestUpdate(md, f->uuid.b, sizeof(f->uuid.b)) && EVP_DigestUpdate(md, f->nonce, sizeof(f->nonce));
 	for (size_t i = 0; ok && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		ok = hash_number(md, numbers[i], 8);
+	if (ok && reserve)
+		ok = hash_number(md, f->image, 8) && EVP_DigestUpdate(md, f->request.p, f->request.n);
 	ok = ok && EVP_DigestFinal_ex(md, hash, NULL);
 	EVP_MD_CTX_free(md);
 	return ok ? 0 : E_CRYPTO;

@@ -22,28 +22,33 @@
 struct secret;
 
 #define ENVELOPE_LABEL "xen-vtpm/open/v1"
+#define ENVELOPE_RESERVE_LABEL "xen-vtpm/reserve/v1" /* in the exchange of a reservation, instead of ENVELOPE_LABEL */
 #define ENVELOPE_NONCE_SIZE 16
+#define ENVELOPE_REQUEST_SIZE 16
 #define ENVELOPE_KEY_SIZE 32
 #define ENVELOPE_PLAIN_SIZE (1 + UUID_SIZE + ENVELOPE_KEY_SIZE + ENVELOPE_NONCE_SIZE)
 #define ENVELOPE_SEED_SIZE 32
 #define ENVELOPE_HASH_SIZE 32
 #define ENVELOPE_OVERHEAD (12 + 16) /* bytes of a reply beyond the modulus */
 
-/* What both sides agree on in one open; every value is bound into the reply. */
+/* What both sides agree on in one open or reservation; every value is bound into the reply. */
 struct envelope_facts {
 	struct view key_id, cipher, tenant;
 	struct uuid uuid;
 	uint8_t nonce[ENVELOPE_NONCE_SIZE];
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	uint64_t image;	     /* of a reservation: the incoming domain's incarnation */
+	struct view request; /* of a reservation: its id, ENVELOPE_REQUEST_SIZE bytes; absent: an open */
 };
 
 /**
  * envelope_exchange() - the hash of one exchange
  *
  * SHA-256 over ENVELOPE_LABEL with its NUL, then each fact in the order of the struct: views as u32 length and bytes,
- * fixed-size fields as they are, numbers as u64; all big endian.
+ * fixed-size fields as they are, numbers as u64; all big endian. For a reservation ENVELOPE_RESERVE_LABEL comes first, and
+ * image (u64) and request (as it is) last.
  *
- * Return: 0 or E_CRYPTO.
+ * Return: 0, E_ARG (a request of another size) or E_CRYPTO.
  */
 int envelope_exchange(const struct envelope_facts *f, uint8_t hash[ENVELOPE_HASH_SIZE]);
 

@@ -123,6 +123,67 @@ static const struct msg_field certified[] = {
 	MSG_FIELD_BYTES(4, struct kmc_certified, ecc, 1, KMC_CERTIFICATE_MAX),
 };
 
+static const struct msg_field suspend[] = {
+	MSG_FIELD_UUID(3, struct kmc_suspend, uuid),
+	MSG_FIELD_UINT(4, struct kmc_suspend, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(5, struct kmc_suspend, image, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct kmc_suspend, version, UINT64_MAX),
+	MSG_FIELD_UINT(7, struct kmc_suspend, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct kmc_suspend, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(9, struct kmc_suspend, platform_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(10, struct kmc_suspend, state, 1, KMC_STATE_MAX),
+	MSG_FIELD_BYTES(11, struct kmc_suspend, volatile_state, 1, KMC_VOLATILE_MAX),
+};
+
+static const struct msg_field suspended[] = {
+	MSG_FIELD_UINT(3, struct kmc_suspended, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct kmc_suspended, version, UINT64_MAX),
+};
+
+static const struct msg_field resume[] = {
+	MSG_FIELD_UUID(3, struct kmc_resume, uuid),
+	MSG_FIELD_UINT(4, struct kmc_resume, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field resumed[] = {
+	MSG_FIELD_UINT(3, struct kmc_resumed, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field reserve[] = {
+	MSG_FIELD_BYTES(3, struct kmc_reserve, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct kmc_reserve, cipher, 256, KMC_RSA_MAX),
+	MSG_FIELD_UINT(5, struct kmc_reserve, image, UINT32_MAX),
+	MSG_FIELD_BYTES(6, struct kmc_reserve, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
+};
+
+static const struct msg_field reserved[] = {
+	MSG_FIELD_TEXT(3, struct kmc_reserved, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_UINT(4, struct kmc_reserved, generation, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct kmc_reserved, lease_epoch, UINT64_MAX),
+	MSG_FIELD_UINT(6, struct kmc_reserved, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct kmc_reserved, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct kmc_reserved, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(9, struct kmc_reserved, state_version, UINT64_MAX),
+	MSG_FIELD_BYTES(10, struct kmc_reserved, reply, 256, KMC_RSA_MAX + 64),
+	MSG_FIELD_BYTES(11, struct kmc_reserved, state, 1, KMC_STATE_MAX),
+	MSG_FIELD_BYTES(12, struct kmc_reserved, volatile_state, 1, KMC_VOLATILE_MAX),
+	MSG_FIELD_BYTES_OPT(13, struct kmc_reserved, audit, 1, KMC_AUDIT_HEAD_MAX),
+};
+
+static const struct msg_field commit[] = {
+	MSG_FIELD_UUID(3, struct kmc_commit, uuid),
+	MSG_FIELD_BYTES(4, struct kmc_commit, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
+};
+
+static const struct msg_field committed[] = {
+	MSG_FIELD_UINT(3, struct kmc_committed, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field cancel[] = {
+	MSG_FIELD_UUID(3, struct kmc_cancel, uuid),
+	MSG_FIELD_BYTES(4, struct kmc_cancel, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -149,6 +210,16 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_ENROLLED, enrolled),
 	SCHEMA(KMC_CERTIFY, certify),
 	SCHEMA(KMC_CERTIFIED, certified),
+	SCHEMA(KMC_SUSPEND, suspend),
+	SCHEMA(KMC_SUSPENDED, suspended),
+	SCHEMA(KMC_RESUME, resume),
+	SCHEMA(KMC_RESUMED, resumed),
+	SCHEMA(KMC_RESERVE, reserve),
+	SCHEMA(KMC_RESERVED, reserved),
+	SCHEMA(KMC_COMMIT, commit),
+	SCHEMA(KMC_COMMITTED, committed),
+	SCHEMA(KMC_CANCEL, cancel),
+	EMPTY(KMC_CANCELLED, "cancelled"),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)
@@ -181,6 +252,9 @@ const char *kmc_refusal_text(uint64_t code)
 		[KMC_REFUSED_QUOTA] = "quota",
 		[KMC_REFUSED_ATTESTATION] = "attestation",
 		[KMC_REFUSED_ENROLMENT] = "enrolment",
+		[KMC_REFUSED_IMAGE] = "another image",
+		[KMC_REFUSED_RESERVATION] = "no reservation",
+		[KMC_REFUSED_SESSION] = "an older connection",
 	};
 
 	return code < COUNT(texts) && texts[code] ? texts[code] : "refused";

@@ -7,6 +7,11 @@
  *   OPEN     {uuid, response key, nonce} ->  OPENED    lease, epochs, seed under both layers, sealed state
  *   STORE    sealed state --------------->  STORED
  *   RELEASE  ---------------------------->  RELEASED
+ *   SUSPEND  state, volatile state ------>  SUSPENDED  nobody has it; it waits for the image of that save
+ *   RESUME   ---------------------------->  RESUMED    the guest runs on where it was: yours again, no image fits any more
+ *   RESERVE  as OPEN, and which image --->  RESERVED   all of it, to be served after COMMIT
+ *   COMMIT   the guest runs here -------->  COMMITTED
+ *   CANCEL   ---------------------------->  CANCELLED
  *   ATTEST   ---------------------------->  NONCE      what a quote is asked for; or ATTESTED, if none is
  *   QUOTE    ---------------------------->  ATTESTED   how long it counts
  *   CERTIFY  lease ---------------------->  CERTIFIED  certificates of that vTPM's endorsement keys
@@ -29,7 +34,9 @@
 #define KMC_KEY_ID_SIZE 16
 #define KMC_NAME_MAX 64 /* bytes of a host's, pool's or KMC's name */
 #define KMC_STATE_MAX (192 * 1024)
-#define KMC_BODY_MAX (KMC_STATE_MAX + 4096)
+#define KMC_VOLATILE_MAX (32 * 1024)
+#define KMC_BODY_MAX (KMC_STATE_MAX + KMC_VOLATILE_MAX + 4096)
+#define KMC_REQUEST_ID_SIZE 16 /* of a reservation */
 #define KMC_AUDIT_HEAD_MAX 320
 #define KMC_ENROL_ALPN "xen-vtpm-enrol/1"
 #define KMC_ENROL_BODY_MAX 4092
@@ -58,6 +65,16 @@ enum kmc_type {
 	KMC_ENROLLED,
 	KMC_CERTIFY,
 	KMC_CERTIFIED,
+	KMC_SUSPEND,
+	KMC_SUSPENDED,
+	KMC_RESUME,
+	KMC_RESUMED,
+	KMC_RESERVE,
+	KMC_RESERVED,
+	KMC_COMMIT,
+	KMC_COMMITTED,
+	KMC_CANCEL,
+	KMC_CANCELLED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -76,6 +93,9 @@ enum kmc_refusal {
 	KMC_REFUSED_QUOTA,	  /* the state is larger than a vTPM's quota */
 	KMC_REFUSED_ATTESTATION,  /* the host's state is not what it was accepted with */
 	KMC_REFUSED_ENROLMENT,	  /* token or TPM are not accepted */
+	KMC_REFUSED_IMAGE,	  /* the domain was not restored from the image that the vTPM was suspended with */
+	KMC_REFUSED_RESERVATION,  /* there is no such reservation, or not any more */
+	KMC_REFUSED_SESSION,	  /* the host has a newer connection: only that one may change leases */
 };
 
 struct kmc_hello {
@@ -128,6 +148,61 @@ struct kmc_store {
 
 struct kmc_stored {
 	uint64_t version;
+};
+
+struct kmc_suspend {
+	struct uuid uuid;
+	uint64_t lease_epoch;
+	uint64_t image; /* the domain's mark (its incarnation), which the save carries */
+	uint64_t version;
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
+	struct view state;	    /* sealed; absent: as it is stored under this version */
+	struct view volatile_state; /* sealed */
+};
+
+struct kmc_suspended {
+	uint64_t lease_epoch; /* the present one, for RESUME or another SUSPEND */
+	uint64_t version;     /* of the state that is kept */
+};
+
+struct kmc_resume {
+	struct uuid uuid;
+	uint64_t lease_epoch; /* as the last SUSPEND named it, or as its answer said */
+};
+
+struct kmc_resumed {
+	uint64_t lease_epoch;
+};
+
+struct kmc_reserve {
+	struct view key_id, cipher; /* as in OPEN */
+	uint64_t image;		    /* the incarnation that the incoming domain came with: the suspended one's mark plus one */
+	struct view request;	    /* random: names the reservation */
+};
+
+struct kmc_reserved {
+	struct view tenant;
+	uint64_t generation;
+	uint64_t lease_epoch; /* of what is suspended; COMMITTED has that for STORE */
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
+	uint64_t state_version;
+	struct view reply;
+	struct view state, volatile_state;
+	struct view audit; /* as in WELCOME */
+};
+
+struct kmc_commit {
+	struct uuid uuid;
+	struct view request;
+};
+
+struct kmc_committed {
+	uint64_t lease_epoch;
+};
+
+struct kmc_cancel {
+	struct uuid uuid;
+	struct view request;
 };
 
 struct kmc_refused {
@@ -186,7 +261,7 @@ struct kmc_certified {
 	struct view rsa, ecc; /* certificates in DER */
 };
 
-/* Messages without fields: PROTECT, RELEASED, ATTEST. */
+/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED. */
 struct kmc_empty {
 	uint8_t unused;
 };

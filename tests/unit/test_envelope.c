@@ -88,6 +88,29 @@ static void the_exchange_is_sha256_of_the_facts_in_order(void **state)
 	assert_memory_equal(ours, theirs, sizeof(ours));
 }
 
+static void the_exchange_of_a_reservation_has_its_own_label_and_ends_with_image_and_request(void **state)
+{
+	static const char bytes[] = ENVELOPE_RESERVE_LABEL "\0"
+		"\0\0\0\x10" "0123456789abcdef" "\0\0\0\x06" "cipher" "\0\0\0\x04" "pool"
+		"\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11"
+		"\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22"
+		"\0\0\0\0\0\0\0\x01" "\0\0\0\0\0\0\0\x02" "\0\0\0\0\0\0\0\x03" "\0\0\0\0\0\0\0\x04" "\0\0\0\0\0\0\0\x05" "\0\0\0\0\0\0\0\x06"
+		"\0\0\0\0\0\0\0\x07" "the request's id";
+	struct envelope_facts f = sample();
+	uint8_t ours[ENVELOPE_HASH_SIZE], theirs[ENVELOPE_HASH_SIZE];
+
+	(void)state;
+	f.image = 7;
+	f.request = view_text("the request's id");
+	assert_int_equal(envelope_exchange(&f, ours), 0);
+	put("facts", bytes, sizeof(bytes) - 1);
+	run("openssl dgst -sha256 -binary -out digest facts");
+	get("digest", theirs, sizeof(theirs));
+	assert_memory_equal(ours, theirs, sizeof(ours));
+	f.request.n--;
+	assert_int_equal(envelope_exchange(&f, ours), E_ARG);
+}
+
 static void change(struct envelope_facts *f, unsigned int which)
 {
 	uint64_t *const numbers[] = {&f->generation, &f->lease_epoch, &f->owner_epoch, &f->endorsement_epoch, &f->platform_epoch, &f->state_version};
@@ -106,17 +129,21 @@ static void change(struct envelope_facts *f, unsigned int which)
 		f->nonce[0] ^= 1;
 	else if (which == 11) /* the same bytes, cut elsewhere */
 		f->cipher = view_text("ciphe"), f->tenant = view_text("rpool");
+	else if (which >= 12 && which < 15)
+		f->request = view_text(which == 12 ? "the request's id" : "The request's id");
+	if (which == 14)
+		f->image = 7;
 }
 
 static void every_fact_changes_the_exchange(void **state)
 {
-	uint8_t seen[13][ENVELOPE_HASH_SIZE];
+	uint8_t seen[16][ENVELOPE_HASH_SIZE];
 
 	(void)state;
-	for (unsigned int i = 0; i < 13; i++) {
+	for (unsigned int i = 0; i < 16; i++) {
 		struct envelope_facts f = sample();
 
-		change(&f, 12 - i);
+		change(&f, 15 - i);
 		assert_int_equal(envelope_exchange(&f, seen[i]), 0);
 		for (unsigned int j = 0; j < i; j++)
 			assert_memory_not_equal(seen[i], seen[j], ENVELOPE_HASH_SIZE);
@@ -350,6 +377,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_exchange_is_sha256_of_the_facts_in_order),
+		cmocka_unit_test(the_exchange_of_a_reservation_has_its_own_label_and_ends_with_image_and_request),
 		cmocka_unit_test(every_fact_changes_the_exchange),
 		cmocka_unit_test(a_request_survives_the_round_trip),
 		cmocka_unit_test(a_request_of_another_version_or_length_is_refused),
