@@ -157,6 +157,23 @@ int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32])
 	return ok ? 0 : E_CRYPTO;
 }
 
+int ca_key_scalar(const struct x509_key *key, struct secret **scalar)
+{
+	struct secret *room = secret_new(32);
+	BIGNUM *d = NULL;
+	int ok;
+
+	*scalar = NULL;
+	if (!room)
+		return E_NOMEM;
+	ok = EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 && BN_bn2binpad(d, room->data, 32) == 32;
+	BN_clear_free(d);
+	if (!ok)
+		secret_free(&room);
+	*scalar = room;
+	return ok ? 0 : E_CRYPTO;
+}
+
 void ca_key_free(struct x509_key **key)
 {
 	if (!*key)

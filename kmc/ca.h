@@ -56,6 +56,9 @@ int ca_verify(struct view pem, struct view bytes, struct view signature);
 
 /** ca_key_point() - the coordinates of a P-256 public key; 0 or E_CRYPTO. */
 int ca_key_point(const struct x509_key *key, uint8_t x[32], uint8_t y[32]);
+
+/** ca_key_scalar() - the private number of a P-256 key, 32 bytes in a new secret; 0, E_NOMEM or E_CRYPTO. */
+int ca_key_scalar(const struct x509_key *key, struct secret **scalar);
 void ca_key_free(struct x509_key **key);
 
 /** ca_root() - the CA's own certificate for @key. 0 or an error with @why filled in. */

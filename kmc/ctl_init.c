@@ -24,7 +24,7 @@
 
 static const char *const directories[] = {"vault", "db", "empty"};
 /* Deepest first, the way they are removed after a failure. */
-static const char *const files[] = {"vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal",
+static const char *const files[] = {"vault/parent.tpm", "vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal",
 				    "db/kmc.db-shm",
 				    "ca.crt", "vault/audit.key", "audit.pub", "server.crt", "server.key", "authority.key"};
 

@@ -61,7 +61,7 @@ static int open_tpm(struct keyring *k, char why[KEYRING_WHY])
 {
 	int r = kmctpm_open(&k->tpm, k->tcti, why);
 
-	if (r == 0 && (r = kmctpm_load_hmac_key(k->tpm, &k->seed_key, why)) != 0)
+	if (r == 0 && ((r = kmctpm_load_parent(k->tpm, &k->parent, why)) != 0 || (r = kmctpm_load_hmac_key(k->tpm, &k->seed_key, why)) != 0))
 		kmctpm_close(&k->tpm);
 	return r;
 }
@@ -119,7 +119,7 @@ int keyring_open(struct keyring *k, const struct kmcconf *conf, char why[KEYRING
 	int r;
 
 	*k = (struct keyring){.tcti = conf->tpm};
-	if ((r = read_blob(conf, "vault/seed.tpm", &k->seed_key, why)) != 0 || (r = open_tpm(k, why)) != 0 ||
+	if ((r = read_blob(conf, "vault/parent.tpm", &k->parent, why)) != 0 || (r = read_blob(conf, "vault/seed.tpm", &k->seed_key, why)) != 0 || (r = open_tpm(k, why)) != 0 ||
 	    (r = open_wrapping(k, conf, why)) != 0 || (r = open_ca(k, conf, why)) != 0 ||
 	    (r = open_key(k, conf, "vault/audit.key", WRAP_AUDIT_KEY, AUDIT_CONTEXT, &k->audit_key, why)) != 0)
 		keyring_close(k);
@@ -164,7 +164,8 @@ int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const s
 	int r;
 
 	if ((r = kmctpm_open(&k->tpm, k->tcti, why)) != 0 ||
-	    (r = kmctpm_make_hmac_key(k->tpm, authority, &k->seed_key, why)) != 0 ||
+	    (r = kmctpm_make_parent(k->tpm, authority, &k->parent, why)) != 0 ||
+	    (r = kmctpm_load_parent(k->tpm, &k->parent, why)) != 0 || (r = kmctpm_make_hmac_key(k->tpm, &k->seed_key, why)) != 0 ||
 	    (r = kmctpm_load_hmac_key(k->tpm, &k->seed_key, why)) != 0)
 		return r;
 	k->wrapping = (struct wrap_key){.number = FIRST_WRAPPING, .key = secret_random(WRAP_KEY_SIZE)};
@@ -173,6 +174,7 @@ int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const s
 		return E_NOMEM;
 	}
 	if ((r = kmctpm_seal(k->tpm, k->wrapping.key, &sealed, why)) != 0 ||
+	    (r = write_file(conf, "vault/parent.tpm", k->parent.data, k->parent.size, why)) != 0 ||
 	    (r = write_file(conf, "vault/seed.tpm", k->seed_key.data, k->seed_key.size, why)) != 0)
 		return r;
 	return write_file(conf, "vault/wrapping.tpm", sealed.data, sealed.size, why);

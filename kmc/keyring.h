@@ -1,8 +1,9 @@
 /*
  * The keys of a KMC machine: where they are kept and how they come to life.
  *
- *   STATE/vault/seed.tpm      K, as its TPM encrypted it
- *   STATE/vault/wrapping.tpm  the wrapping key, sealed by the TPM
+ *   STATE/vault/parent.tpm    the storage key above the next two, for this machine's TPM
+ *   STATE/vault/seed.tpm      K, below it
+ *   STATE/vault/wrapping.tpm  the wrapping key, sealed below it
  *   STATE/vault/ca.key        the CA's private key, under the wrapping key
  *   STATE/ca.crt              the CA's certificate
  *   STATE/vault/audit.key     the audit trail's private key (ECDSA P-256), under the wrapping key
@@ -19,7 +20,7 @@
 struct keyring {
 	const char *tcti;
 	struct kmctpm *tpm; /* NULL: it went away and did not come back yet */
-	struct kmctpm_blob seed_key;
+	struct kmctpm_blob parent, seed_key;
 	struct wrap_key wrapping;
 	struct x509_key *ca_key;
 	struct ca_cert ca;

@@ -1,9 +1,12 @@
 /*
- * The KMC's own TPM. Only kmctpm.c sees tss2.
+ * The KMC's own TPM. Only kmctpm.c and kmctpm_move.c see tss2.
  *
- * Everything hangs below one storage primary (owner hierarchy, ECC P-256), which is made anew from the TPM's own seed
- * at every start and takes no room in the TPM. What is below it is kept in files that this TPM alone can load.
- * Every command that carries a secret does so in a session salted with that primary, so the bus sees cipher text.
+ *   storage primary (owner hierarchy, ECC P-256)     made anew from the TPM's own seed at every start, takes no room in the TPM
+ *     parent (storage key, ECC P-256)                may be duplicated, with the authority's signature, to one named TPM
+ *       K (HMAC key), sealed wrapping keys           go where the parent goes, and nowhere else
+ *
+ * What is below the primary is kept outside, encrypted by the TPM. Every command that carries a secret does so in a session salted
+ * with the primary, so the bus sees cipher text. Moving the parent to another TPM is kmctpm_move.h's.
  */
 #ifndef KMC_KMCTPM_H
 #define KMC_KMCTPM_H
@@ -41,12 +44,18 @@ int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY]);
 void kmctpm_close(struct kmctpm **tpm);
 
 /**
- * kmctpm_make_hmac_key() - a keyedhash key (HMAC, SHA-256) that the TPM draws itself and never shows
+ * kmctpm_make_parent() - the storage key above all others
  * @authority: whose signature is needed to duplicate it (TPM2_PolicyAuthorize)
  *
  * Return: 0 or E_TPM with @why filled in.
  */
-int kmctpm_make_hmac_key(struct kmctpm *tpm, const struct kmctpm_authority *authority, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
+int kmctpm_make_parent(struct kmctpm *tpm, const struct kmctpm_authority *authority, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
+
+/** kmctpm_load_parent() - the one that all of the following are below. 0, E_FORMAT or E_TPM with @why filled in. */
+int kmctpm_load_parent(struct kmctpm *tpm, const struct kmctpm_blob *blob, char why[KMCTPM_WHY]);
+
+/** kmctpm_make_hmac_key() - a keyedhash key (HMAC, SHA-256) that the TPM draws itself and never shows. 0 or E_TPM with @why filled in. */
+int kmctpm_make_hmac_key(struct kmctpm *tpm, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
 
 /** kmctpm_load_hmac_key() - make it the one that kmctpm_hmac() uses. 0, E_FORMAT or E_TPM with @why filled in. */
 int kmctpm_load_hmac_key(struct kmctpm *tpm, const struct kmctpm_blob *blob, char why[KMCTPM_WHY]);
@@ -54,7 +63,7 @@ int kmctpm_load_hmac_key(struct kmctpm *tpm, const struct kmctpm_blob *blob, cha
 /** kmctpm_hmac() - TPM2_HMAC over up to 1024 bytes; *mac is the caller's. 0, E_ARG, E_NOMEM or E_TPM with @why filled in. */
 int kmctpm_hmac(struct kmctpm *tpm, struct view message, struct secret **mac, char why[KMCTPM_WHY]);
 
-/** kmctpm_seal() - keep up to 128 bytes that this TPM alone gives back. 0, E_ARG or E_TPM with @why filled in. */
+/** kmctpm_seal() - keep up to 128 bytes that only a TPM with the parent gives back. 0, E_ARG or E_TPM with @why filled in. */
 int kmctpm_seal(struct kmctpm *tpm, const struct secret *data, struct kmctpm_blob *out, char why[KMCTPM_WHY]);
 
 /** kmctpm_unseal() - and get them back; *data is the caller's. 0, E_FORMAT, E_NOMEM or E_TPM with @why filled in. */

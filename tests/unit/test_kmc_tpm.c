@@ -1,6 +1,6 @@
 /*
- * The KMC's TPM and the vault, with a real swtpm: keys that never show, an open from end to end, and the proof that the seed key can be
- * duplicated to another TPM with the authority's signature and not without.
+ * The KMC's TPM and the vault, with a real swtpm: keys that never show, an open from end to end, and the proof that the parent of all keys
+ * can be duplicated to another TPM with the authority's signature and not without.
  */
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
@@ -16,6 +16,7 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/secret.h"
+#include "kmc/kmctpm_move.h"
 #include "kmc/rsakey.h"
 #include "kmc/vault.h"
 #include "tests/unit/unit.h"
@@ -75,25 +76,34 @@ static struct secret *hmac(struct kmctpm *t, const char *text)
 	return mac;
 }
 
+/* A parent with K below it, both loaded. */
+static void make_keys(struct kmctpm *t, struct kmctpm_blob *parent, struct kmctpm_blob *key)
+{
+	assert_int_equal(kmctpm_make_parent(t, &authority, parent, why), 0);
+	assert_int_equal(kmctpm_load_parent(t, parent, why), 0);
+	assert_int_equal(kmctpm_make_hmac_key(t, key, why), 0);
+	assert_int_equal(kmctpm_load_hmac_key(t, key, why), 0);
+}
+
 static void the_same_key_gives_the_same_mac_over_restarts(void **state)
 {
 	struct kmctpm *t = open_tpm(0);
-	struct kmctpm_blob blob, other;
+	struct kmctpm_blob parent, blob, other;
 	struct secret *a, *b, *c, *d;
 
 	(void)state;
-	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
-	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
+	make_keys(t, &parent, &blob);
 	a = hmac(t, "one");
 	assert_int_equal(a->size, 32);
 	kmctpm_close(&t);
 	stop_tpm(0);
 	start_tpm(0);
 	t = open_tpm(0);
+	assert_int_equal(kmctpm_load_parent(t, &parent, why), 0);
 	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
 	b = hmac(t, "one");
 	c = hmac(t, "two");
-	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &other, why), 0);
+	assert_int_equal(kmctpm_make_hmac_key(t, &other, why), 0);
 	assert_int_equal(kmctpm_load_hmac_key(t, &other, why), 0);
 	d = hmac(t, "one");
 	assert_true(secret_equal(a, b));
@@ -110,9 +120,12 @@ static void what_was_sealed_comes_back_in_its_tpm_only(void **state)
 {
 	struct kmctpm *t = open_tpm(0), *u = open_tpm(1);
 	struct secret *key = secret_random(32), *back;
-	struct kmctpm_blob blob;
+	struct kmctpm_blob parent, unused, blob;
 
 	(void)state;
+	make_keys(t, &parent, &unused);
+	assert_int_equal(kmctpm_make_parent(u, &authority, &unused, why), 0);
+	assert_int_equal(kmctpm_load_parent(u, &unused, why), 0);
 	assert_int_equal(kmctpm_seal(t, key, &blob, why), 0);
 	for (size_t i = 0; i + 32 <= blob.size; i++)
 		assert_memory_not_equal(blob.data + i, key->data, 32);
@@ -140,9 +153,10 @@ static void a_killed_users_leftovers_do_not_fill_the_tpm(void **state)
 
 		if (pid == 0) {
 			struct kmctpm *t;
-			struct kmctpm_blob blob;
+			struct kmctpm_blob parent, blob;
 
-			if (kmctpm_open(&t, tpms[0].tcti, why) != 0 || kmctpm_make_hmac_key(t, &authority, &blob, why) != 0 ||
+			if (kmctpm_open(&t, tpms[0].tcti, why) != 0 || kmctpm_make_parent(t, &authority, &parent, why) != 0 ||
+			    kmctpm_load_parent(t, &parent, why) != 0 || kmctpm_make_hmac_key(t, &blob, why) != 0 ||
 			    kmctpm_load_hmac_key(t, &blob, why) != 0)
 				_exit(1);
 			_exit(0); /* nothing flushed */
@@ -178,17 +192,18 @@ static void must_do(const char *script)
 	fail_msg("see above");
 }
 
-static void split(const struct kmctpm_blob *blob)
+/* A blob for the tools: NAME.pub, NAME.priv. */
+static void split(const struct kmctpm_blob *blob, const char *as)
 {
 	size_t n = 2 + ((size_t)blob->data[0] << 8 | blob->data[1]);
 	char name[99];
 	FILE *f;
 
-	snprintf(name, sizeof(name), "%s/k.pub", dir);
+	snprintf(name, sizeof(name), "%s/%s.pub", dir, as);
 	f = fopen(name, "w");
 	assert_int_equal(fwrite(blob->data, 1, n, f), n);
 	fclose(f);
-	snprintf(name, sizeof(name), "%s/k.priv", dir);
+	snprintf(name, sizeof(name), "%s/%s.priv", dir, as);
 	f = fopen(name, "w");
 	assert_int_equal(fwrite(blob->data + n, 1, blob->size - n, f), blob->size - n);
 	fclose(f);
@@ -221,15 +236,15 @@ static void make_public(void)
 	assert_int_equal(tools("openssl pkey -in authority.key -pubout -out authority.pem"), 0);
 }
 
-static void without_the_authority_the_seed_key_stays(void **state)
+static void without_the_authority_the_parent_stays(void **state)
 {
 	struct kmctpm *t = open_tpm(0);
 	struct kmctpm_blob blob;
 
 	(void)state;
-	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
+	assert_int_equal(kmctpm_make_parent(t, &authority, &blob, why), 0);
 	kmctpm_close(&t);
-	split(&blob);
+	split(&blob, "k");
 	make_public();
 	must_do(PREPARE "head -c 16 /dev/urandom >inner");
 	/* with the key's own authorisation (which is empty), with the owner's, and with the policy but no signature */
@@ -241,22 +256,39 @@ static void without_the_authority_the_seed_key_stays(void **state)
 	assert_int_not_equal(tools("tpm2_duplicate -C null -c k.ctx -G null -r d.priv -s d.seed"), 0);
 }
 
-/* The whole path to another TPM, as a replica will take it, and the same MAC there. */
+/* K does not go on its own, whatever anybody signs. */
+static void what_is_below_the_parent_stays_below_it(void **state)
+{
+	struct kmctpm *t = open_tpm(0);
+	struct kmctpm_blob parent, blob;
+
+	(void)state;
+	make_keys(t, &parent, &blob);
+	kmctpm_close(&t);
+	split(&parent, "k");
+	split(&blob, "s");
+	must_do(PREPARE "head -c 16 /dev/urandom >inner; tpm2_load -C k.ctx -u s.pub -r s.priv -c s.ctx -n s.name; tpm2_flushcontext -t");
+	assert_int_not_equal(tools("tpm2_startauthsession --policy-session -S s.ses; tpm2_policyduplicationselect -S s.ses -N up.name -n s.name -L x\n"
+				   "r=0; tpm2_duplicate -C up-here.ctx -c s.ctx -G aes -i inner -p session:s.ses -r d.priv -s d.seed || r=1\n"
+				   "tpm2_flushcontext s.ses; exit $r"), 0);
+}
+
+/* The whole path to another TPM with the TCG's tools, and the same MAC there. */
 static void with_the_authority_it_moves_to_the_named_tpm(void **state)
 {
 	struct kmctpm *t = open_tpm(0);
-	struct kmctpm_blob blob;
+	struct kmctpm_blob parent, blob;
 	struct secret *here;
 	uint8_t there[33];
 	char path[99];
 	FILE *f;
 
 	(void)state;
-	assert_int_equal(kmctpm_make_hmac_key(t, &authority, &blob, why), 0);
-	assert_int_equal(kmctpm_load_hmac_key(t, &blob, why), 0);
+	make_keys(t, &parent, &blob);
 	here = hmac(t, "a message");
 	kmctpm_close(&t);
-	split(&blob);
+	split(&parent, "k");
+	split(&blob, "s");
 	make_public();
 	must_do(PREPARE AUTHORISE
 		  "head -c 16 /dev/urandom >inner\n"
@@ -265,14 +297,162 @@ static void with_the_authority_it_moves_to_the_named_tpm(void **state)
 		  "tpm2_policyauthorize -S s.ctx -i approved -q ref -n auth.name -t ticket -L y\n"
 		  "tpm2_duplicate -C up-here.ctx -c k.ctx -G aes -i inner -p session:s.ctx -r d.priv -s d.seed; tpm2_flushcontext s.ctx\n"
 		  "tpm2_flushcontext -t; export TPM2TOOLS_TCTI=$U\n"
-		  "tpm2_import -C up.ctx -G keyedhash -i d.priv -u k.pub -k inner -s d.seed -r c.priv\n"
-		  "tpm2_load -C up.ctx -u k.pub -r c.priv -c c.ctx; tpm2_flushcontext -t; printf 'a message' | tpm2_hmac -c c.ctx -o mac");
+		  "tpm2_import -C up.ctx -G ecc -i d.priv -u k.pub -k inner -s d.seed -r c.priv\n"
+		  "tpm2_load -C up.ctx -u k.pub -r c.priv -c c.ctx; tpm2_flushcontext -t\n"
+		  "tpm2_load -C c.ctx -u s.pub -r s.priv -c m.ctx; tpm2_flushcontext -t; printf 'a message' | tpm2_hmac -c m.ctx -o mac");
 	snprintf(path, sizeof(path), "%s/mac", dir);
 	f = fopen(path, "r");
 	assert_int_equal(fread(there, 1, sizeof(there), f), 32);
 	fclose(f);
 	assert_memory_equal(there, here->data, 32);
 	secret_free(&here);
+}
+
+/* Moving, by our own code */
+
+static int sign(const struct x509_key *key, const struct kmctpm_blob *parent, struct view to, uint8_t out[80])
+{
+	uint8_t approval[KMCTPM_APPROVAL_SIZE];
+
+	assert_int_equal(kmctpm_approval(parent, to, approval), 0);
+	return ca_key_sign(key, view_of(approval, sizeof(approval)), out, 80);
+}
+
+/* The MAC of "one" in a TPM that gets @copy. */
+static struct secret *mac_there(struct kmctpm *u, const struct kmctpm_copy *copy, const struct secret *inner, const struct kmctpm_blob *key)
+{
+	struct kmctpm_blob parent;
+
+	if (kmctpm_import(u, copy, inner, &parent, why) != 0 || kmctpm_load_parent(u, &parent, why) != 0 ||
+	    kmctpm_load_hmac_key(u, key, why) != 0)
+		fail_msg("%s", why);
+	return hmac(u, "one");
+}
+
+static void a_replica_computes_the_same_and_only_the_named_one_can(void **state)
+{
+	struct kmctpm *t = open_tpm(0), *u = open_tpm(1);
+	struct secret *value = secret_random(32), *back, *inner, *here, *there;
+	struct kmctpm_credential credential;
+	struct kmctpm_blob parent, key, none;
+	struct kmctpm_identity id, own;
+	struct kmctpm_copy copy;
+	uint8_t name[34], signature[80];
+	struct kmctpm_order order;
+	int n;
+
+	(void)state;
+	make_keys(t, &parent, &key);
+	here = hmac(t, "one");
+	assert_int_equal(kmctpm_identify(u, &id, why), 0);
+	assert_true(kmctpm_is_storage(view_of(id.storage, id.storage_size)));
+	assert_false(kmctpm_is_storage(view_of(id.storage, id.storage_size - 1)));
+	assert_int_equal(kmctpm_area_name(view_of(id.storage, id.storage_size), name), 0);
+	assert_int_equal(kmctpm_make_credential(t, view_of(id.ek, id.ek_size), view_of(name, 34), value, &credential, why), 0);
+	inner = secret_dup(value->data, KMCTPM_INNER_SIZE);
+	order = (struct kmctpm_order){.parent = &parent, .to = view_of(id.storage, id.storage_size), .authority = authority, .inner = inner};
+	n = sign(authority_key, &parent, order.to, signature);
+	assert_true(n > 0);
+	order.signature = view_of(signature, (size_t)n);
+	if (kmctpm_duplicate(t, &order, &copy, why) != 0)
+		fail_msg("%s", why);
+	/* the replica opens the credential and imports */
+	if (kmctpm_activate(u, view_of(credential.blob, credential.blob_size), view_of(credential.secret, credential.secret_size), &back, why) != 0)
+		fail_msg("%s", why);
+	assert_true(secret_equal(value, back));
+	secret_free(&back);
+	inner->data[0] ^= 1;
+	assert_int_equal(kmctpm_import(u, &copy, inner, &none, why), E_TPM);
+	inner->data[0] ^= 1;
+	there = mac_there(u, &copy, inner, &key);
+	assert_true(secret_equal(here, there));
+	/* neither credential nor copy is any use to the first TPM, nor is a signature for another one */
+	kmctpm_close(&t);
+	t = open_tpm(0);
+	assert_int_equal(kmctpm_activate(t, view_of(credential.blob, credential.blob_size),
+					 view_of(credential.secret, credential.secret_size), &back, why), E_TPM);
+	assert_int_equal(kmctpm_import(t, &copy, inner, &none, why), E_TPM);
+	assert_int_equal(kmctpm_identify(t, &own, why), 0);
+	assert_int_equal(kmctpm_load_parent(t, &parent, why), 0);
+	order.to = view_of(own.storage, own.storage_size);
+	assert_int_equal(kmctpm_duplicate(t, &order, &copy, why), E_TPM);
+	secret_free(&value);
+	secret_free(&inner);
+	secret_free(&here);
+	secret_free(&there);
+	kmctpm_close(&t);
+	kmctpm_close(&u);
+}
+
+static void another_authoritys_signature_moves_nothing(void **state)
+{
+	struct kmctpm *t = open_tpm(0), *u = open_tpm(1);
+	struct secret *inner = secret_random(KMCTPM_INNER_SIZE);
+	struct x509_key *other;
+	struct kmctpm_blob parent, key;
+	struct kmctpm_identity id;
+	struct kmctpm_copy copy;
+	uint8_t signature[80];
+	struct kmctpm_order order;
+	int n;
+
+	(void)state;
+	make_keys(t, &parent, &key);
+	assert_int_equal(kmctpm_identify(u, &id, why), 0);
+	assert_int_equal(ca_key_make(&other), 0);
+	order = (struct kmctpm_order){.parent = &parent, .to = view_of(id.storage, id.storage_size), .authority = authority, .inner = inner};
+	n = sign(other, &parent, order.to, signature);
+	order.signature = view_of(signature, (size_t)n);
+	assert_int_equal(kmctpm_duplicate(t, &order, &copy, why), E_TPM);
+	assert_int_equal(ca_key_point(other, order.authority.x, order.authority.y), 0); /* its own key: the policy names another */
+	assert_int_equal(kmctpm_duplicate(t, &order, &copy, why), E_TPM);
+	order.signature = view_of(signature, (size_t)n - 1);
+	assert_int_equal(kmctpm_duplicate(t, &order, &copy, why), E_FORMAT);
+	ca_key_free(&other);
+	secret_free(&inner);
+	kmctpm_close(&t);
+	kmctpm_close(&u);
+}
+
+static void a_recovery_key_brings_the_parent_into_a_new_tpm(void **state)
+{
+	struct kmctpm *t = open_tpm(0), *u = open_tpm(1);
+	struct secret *inner = secret_random(KMCTPM_INNER_SIZE), *seed = secret_random(32), *scalar, *here, *there;
+	uint8_t area[KMCTPM_AREA_MAX], signature[80];
+	struct kmctpm_recovery recovery = {.seed = seed};
+	struct kmctpm_copy copy, rewrapped;
+	struct kmctpm_blob parent, key;
+	struct kmctpm_order order;
+	struct x509_key *software;
+	int n;
+
+	(void)state;
+	make_keys(t, &parent, &key);
+	here = hmac(t, "one");
+	assert_int_equal(ca_key_make(&software), 0);
+	assert_int_equal(ca_key_point(software, recovery.x, recovery.y), 0);
+	assert_int_equal(ca_key_scalar(software, &scalar), 0);
+	recovery.scalar = scalar;
+	n = kmctpm_recovery_area(recovery.x, recovery.y, area);
+	order = (struct kmctpm_order){.parent = &parent, .to = view_of(area, (size_t)n), .authority = authority, .inner = inner};
+	n = sign(authority_key, &parent, order.to, signature);
+	order.signature = view_of(signature, (size_t)n);
+	if (kmctpm_duplicate(t, &order, &copy, why) != 0 || kmctpm_rewrap(u, &recovery, &copy, &rewrapped, why) != 0)
+		fail_msg("%s", why);
+	there = mac_there(u, &rewrapped, inner, &key);
+	assert_true(secret_equal(here, there));
+	kmctpm_close(&u);
+	u = open_tpm(1);
+	scalar->data[31] ^= 1;
+	assert_int_equal(kmctpm_rewrap(u, &recovery, &copy, &rewrapped, why), E_TPM);
+	ca_key_free(&software);
+	secret_free(&inner);
+	secret_free(&seed);
+	secret_free(&scalar);
+	secret_free(&here);
+	secret_free(&there);
+	kmctpm_close(&t);
+	kmctpm_close(&u);
 }
 
 /* The vault */
@@ -485,8 +665,12 @@ int main(void)
 		cmocka_unit_test(the_same_key_gives_the_same_mac_over_restarts),
 		cmocka_unit_test(what_was_sealed_comes_back_in_its_tpm_only),
 		cmocka_unit_test(a_killed_users_leftovers_do_not_fill_the_tpm),
-		cmocka_unit_test(without_the_authority_the_seed_key_stays),
+		cmocka_unit_test(without_the_authority_the_parent_stays),
+		cmocka_unit_test(what_is_below_the_parent_stays_below_it),
 		cmocka_unit_test(with_the_authority_it_moves_to_the_named_tpm),
+		cmocka_unit_test(a_replica_computes_the_same_and_only_the_named_one_can),
+		cmocka_unit_test(another_authoritys_signature_moves_nothing),
+		cmocka_unit_test(a_recovery_key_brings_the_parent_into_a_new_tpm),
 		cmocka_unit_test(an_open_gives_the_stored_seed_and_nothing_else),
 		cmocka_unit_test(tickets_are_bounded_and_forgotten),
 		cmocka_unit_test(a_tpm_that_was_restarted_is_opened_again),
