@@ -184,6 +184,15 @@ static const struct msg_field cancel[] = {
 	MSG_FIELD_BYTES(4, struct kmc_cancel, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
 };
 
+static const struct msg_field park[] = {
+	MSG_FIELD_UUID(3, struct kmc_park, uuid),
+	MSG_FIELD_UINT(4, struct kmc_park, lease_epoch, UINT64_MAX),
+};
+
+static const struct msg_field recalled[] = {
+	MSG_FIELD_BYTES_OPT(3, struct kmc_recalled, uuid, UUID_SIZE, UUID_SIZE),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -220,6 +229,10 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_COMMITTED, committed),
 	SCHEMA(KMC_CANCEL, cancel),
 	EMPTY(KMC_CANCELLED, "cancelled"),
+	SCHEMA(KMC_PARK, park),
+	EMPTY(KMC_PARKED, "parked"),
+	EMPTY(KMC_RECALLS, "recalls"),
+	SCHEMA(KMC_RECALLED, recalled),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)
@@ -255,6 +268,7 @@ const char *kmc_refusal_text(uint64_t code)
 		[KMC_REFUSED_IMAGE] = "another image",
 		[KMC_REFUSED_RESERVATION] = "no reservation",
 		[KMC_REFUSED_SESSION] = "an older connection",
+		[KMC_REFUSED_PARKED] = "parked",
 	};
 
 	return code < COUNT(texts) && texts[code] ? texts[code] : "refused";

@@ -15,6 +15,8 @@
  *   ATTEST   ---------------------------->  NONCE      what a quote is asked for; or ATTESTED, if none is
  *   QUOTE    ---------------------------->  ATTESTED   how long it counts
  *   CERTIFY  lease ---------------------->  CERTIFIED  certificates of that vTPM's endorsement keys
+ *   PARK     lease ---------------------->  PARKED     I keep it, though no guest runs
+ *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
  * and, of a host that has no certificate yet and said so by KMC_ENROL_ALPN, only:
@@ -75,6 +77,10 @@ enum kmc_type {
 	KMC_COMMITTED,
 	KMC_CANCEL,
 	KMC_CANCELLED,
+	KMC_PARK,
+	KMC_PARKED,
+	KMC_RECALLS,
+	KMC_RECALLED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -96,6 +102,7 @@ enum kmc_refusal {
 	KMC_REFUSED_IMAGE,	  /* the domain was not restored from the image that the vTPM was suspended with */
 	KMC_REFUSED_RESERVATION,  /* there is no such reservation, or not any more */
 	KMC_REFUSED_SESSION,	  /* the host has a newer connection: only that one may change leases */
+	KMC_REFUSED_PARKED,	  /* parked at another host, which is asked to give it back: repeat */
 };
 
 struct kmc_hello {
@@ -262,6 +269,16 @@ struct kmc_certified {
 };
 
 /* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED. */
+struct kmc_park {
+	struct uuid uuid;
+	uint64_t lease_epoch;
+};
+
+struct kmc_recalled {
+	struct view uuid; /* 16 bytes; absent: nobody waits */
+};
+
+/* Messages without fields: PARKED, RECALLS, PROTECT, RELEASED, ATTEST. */
 struct kmc_empty {
 	uint8_t unused;
 };

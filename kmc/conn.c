@@ -253,7 +253,7 @@ static int fit(struct conn *c)
 static bool is_request(uint64_t type)
 {
 	return type == KMC_HELLO || type == KMC_PROTECT || type == KMC_OPEN || type == KMC_RELEASE || type == KMC_STORE ||
-	       type == KMC_ATTEST || type == KMC_QUOTE || type == KMC_ENROL || type == KMC_PROVE;
+	       type == KMC_ATTEST || type == KMC_QUOTE || type == KMC_PARK || type == KMC_RECALLS || type == KMC_ENROL || type == KMC_PROVE;
 }
 
 /* Whether @type has its place in this state; if not, @why says what has. */

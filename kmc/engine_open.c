@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/privsep.h"
+#include "kmc/engine_park.h"
 #include "kmc/kmcconf.h"
 
 static void answer_key(struct engine *e, const struct asker *a, const struct store_key *k)
@@ -99,6 +100,10 @@ void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal
 	if (code == KMC_REFUSED_HELD && lease)
 		engine_refuse(e, a, code,
 			      "vTPM %s is held by host '%s' (lease %" PRIu64 "): close it there, or 'kmcctl vtpm takeover %s' if that host is dead",
+			      u, lease->holder, lease->epoch, u);
+	else if (code == KMC_REFUSED_PARKED && lease)
+		engine_refuse(e, a, code,
+			      "vTPM %s is parked at host '%s' (lease %" PRIu64 "), which is asked for it: 'kmcctl vtpm takeover %s' if that host is dead",
 			      u, lease->holder, lease->epoch, u);
 	else if (code == KMC_REFUSED_POLICY && lease)
 		engine_refuse(e, a, code, "vTPM %s belongs to another pool than host '%s'", u, a->host);
@@ -229,6 +234,8 @@ static void grant(struct engine *e, struct ticket *t, struct view seed)
 	} else if (r == E_AGAIN_OUT) {
 		ask_seed(e, t, &f.vtpm);
 	} else if (r == E_DENIED) {
+		if (f.code == KMC_REFUSED_HELD && engine_recall(e, &t->uuid, &f.vtpm.lease))
+			f.code = KMC_REFUSED_PARKED;
 		open_refuse_lease(e, &t->asker, f.code, &t->uuid, f.known ? &f.vtpm.lease : NULL);
 		give_up(e, t);
 	} else {

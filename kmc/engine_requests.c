@@ -11,6 +11,7 @@
 #include "kmc/engine_attest.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_open.h"
+#include "kmc/engine_park.h"
 #include "kmc/kmcconf.h"
 
 static void on_hello(struct engine *e, const struct asker *a, const struct kmc_hello *m)
@@ -180,6 +181,12 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 		break;
 	case KMC_QUOTE:
 		engine_attest_quote(e, &a, ask->fingerprint, (const void *)fields);
+		break;
+	case KMC_PARK:
+		engine_park(e, &a, (const void *)fields);
+		break;
+	case KMC_RECALLS:
+		engine_recalls(e, &a);
 		break;
 	case KMC_RELEASE:
 		on_release(e, &a, (const void *)fields);

@@ -115,6 +115,14 @@ struct store_policy {
 	int64_t maintenance_until; /* until then changed PCRs and firmware are noted only; 0: never was any */
 };
 
+/* A lease that its holder keeps although no guest runs, so that it can start one without the KMC. Void once holder or epoch are others. */
+struct store_parked {
+	struct uuid uuid;
+	char holder[STORE_NAME];
+	uint64_t epoch;
+	int64_t recalled_at; /* 0: nobody else wants it */
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -176,6 +184,10 @@ struct store_ops {
 
 	int (*policy_get)(struct store *s, const char *pool, struct store_policy *p);
 	int (*policy_put)(struct store *s, const struct store_policy *p);
+
+	int (*parked_get)(struct store *s, const struct uuid *uuid, struct store_parked *p);
+	int (*parked_put)(struct store *s, const struct store_parked *p);
+	int (*parked_recalled)(struct store *s, const char *holder, struct store_parked *p); /* the one recalled first */
 };
 
 struct store {

@@ -16,6 +16,7 @@
 	"host, ak, ek, ek_check, software_key, reference_mask, reference, last_mask, last, reference_firmware, last_firmware, clock_ms, " \
 	"reset_count, restart_count, attested_at, failed, reason"
 #define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until"
+#define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
 
 const char *const store_sql[N_STATEMENTS] = {
 	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
@@ -81,6 +82,10 @@ const char *const store_sql[N_STATEMENTS] = {
 			   " SET pcrs = excluded.pcrs, interval_s = excluded.interval_s, require = excluded.require,"
 			   " ek_policy = excluded.ek_policy, note_clock = excluded.note_clock, note_firmware = excluded.note_firmware,"
 			   " maintenance_until = excluded.maintenance_until",
+	[SQL_PARKED_GET] = "SELECT " PARKED_COLUMNS " FROM parked WHERE uuid = ?1",
+	[SQL_PARKED_PUT] = "INSERT INTO parked (" PARKED_COLUMNS ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uuid) DO UPDATE SET"
+			   " holder = excluded.holder, epoch = excluded.epoch, recalled_at = excluded.recalled_at",
+	[SQL_PARKED_RECALLED] = "SELECT " PARKED_COLUMNS " FROM parked WHERE holder = ?1 AND recalled_at > 0 ORDER BY recalled_at LIMIT 1",
 };
 
 /* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
@@ -807,6 +812,46 @@ static int policy_put(struct store *s, const struct store_policy *p)
 	return run(s, &w, "can't write a pool's policy");
 }
 
+static int read_parked(struct store *s, struct row *w, struct store_parked *p)
+{
+	get_exact(w, p->uuid.b, sizeof(p->uuid.b));
+	get_text(w, p->holder, sizeof(p->holder));
+	p->epoch = get_number(w);
+	p->recalled_at = get_time(w);
+	return finish(s, w, "a parked lease");
+}
+
+static int parked_get(struct store *s, const struct uuid *uuid, struct store_parked *p)
+{
+	struct row w = start(s, SQL_PARKED_GET);
+	int r;
+
+	put_blob(&w, uuid->b, sizeof(uuid->b));
+	r = find(s, &w, "can't look up a parked lease");
+	return r != 0 ? r : read_parked(s, &w, p);
+}
+
+static int parked_put(struct store *s, const struct store_parked *p)
+{
+	struct row w = start(s, SQL_PARKED_PUT);
+
+	put_blob(&w, p->uuid.b, sizeof(p->uuid.b));
+	put_text(&w, p->holder);
+	put_number(&w, p->epoch);
+	put_time(&w, p->recalled_at);
+	return run(s, &w, "can't write a parked lease");
+}
+
+static int parked_recalled(struct store *s, const char *holder, struct store_parked *p)
+{
+	struct row w = start(s, SQL_PARKED_RECALLED);
+	int r;
+
+	put_text(&w, holder);
+	r = find(s, &w, "can't look for recalled leases");
+	return r != 0 ? r : read_parked(s, &w, p);
+}
+
 const struct store_ops store_rows_ops = {
 	.close = close_it,
 	.begin = begin,
@@ -847,4 +892,7 @@ const struct store_ops store_rows_ops = {
 	.identity_drop = identity_drop,
 	.policy_get = policy_get,
 	.policy_put = policy_put,
+	.parked_get = parked_get,
+	.parked_put = parked_put,
+	.parked_recalled = parked_recalled,
 };

@@ -43,5 +43,9 @@ const char *const store_schema[] = {
 	"CREATE TABLE policies (pool TEXT PRIMARY KEY REFERENCES pools(name), pcrs INTEGER NOT NULL, interval_s INTEGER NOT NULL,"
 	" require INTEGER NOT NULL, ek_policy INTEGER NOT NULL, note_clock INTEGER NOT NULL, note_firmware INTEGER NOT NULL,"
 	" maintenance_until INTEGER NOT NULL) WITHOUT ROWID;",
+
+	/* Leases that hosts keep for a grace start. */
+	"CREATE TABLE parked (uuid BLOB PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL, recalled_at INTEGER NOT NULL);"
+	"CREATE INDEX parked_by_holder ON parked (holder, recalled_at);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

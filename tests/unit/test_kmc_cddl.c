@@ -106,6 +106,7 @@ static void every_refusal_has_its_number(void **state)
 		       [KMC_REFUSED_INTERNAL] = "internal", [KMC_REFUSED_QUOTA] = "quota",
 		[KMC_REFUSED_ATTESTATION] = "attestation", [KMC_REFUSED_ENROLMENT] = "enrolment",
 		[KMC_REFUSED_IMAGE] = "image", [KMC_REFUSED_RESERVATION] = "reservation", [KMC_REFUSED_SESSION] = "session",
+		[KMC_REFUSED_PARKED] = "parked",
 	};
 	const char *list = strstr(page, "refusal = &(\n");
 	unsigned int lines = 0;

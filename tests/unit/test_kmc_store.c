@@ -367,6 +367,30 @@ static void what_is_no_database_is_refused(void **state)
 	assert_non_null(strstr(why, "not a database"));
 }
 
+static void parked_leases_come_back_the_first_recalled_first(void **state)
+{
+	struct store_parked p = {.uuid = {{9, [15] = 1}}, .holder = "h", .epoch = 4}, q = p, found = {.epoch = 0};
+
+	(void)state;
+	q.uuid.b[15] = 2;
+	assert_int_equal(s->ops->parked_get(s, &p.uuid, &found), E_NOTFOUND);
+	assert_int_equal(s->ops->parked_put(s, &p), 0);
+	assert_int_equal(s->ops->parked_recalled(s, "h", &found), E_NOTFOUND);
+	p.recalled_at = 20;
+	q.recalled_at = 10;
+	assert_int_equal(s->ops->parked_put(s, &p), 0);
+	assert_int_equal(s->ops->parked_put(s, &q), 0);
+	assert_int_equal(s->ops->parked_get(s, &p.uuid, &found), 0);
+	assert_memory_equal(&found, &p, sizeof(p));
+	assert_int_equal(s->ops->parked_recalled(s, "g", &found), E_NOTFOUND);
+	assert_int_equal(s->ops->parked_recalled(s, "h", &found), 0);
+	assert_int_equal(found.uuid.b[15], 2);
+	q.recalled_at = 0;
+	assert_int_equal(s->ops->parked_put(s, &q), 0);
+	assert_int_equal(s->ops->parked_recalled(s, "h", &found), 0);
+	assert_int_equal(found.uuid.b[15], 1);
+}
+
 static void counts_count(void **state)
 {
 	struct store_vtpm v = a_vtpm(1);
@@ -542,7 +566,7 @@ static int stop_server(void **state)
 	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \
 	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
-	TEST(counts_count)
+	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first)
 
 int main(void)
 {
