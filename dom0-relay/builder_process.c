@@ -64,8 +64,19 @@ static void on_inspect(struct builder *b, uint64_t id, const struct builder_insp
 		answer.handle = facts.handle;
 		answer.incarnation = facts.incarnation;
 		answer.shutdown = facts.is_shutdown ? 1 + facts.shutdown_reason : 0;
+		answer.paused = facts.is_paused;
 	}
 	link_send(b->relay, BUILDER_DOMAIN, id, &answer);
+}
+
+static void on_mark(struct builder *b, uint64_t id, const struct builder_mark *q)
+{
+	if (q->domid == 0 || q->image == 0 || q->image % 2 != 0)
+		fatal("the relay process asked to mark domain %llu with %llu", (unsigned long long)q->domid, (unsigned long long)q->image);
+	if (hypervisor_mark(b->xen, (uint32_t)q->domid, (uint32_t)q->image) != 0)
+		fail(b, id, "the hypervisor refused to mark the domain (xc_domain_set_tsc_info)");
+	else
+		link_send(b->relay, BUILDER_MARKED, id, NULL);
 }
 
 /* A random UUID as RFC 4122 4.4 has it. */
@@ -190,6 +201,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 	switch (type) {
 	case BUILDER_INSPECT:
 		on_inspect(b, id, fields);
+		break;
+	case BUILDER_MARK:
+		on_mark(b, id, fields);
 		break;
 	case BUILDER_BUILD:
 		on_build(b, id, fields);

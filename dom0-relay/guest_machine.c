@@ -5,7 +5,7 @@
  * libxl waits 10 s for 2 and 10 s for 6 (LIBXL_INIT_TIMEOUT, LIBXL_DESTROY_TIMEOUT): what is not there well before
  * that is a failure that we explain, instead of one that libxl does not.
  */
-enum { OPEN_MS = 9000, CLOSE_MS = 5000, CLEAN_MS = 3500, ADOPT_MS = 5000 };
+enum { OPEN_MS = 9000, SEAL_MS = 4000, CLOSE_MS = 5000, CLEAN_MS = 3500, ADOPT_MS = 5000 };
 
 unsigned int guest_start(struct guest_machine *g)
 {
@@ -13,9 +13,10 @@ unsigned int guest_start(struct guest_machine *g)
 	return GACT_IDENTIFY;
 }
 
-unsigned int guest_adopt(struct guest_machine *g)
+unsigned int guest_adopt(struct guest_machine *g, bool reserved)
 {
-	*g = (struct guest_machine){.state = GUEST_ADOPTING, .stub_exists = true, .lease_held = true};
+	*g = (struct guest_machine){
+		.state = GUEST_ADOPTING, .stub_exists = true, .lease_held = true, .marked = true, .restored = reserved};
 	return GACT_ADOPT | GACT_IDENTIFY;
 }
 
@@ -41,7 +42,7 @@ static unsigned int clean(struct guest_machine *g, enum guest_state state)
 	if (g->open_pending)
 		actions |= GACT_ABANDON;
 	g->open_pending = false;
-	if (g->stub_exists)
+	if (g->stub_exists && !g->destroying)
 		actions |= GACT_DESTROY;
 	if (g->lease_held)
 		actions |= GACT_RELEASE;
@@ -54,10 +55,12 @@ static unsigned int preparing(struct guest_machine *g, enum guest_event event)
 {
 	switch (event) {
 	case GEV_IDENTIFIED:
+	case GEV_RESTORED:
 		if (g->stub_exists || g->open_pending || g->lease_held)
 			return 0;
 		g->stub_exists = g->open_pending = true;
-		return GACT_BUILD | GACT_OPEN;
+		g->restored = g->lease_held = event == GEV_RESTORED;
+		return GACT_MARK | GACT_BUILD | (g->restored ? GACT_RESERVE : GACT_OPEN);
 	case GEV_STUB:
 		g->has_stub = true;
 		break;
@@ -85,8 +88,10 @@ static unsigned int handing_off(struct guest_machine *g, enum guest_event event)
 {
 	switch (event) {
 	case GEV_READY:
-		g->state = GUEST_SERVING;
-		return GACT_SERVE;
+		g->ready = true;
+		break;
+	case GEV_MARKED:
+		break;
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
 	case GEV_DEADLINE:
@@ -96,6 +101,183 @@ static unsigned int handing_off(struct guest_machine *g, enum guest_event event)
 	default:
 		return 0;
 	}
+	if (!g->ready || !g->marked)
+		return 0;
+	g->state = g->restored ? GUEST_RESERVED : GUEST_SERVING;
+	return GACT_SERVE;
+}
+
+/* --- guests that sleep and move --- */
+
+static unsigned int close_stub(struct guest_machine *g)
+{
+	g->state = GUEST_CLOSING;
+	return GACT_CLOSE_STUB;
+}
+
+static unsigned int freeze(struct guest_machine *g)
+{
+	g->state = GUEST_SUSPENDING;
+	return GACT_FREEZE;
+}
+
+/* What was frozen belongs to an image that another host may have by now: a new mark first, then the lease. */
+static unsigned int wake(struct guest_machine *g)
+{
+	g->state = GUEST_RESUMING;
+	g->marked = false;
+	return GACT_MARK;
+}
+
+/* The lease is ours: serve, unless the guest sleeps (again). */
+static unsigned int granted(struct guest_machine *g)
+{
+	g->restored = false;
+	if (g->asleep)
+		return freeze(g);
+	g->state = GUEST_SERVING;
+	return GACT_THAW;
+}
+
+/* Nothing is served, so it is no loss for now that the stub domain died. */
+static unsigned int lose_stub(struct guest_machine *g)
+{
+	if (!g->stub_exists || g->destroying)
+		return 0;
+	g->destroying = true;
+	return GACT_DESTROY;
+}
+
+static bool has_living_stub(const struct guest_machine *g)
+{
+	return g->stub_exists && !g->destroying;
+}
+
+static unsigned int reserved(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_CONNECTED:
+	case GEV_ASLEEP: /* that it sleeps proves that it ran */
+		g->state = GUEST_COMMITTING;
+		return GACT_COMMIT;
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return close_stub(g);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int committing(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_GRANTED:
+		return granted(g);
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+	case GEV_FENCED:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return close_stub(g);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int suspending(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_FROZEN:
+		g->state = GUEST_FROZEN;
+		return g->asleep ? 0 : wake(g);
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		g->state = GUEST_SEALING;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static unsigned int sealing(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_FROZEN:
+		return close_stub(g);
+	case GEV_BROKEN:
+	case GEV_STUB_DESTROYED:
+	case GEV_DEADLINE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+/* All of it is on record: the stub domain's death costs nothing unless the guest wakes up. */
+static unsigned int frozen(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_AWAKE:
+		return has_living_stub(g) ? wake(g) : clean(g, GUEST_FAILED);
+	case GEV_BROKEN:
+		return lose_stub(g);
+	case GEV_FENCED:
+		g->state = GUEST_FENCED;
+		return 0;
+	case GEV_CLOSE:
+		return has_living_stub(g) ? close_stub(g) : clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int resuming(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_MARKED:
+		return g->asleep ? freeze(g) : GACT_RESUME;
+	case GEV_ASLEEP: /* again, before the answer came */
+		return g->marked ? freeze(g) : 0;
+	case GEV_GRANTED:
+		return granted(g);
+	case GEV_FENCED:
+		g->state = GUEST_FENCED;
+		return 0;
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return close_stub(g);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int fenced(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_BROKEN:
+		return lose_stub(g);
+	case GEV_CLOSE:
+		return has_living_stub(g) ? close_stub(g) : clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+/* What was held for a guest that sleeps is sealed (again, the same); whether it still sleeps is asked meanwhile. */
+static unsigned int adopt_held(struct guest_machine *g)
+{
+	if (g->restored) {
+		g->state = GUEST_RESERVED;
+		return 0;
+	}
+	g->asleep = true;
+	return freeze(g);
 }
 
 static unsigned int adopting(struct guest_machine *g, enum guest_event event)
@@ -103,7 +285,10 @@ static unsigned int adopting(struct guest_machine *g, enum guest_event event)
 	switch (event) {
 	case GEV_STUB:
 		g->state = GUEST_SERVING;
+		g->restored = false;
 		return 0;
+	case GEV_STUB_HELD:
+		return adopt_held(g);
 	case GEV_BUILD_FAILED:
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
@@ -121,9 +306,10 @@ static unsigned int serving(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
 		return clean(g, GUEST_FAILED);
+	case GEV_ASLEEP:
+		return freeze(g);
 	case GEV_CLOSE:
-		g->state = GUEST_CLOSING;
-		return GACT_CLOSE_STUB;
+		return close_stub(g);
 	default:
 		return 0;
 	}
@@ -163,7 +349,7 @@ static void learn(struct guest_machine *g, enum guest_event event)
 	switch (event) {
 	case GEV_BUILD_FAILED:
 	case GEV_STUB_DESTROYED:
-		g->stub_exists = g->has_stub = false;
+		g->stub_exists = g->has_stub = g->destroying = false;
 		break;
 	case GEV_SEED:
 		g->open_pending = false;
@@ -175,6 +361,13 @@ static void learn(struct guest_machine *g, enum guest_event event)
 	case GEV_RELEASED:
 		g->lease_held = false;
 		break;
+	case GEV_MARKED:
+		g->marked = true;
+		break;
+	case GEV_ASLEEP:
+	case GEV_AWAKE:
+		g->asleep = event == GEV_ASLEEP;
+		break;
 	default:
 		break;
 	}
@@ -183,7 +376,7 @@ static void learn(struct guest_machine *g, enum guest_event event)
 /* An answer that nobody waits for (any more). */
 static bool is_unasked(const struct guest_machine *g, enum guest_event event)
 {
-	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && !g->lease_held) || (event == GEV_STUB && !g->stub_exists);
+	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && (!g->lease_held || g->open_pending)) || (event == GEV_STUB && !g->stub_exists);
 }
 
 unsigned int guest_step(struct guest_machine *g, enum guest_event event)
@@ -200,6 +393,20 @@ unsigned int guest_step(struct guest_machine *g, enum guest_event event)
 		return adopting(g, event);
 	case GUEST_SERVING:
 		return serving(g, event);
+	case GUEST_RESERVED:
+		return reserved(g, event);
+	case GUEST_COMMITTING:
+		return committing(g, event);
+	case GUEST_SUSPENDING:
+		return suspending(g, event);
+	case GUEST_SEALING:
+		return sealing(g, event);
+	case GUEST_FROZEN:
+		return frozen(g, event);
+	case GUEST_RESUMING:
+		return resuming(g, event);
+	case GUEST_FENCED:
+		return fenced(g, event);
 	case GUEST_CLOSING:
 		return closing(g, event);
 	case GUEST_CLEANING:
@@ -219,6 +426,8 @@ unsigned int guest_deadline_ms(enum guest_state state)
 		return OPEN_MS;
 	case GUEST_ADOPTING:
 		return ADOPT_MS;
+	case GUEST_SEALING:
+		return SEAL_MS;
 	case GUEST_CLOSING:
 		return CLOSE_MS;
 	case GUEST_CLEANING:
@@ -232,6 +441,8 @@ const char *guest_state_text(enum guest_state state)
 {
 	static const char *const texts[] = {
 		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off",	[GUEST_ADOPTING] = "adopting", [GUEST_SERVING] = "serving",
+		[GUEST_RESERVED] = "reserved",	 [GUEST_COMMITTING] = "committing", [GUEST_SUSPENDING] = "suspending", [GUEST_SEALING] = "suspending",
+		[GUEST_FROZEN] = "suspended",	 [GUEST_RESUMING] = "resuming", [GUEST_FENCED] = "frozen",
 		[GUEST_CLOSING] = "closing",	 [GUEST_CLEANING] = "cleaning", [GUEST_FAILED] = "failed",     [GUEST_GONE] = "gone",
 	};
 	_Static_assert(sizeof(texts) / sizeof(texts[0]) == GUEST_STATES, "a text for each state");

@@ -24,6 +24,7 @@ void guest_lease_clear(struct guest_lease *l)
 {
 	secret_free(&l->seed);
 	buf_free(&l->state);
+	buf_free(&l->transient);
 }
 
 void guests_drop(struct guest *g)
@@ -31,6 +32,7 @@ void guests_drop(struct guest *g)
 	guest_lease_clear(&g->lease);
 	stublink_free(&g->stub);
 	source_free(&g->deadline);
+	source_free(&g->look);
 	memset(g, 0, sizeof(*g));
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/handoff.h"
+#include "common/kmcmsg.h"
 #include "common/uuid.h"
 #include "dom0-relay/guest_machine.h"
 #include "xenstore-schema/nodes.h"
@@ -27,7 +28,7 @@ struct guest_lease {
 	char tenant[65];
 	uint64_t generation, epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 	struct secret *seed;
-	struct buf state; /* sealed */
+	struct buf state, transient; /* sealed; transient: of a guest that was resumed */
 };
 
 struct guest {
@@ -36,10 +37,17 @@ struct guest {
 	struct node_ids ids; /* stub: 0 until it is built */
 	struct guest_machine machine;
 	struct uuid uuid, handle; /* the vTPM's; the domain's own */
-	uint32_t incarnation;
+	uint32_t incarnation; /* as the domain came: 1, or one more than the image that it was restored from */
+	uint32_t image;	      /* its mark: what its next image is known by */
+	uint8_t request[KMC_REQUEST_ID_SIZE]; /* of its reservation */
 	struct guest_lease lease;
 	struct stublink *stub;
 	struct source *deadline;
+	struct source *look;	/* at a guest that sleeps, and the next try to reserve */
+	bool looking;		/* it is set */
+	bool look_pending;	/* the builder was asked */
+	bool reserving;		/* a reservation is to be asked for, once it is on record or some time has passed */
+	char not_yet[GUEST_REASON]; /* what the KMC said to the last try */
 	bool build_pending; /* the builder has not answered yet */
 	uint64_t build_ticket; /* of that request: a spare's own, if the guest took one */
 	bool destroy_wanted; /* and what it builds is no longer wanted */

@@ -154,6 +154,7 @@ static int believe(struct host_tpm_process *p, const struct ticket *t, const str
 		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->size), .tenant = b->tenant,
 		.uuid = t->uuid, .generation = b->generation, .lease_epoch = b->lease_epoch, .owner_epoch = b->owner_epoch,
 		.endorsement_epoch = b->endorsement_epoch, .platform_epoch = b->platform_epoch, .state_version = b->state_version,
+		.image = b->image, .request = b->request,
 	};
 	struct secret *inner = NULL, *block = NULL;
 	uint8_t hash[ENVELOPE_HASH_SIZE];

@@ -49,9 +49,26 @@ int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts
 	facts->exists = true;
 	memcpy(facts->handle.b, info.handle, sizeof(facts->handle.b));
 	facts->incarnation = incarnation;
+	facts->is_paused = info.paused;
 	facts->is_shutdown = info.shutdown;
 	facts->shutdown_reason = info.shutdown_reason;
 	return 0;
+}
+
+int hypervisor_mark(struct hypervisor *h, uint32_t domid, uint32_t incarnation)
+{
+	uint32_t tsc_mode, khz, before;
+	uint64_t elapsed;
+	int r;
+
+	if (xc_domain_pause(h->xc, domid) != 0)
+		return E_XEN;
+	r = xc_domain_get_tsc_info(h->xc, domid, &tsc_mode, &elapsed, &khz, &before);
+	if (r == 0) /* Xen adds one, as for a domain that is restored */
+		r = xc_domain_set_tsc_info(h->xc, domid, tsc_mode, elapsed, khz, incarnation - 1);
+	if (xc_domain_unpause(h->xc, domid) != 0)
+		r = -1;
+	return r == 0 ? 0 : E_XEN;
 }
 
 #define BATCH 64 /* domains asked for at once */

@@ -12,6 +12,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "dom0-relay/kmclink.h"
+#include "dom0-relay/moves.h"
 #include "dom0-relay/opening.h"
 
 #define KEEPING_MAX 512
@@ -21,13 +22,15 @@
 /* What is to be done with an entry, and how far it is: each errand is wanted, then sent, then done. */
 struct errand {
 	bool wanted, sent;
+	bool later; /* was refused for now: not before RETRY_MS have passed */
 	uint64_t version; /* that was sent */
 };
 
 /* A record with state of its own. */
 struct copy {
-	struct state_record r; /* its view points into state */
-	struct buf state;
+	struct state_record r; /* its views point into the following */
+	struct buf state, transient;
+	uint8_t request[KMC_REQUEST_ID_SIZE];
 };
 
 struct entry {
@@ -37,6 +40,13 @@ struct entry {
 	struct copy safe;   /* as the disk has it: what a failed save goes back to */
 	uint64_t pushed;    /* newest version that the KMC confirmed */
 	struct errand save, push, release, drop;
+	struct errand move;	 /* of move_type; the newest counts */
+	enum kmc_type move_type;
+	unsigned int move_answers; /* to come: all but the last are to moves that were overtaken */
+	enum keeping_move tell;	 /* once the record is on the disk, if tells */
+	bool tells;
+	bool suspended;		 /* the KMC has what is frozen */
+	bool leaving;		 /* nobody is served any more: after the move, the end */
 	bool on_disk; /* there is a record, or may be */
 	bool found;  /* by an earlier run, and not claimed */
 	bool fenced; /* the lease is another's: nothing more to tell the KMC */
@@ -55,10 +65,12 @@ struct keeping {
 
 static void send_all(struct keeping *k);
 
+static void try_again(struct keeping *k);
+
 static void on_retry(void *arg, unsigned int what)
 {
 	(void)what;
-	send_all(arg);
+	try_again(arg);
 }
 
 struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link *disk, enum durability durability,
@@ -84,29 +96,42 @@ struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link 
 static void copy_free(struct copy *c)
 {
 	buf_free(&c->state);
+	buf_free(&c->transient);
 	memset(c, 0, sizeof(*c));
 }
 
 /* Make *@c a copy of @r, state and all: 0, or E_NOMEM with *@c as it was. */
 static int copy_set(struct copy *c, const struct state_record *r)
 {
-	struct buf state = {0};
+	struct buf state = {0}, transient = {0};
 
-	if (r->state.n && buf_init(&state, r->state.n) != 0)
+	if ((r->state.n && buf_init(&state, r->state.n) != 0) || (r->transient.n && buf_init(&transient, r->transient.n) != 0)) {
+		buf_free(&state);
 		return E_NOMEM;
+	}
 	if (r->state.n)
 		buf_put(&state, r->state.p, r->state.n);
+	if (r->transient.n)
+		buf_put(&transient, r->transient.p, r->transient.n);
 	buf_free(&c->state);
+	buf_free(&c->transient);
+	if (r->request.p)
+		memmove(c->request, r->request.p, sizeof(c->request));
 	c->state = state;
+	c->transient = transient;
 	c->r = *r;
 	c->r.state = view_of(r->state.n ? buf_ptr(&c->state) : NULL, r->state.n);
+	c->r.transient = view_of(r->transient.n ? buf_ptr(&c->transient) : NULL, r->transient.n);
+	c->r.request = r->request.p ? view_of(c->request, sizeof(c->request)) : (struct view){0};
 	return 0;
 }
 
 static void copy_move(struct copy *to, struct copy *from)
 {
 	buf_free(&to->state);
+	buf_free(&to->transient);
 	*to = *from;
+	to->r.request = from->r.request.p ? view_of(to->request, sizeof(to->request)) : (struct view){0};
 	memset(from, 0, sizeof(*from));
 }
 
@@ -213,6 +238,21 @@ static void send_release(struct keeping *k, struct entry *e)
 		e->release = (struct errand){.sent = true};
 }
 
+/* A newer move overtakes the one before; the answers tell which is which by their number. */
+static void send_move(struct keeping *k, struct entry *e)
+{
+	if (moves_send(k->kmc, e->move_type, e->ticket, &e->now.r) != 0)
+		return;
+	e->move = (struct errand){.sent = true, .version = e->now.r.version};
+	e->move_answers++;
+}
+
+static void want_move(struct entry *e, enum kmc_type type)
+{
+	e->move = (struct errand){.wanted = true};
+	e->move_type = type;
+}
+
 static void send_drop(struct keeping *k, struct entry *e)
 {
 	const struct state_drop m = {.uuid = e->now.r.uuid};
@@ -224,6 +264,11 @@ static void send_drop(struct keeping *k, struct entry *e)
 static bool is_idle(const struct errand *a)
 {
 	return !a->wanted && !a->sent;
+}
+
+static bool may_go(const struct errand *a)
+{
+	return a->wanted && !a->sent && !a->later;
 }
 
 /* The last errand. What was never saved must not be dropped either: the file may be another lease's of the same vTPM. */
@@ -238,15 +283,17 @@ static void finish(struct keeping *k, struct entry *e)
 /* Send what may go now. The order holds it together: disk before KMC, state before release, release before drop. */
 static void send_next(struct keeping *k, struct entry *e)
 {
-	bool may_push = is_idle(&e->save) || k->durability == DURABILITY_KMC;
+	bool may_push = e->now.r.phase == PHASE_SERVING && (is_idle(&e->save) || k->durability == DURABILITY_KMC);
 
 	if (e->save.wanted && !e->save.sent)
 		send_save(k, e);
-	if (e->push.wanted && !e->push.sent && may_push)
+	if (may_go(&e->push) && may_push)
 		send_push(k, e);
-	if (e->release.wanted && !e->release.sent && is_idle(&e->save) && is_idle(&e->push))
+	if (may_go(&e->release) && is_idle(&e->save) && is_idle(&e->push))
 		send_release(k, e);
-	if ((e->push.wanted || e->release.wanted) && !kmclink_is_up(k->kmc))
+	if (may_go(&e->move) && is_idle(&e->save))
+		send_move(k, e);
+	if ((e->push.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
 		kmclink_hurry(k->kmc);
 	if (e->drop.wanted && !e->drop.sent && is_idle(&e->save))
 		finish(k, e);
@@ -318,16 +365,88 @@ int keeping_store(struct keeping *k, uint64_t ticket, const struct handoff_store
 	return 0;
 }
 
-void keeping_release(struct keeping *k, uint64_t ticket)
+/* --- guests that sleep and move --- */
+
+int keeping_freeze(struct keeping *k, uint64_t ticket, uint64_t image, const struct handoff_frozen *f)
+{
+	struct entry *e = find(k, ticket);
+	struct state_record r;
+
+	if (!e)
+		return E_STATE;
+	r = e->now.r;
+	r.phase = PHASE_FROZEN;
+	r.image = image;
+	r.version = f->version;
+	r.owner_epoch = f->owner_epoch;
+	r.endorsement_epoch = f->endorsement_epoch;
+	r.platform_epoch = f->platform_epoch;
+	r.state = f->state;
+	r.transient = f->transient;
+	r.request = (struct view){0};
+	if (copy_set(&e->now, &r) != 0)
+		return E_NOMEM;
+	e->push.wanted = e->suspended = false; /* SUSPEND brings that and more */
+	e->tells = true;
+	e->tell = MOVE_FROZEN;
+	want(&e->save);
+	want_move(e, KMC_SUSPEND);
+	send_next(k, e);
+	return 0;
+}
+
+void keeping_resume(struct keeping *k, uint64_t ticket, uint64_t image)
 {
 	struct entry *e = find(k, ticket);
 
 	if (!e)
 		return;
-	if (e->fenced) /* there is nothing to give back */
-		k->ops->released(k->arg, ticket);
-	want(e->fenced ? &e->drop : &e->release);
+	e->now.r.image = image;
+	e->suspended = false; /* with that image there is none */
+	want(&e->save);
+	want_move(e, KMC_RESUME);
 	send_next(k, e);
+}
+
+void keeping_commit(struct keeping *k, uint64_t ticket)
+{
+	struct entry *e = find(k, ticket);
+
+	if (!e)
+		return;
+	want_move(e, KMC_COMMIT);
+	send_next(k, e);
+}
+
+static void end_lease(struct keeping *k, struct entry *e)
+{
+	k->ops->released(k->arg, e->ticket);
+	want(&e->drop);
+	send_next(k, e);
+}
+
+/* Give back what the record says that there is; a lease that is another's now is nobody's to give. */
+static void leave(struct keeping *k, struct entry *e)
+{
+	e->leaving = true;
+	e->tells = false;
+	if (e->fenced || (e->now.r.phase == PHASE_FROZEN && e->suspended)) {
+		end_lease(k, e);
+		return;
+	}
+	if (e->now.r.phase == PHASE_SERVING)
+		want(&e->release);
+	else if (e->now.r.phase == PHASE_RESERVED || e->move_type != KMC_SUSPEND || is_idle(&e->move))
+		want_move(e, e->now.r.phase == PHASE_RESERVED ? KMC_CANCEL : KMC_SUSPEND);
+	send_next(k, e);
+}
+
+void keeping_release(struct keeping *k, uint64_t ticket)
+{
+	struct entry *e = find(k, ticket);
+
+	if (e)
+		leave(k, e);
 }
 
 int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record *r)
@@ -353,7 +472,7 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 			continue;
 		e->found = false;
 		*ticket = e->ticket;
-		e->push.wanted = e->now.r.version > 0; /* whether it went out before, nobody knows */
+		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0; /* whether it went out before, nobody knows */
 		send_next(k, e);
 		return &e->now.r;
 	}
@@ -368,17 +487,23 @@ void keeping_settle(struct keeping *k)
 		if (!e->ticket || !e->found)
 			continue;
 		e->found = false;
-		e->push.wanted = e->now.r.version > 0;
-		want(&e->release);
-		send_next(k, e);
+		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0;
+		leave(k, e);
 	}
 }
 
 /* --- answers --- */
 
+static void try_again(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		k->table[i].push.later = k->table[i].release.later = k->table[i].move.later = false;
+	send_all(k);
+}
+
 void keeping_up(struct keeping *k)
 {
-	send_all(k);
+	try_again(k);
 }
 
 static void ask_again(struct errand *a)
@@ -387,11 +512,20 @@ static void ask_again(struct errand *a)
 	a->sent = false;
 }
 
+static void ask_later(struct keeping *k, struct errand *a)
+{
+	ask_again(a);
+	a->later = true;
+	source_set_ms(k->retry, RETRY_MS);
+}
+
 void keeping_down(struct keeping *k)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		ask_again(&k->table[i].push);
 		ask_again(&k->table[i].release);
+		ask_again(&k->table[i].move);
+		k->table[i].move_answers = 0;
 	}
 }
 
@@ -419,8 +553,7 @@ static void on_push_refused(struct keeping *k, struct entry *e, const struct kmc
 		return;
 	}
 	if (!is_final(refused->code)) {
-		ask_again(&e->push);
-		source_set_ms(k->retry, RETRY_MS);
+		ask_later(k, &e->push);
 		return;
 	}
 	e->push = (struct errand){0};
@@ -464,8 +597,7 @@ static void on_release_answer(struct keeping *k, struct entry *e, enum kmc_type 
 		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
 			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
 		if (!is_final(refused->code)) {
-			ask_again(&e->release);
-			source_set_ms(k->retry, RETRY_MS);
+			ask_later(k, &e->release);
 			return;
 		}
 	} else if (type != KMC_RELEASED) {
@@ -478,6 +610,66 @@ static void on_release_answer(struct keeping *k, struct entry *e, enum kmc_type 
 	send_next(k, e);
 }
 
+/* The lease is ours under a new epoch, which has to be on the disk before anybody is served under it. */
+static void on_granted(struct keeping *k, struct entry *e, uint64_t lease_epoch)
+{
+	e->now.r.phase = PHASE_SERVING;
+	e->now.r.lease_epoch = lease_epoch;
+	e->now.r.transient = e->now.r.request = (struct view){0};
+	e->tells = true;
+	e->tell = MOVE_SERVES;
+	want(&e->save);
+	send_next(k, e);
+}
+
+static void on_suspended(struct keeping *k, struct entry *e, uint64_t lease_epoch)
+{
+	e->suspended = true;
+	if (e->now.r.lease_epoch != lease_epoch) { /* of a resume that was not answered */
+		e->now.r.lease_epoch = lease_epoch;
+		want(&e->save);
+	}
+	send_next(k, e);
+	k->ops->moved(k->arg, e->ticket, MOVE_SUSPENDED, lease_epoch, "");
+}
+
+static void on_move_refused(struct keeping *k, struct entry *e, const struct kmc_refused *m)
+{
+	char why[320], uuid[UUID_TEXT];
+
+	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
+	log_warn("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	if (!moves_is_final(m->code)) {
+		e->move.wanted = true;
+		ask_later(k, &e->move);
+		return;
+	}
+	e->fenced = true;
+	if (e->leaving)
+		end_lease(k, e);
+	else
+		k->ops->moved(k->arg, e->ticket, MOVE_FENCED, 0, why);
+}
+
+static void on_move_answer(struct keeping *k, struct entry *e, enum kmc_type type, const void *fields)
+{
+	uint64_t lease_epoch;
+
+	if (--e->move_answers > 0 || !e->move.sent)
+		return; /* a later one was asked, or waits to be */
+	e->move = (struct errand){0};
+	if (type == KMC_REFUSED)
+		on_move_refused(k, e, fields);
+	else if (!moves_answer(e->move_type, type, fields, &lease_epoch))
+		log_warn("the KMC answered a move with something else");
+	else if (e->leaving)
+		end_lease(k, e);
+	else if (e->move_type == KMC_SUSPEND)
+		on_suspended(k, e, lease_epoch);
+	else
+		on_granted(k, e, lease_epoch);
+}
+
 void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields)
 {
 	struct entry *e = KMC_ID_TICKET(id) ? find(k, KMC_ID_TICKET(id)) : NULL;
@@ -486,6 +678,8 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 		on_push_answer(k, e, type, fields);
 	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->release.sent)
 		on_release_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_MOVE && e->move_answers)
+		on_move_answer(k, e, type, fields);
 	else
 		log_warn("the KMC answered what was not asked");
 	send_all(k); /* its answer made room in the queue */
@@ -500,6 +694,20 @@ static void go_back(struct keeping *k, struct entry *e)
 		e->push.wanted = e->now.r.version > e->pushed;
 }
 
+/* A move of the guest is no change that could be undone: what the disk does not take, the KMC gets all the same. */
+static bool is_same_lease(const struct state_record *a, const struct state_record *b)
+{
+	return a->phase == b->phase && a->image == b->image && a->lease_epoch == b->lease_epoch;
+}
+
+static void tell_move(struct keeping *k, struct entry *e)
+{
+	if (!e->tells || !is_idle(&e->save))
+		return;
+	e->tells = false;
+	k->ops->moved(k->arg, e->ticket, e->tell, e->now.r.lease_epoch, "");
+}
+
 static void on_saved(struct keeping *k, struct entry *e, const struct state_failed *failed)
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
@@ -511,10 +719,11 @@ static void on_saved(struct keeping *k, struct entry *e, const struct state_fail
 	} else {
 		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		copy_free(&e->saving);
-		if (!e->save.wanted && e->safe.r.lease_epoch)
+		if (!e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
 			go_back(k, e);
 	}
 	send_next(k, e);
+	tell_move(k, e);
 	if (version == 0 || k->durability == DURABILITY_HOST)
 		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
 }

@@ -5,6 +5,8 @@
  *   hold --> record on the disk            (state process), told `stored` with version 0
  *   store -> record on the disk -> KMC     told `stored` where the configured durability says: host or kmc
  *   release: last state to the KMC, lease back to the KMC, record off the disk, told `ended`
+ *   freeze   -> record on the disk -> SUSPEND; resume -> RESUME; reserve -> record on the disk; commit -> COMMIT: told `moved`
+ *   release of what is frozen: SUSPEND; of what is reserved: CANCEL; then as above
  *
  * All of it waits for the KMC as long as it takes, in that order, over restarts of the relay and of the host: a lease
  * is never opened again before its last state has arrived. Entries go by the guest's ticket.
@@ -24,7 +26,16 @@ struct kmclink;
 struct link;
 struct loop;
 
+/* What became of a guest that sleeps, woke up or was resumed. */
+enum keeping_move {
+	MOVE_FROZEN,	/* what was frozen is on record */
+	MOVE_SUSPENDED, /* and the KMC has it */
+	MOVE_SERVES,	/* the lease is ours again, or ours now: its new epoch is on record */
+	MOVE_FENCED,	/* it is another's; why says the KMC's reason */
+};
+
 struct keeping_ops {
+	void (*moved)(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why);
 	/* version 0: the record of the lease itself; r is 0 when it is safe, or E_IO with the reason */
 	void (*stored)(void *arg, uint64_t ticket, uint64_t version, int r, const char *why);
 	void (*fenced)(void *arg, uint64_t ticket, const char *why); /* the KMC says that the lease is another's */
@@ -39,7 +50,7 @@ struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link 
 			    const struct keeping_ops *ops, void *arg);
 void keeping_free(struct keeping **k);
 
-/** keeping_hold() - a lease is ours from now on: @r without state. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM. */
+/** keeping_hold() - a lease is ours from now on, or a reservation may be (phase): @r without state. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM. */
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r);
 
 /** keeping_orphan() - a lease came that nobody wants any more: give it back, under a ticket nobody has. */
@@ -50,6 +61,15 @@ void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub);
 
 /** keeping_store() - the newest sealed state, copied; it replaces an older one that is still on its way. 0 or E_NOMEM. */
 int keeping_store(struct keeping *k, uint64_t ticket, const struct handoff_store *store);
+
+/** keeping_freeze() - the guest sleeps, and this is all of its TPM, for the image @image. 0 or an error. */
+int keeping_freeze(struct keeping *k, uint64_t ticket, uint64_t image, const struct handoff_frozen *frozen);
+
+/** keeping_resume() - it runs on, under the mark @image: ask for the lease. */
+void keeping_resume(struct keeping *k, uint64_t ticket, uint64_t image);
+
+/** keeping_commit() - it runs here: make the reservation @r of keeping_hold() a lease. */
+void keeping_commit(struct keeping *k, uint64_t ticket);
 
 /** keeping_release() - give the lease back, after what is still to be stored. */
 void keeping_release(struct keeping *k, uint64_t ticket);
@@ -76,7 +96,7 @@ void keeping_up(struct keeping *k);
 /** keeping_down() - it can't any more: what was asked will be asked again. */
 void keeping_down(struct keeping *k);
 
-/** keeping_kmc() - an answer of the KMC to a message with KMC_ID_STORE or KMC_ID_RELEASE. */
+/** keeping_kmc() - an answer of the KMC to a message with KMC_ID_STORE, KMC_ID_RELEASE or KMC_ID_MOVE. */
 void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields);
 
 /** keeping_disk() - an answer of the state process to SAVE or DROP. */

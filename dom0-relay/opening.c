@@ -28,9 +28,12 @@ struct opening {
 	struct uuid uuid;
 	bool abandoned, may_hold; /* may_hold: the KMC was asked once, so it may count us as holder */
 	unsigned int key_tries;
+	bool reserve;
+	uint32_t image;			      /* of a reservation, as the next */
+	uint8_t request[KMC_REQUEST_ID_SIZE];
 	char tenant[KMC_NAME_MAX + 1];
 	struct kmc_opened facts; /* without its views */
-	struct buf state;
+	struct buf state, transient;
 };
 
 /* The KMC's public key for this host. */
@@ -68,6 +71,7 @@ struct openings *openings_new(struct kmclink *kmc, struct link *tpm, const struc
 static void end(struct opening *p)
 {
 	buf_free(&p->state);
+	buf_free(&p->transient);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -144,18 +148,33 @@ static void advance(struct openings *o, struct opening *p)
 	link_send(o->tpm, TPM_WRAP, p->tpm_ticket, &wrap);
 }
 
-int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
+static int begin(struct openings *o, const struct opening *new)
 {
 	for (size_t i = 0; i < OPENINGS_MAX; i++) {
 		struct opening *p = &o->table[i];
 
 		if (p->step != STEP_FREE)
 			continue;
-		*p = (struct opening){.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid};
+		*p = *new;
 		advance(o, p);
 		return 0;
 	}
 	return E_NOMEM;
+}
+
+int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
+{
+	const struct opening new = {.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid};
+
+	return begin(o, &new);
+}
+
+int openings_reserve(struct openings *o, uint64_t ticket, const struct uuid *uuid, uint32_t image, const uint8_t *request)
+{
+	struct opening new = {.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid, .reserve = true, .image = image};
+
+	memcpy(new.request, request, sizeof(new.request));
+	return begin(o, &new);
 }
 
 bool openings_has(const struct openings *o, const struct uuid *uuid)
@@ -172,7 +191,7 @@ void openings_abandon(struct openings *o, uint64_t ticket)
 
 	if (!p)
 		return;
-	if (p->may_hold)
+	if (p->may_hold && !p->reserve)
 		p->abandoned = true;
 	else
 		end(p); /* an answer of the host-tpm process finds nobody: it is forgotten there */
@@ -225,9 +244,13 @@ void openings_down(struct openings *o)
 
 static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_wrapped *w)
 {
-	const struct kmc_open open = {.key_id = view_of(o->key.key_id, sizeof(o->key.key_id)), .cipher = w->cipher};
+	const struct view key_id = view_of(o->key.key_id, sizeof(o->key.key_id));
+	const struct kmc_open open = {.key_id = key_id, .cipher = w->cipher};
+	const struct kmc_reserve reserve = {
+		.key_id = key_id, .cipher = w->cipher, .image = p->image, .request = view_of(p->request, sizeof(p->request))};
 
-	if (kmclink_send(o->kmc, KMC_OPEN, KMC_ID(KMC_ID_OPEN, p->ticket), &open) != 0) {
+	if (kmclink_send(o->kmc, p->reserve ? KMC_RESERVE : KMC_OPEN, KMC_ID(KMC_ID_OPEN, p->ticket),
+			 p->reserve ? (const void *)&reserve : &open) != 0) {
 		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
 		p->step = STEP_WAITING;
 		return;
@@ -236,11 +259,23 @@ static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_w
 	p->may_hold = true;
 }
 
+static struct view kept(const struct buf *b)
+{
+	return view_of(buf_left(b) ? buf_ptr(b) : NULL, buf_left(b));
+}
+
+/* A lease that came and can't be used goes back. A reservation does so by CANCEL, which its owner sends. */
+static void orphan(struct openings *o, const struct opening *p, uint64_t lease_epoch)
+{
+	if (!p->reserve)
+		o->ops->orphaned(o->arg, &p->uuid, lease_epoch);
+}
+
 static void on_seed(struct openings *o, struct opening *p, const struct tpm_seed *s)
 {
 	const struct kmc_opened *f = &p->facts;
 	const struct opening_result result = {
-		.uuid = p->uuid, .seed = s->seed, .tenant = view_text(p->tenant), .state = view_of(buf_left(&p->state) ? buf_ptr(&p->state) : NULL, buf_left(&p->state)),
+		.uuid = p->uuid, .seed = s->seed, .tenant = view_text(p->tenant), .state = kept(&p->state), .transient = kept(&p->transient),
 		.generation = f->generation, .lease_epoch = f->lease_epoch, .owner_epoch = f->owner_epoch,
 		.endorsement_epoch = f->endorsement_epoch, .platform_epoch = f->platform_epoch, .state_version = f->state_version,
 	};
@@ -269,7 +304,7 @@ void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void
 		on_seed(o, p, fields);
 	} else if (type == TPM_FAILED) {
 		if (p->step == STEP_BELIEVING) /* the KMC did open: the lease has to go back */
-			o->ops->orphaned(o->arg, &p->uuid, p->facts.lease_epoch);
+			orphan(o, p, p->facts.lease_epoch);
 		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		refuse(o, p, why);
 	} else {
@@ -296,17 +331,23 @@ static void on_protected(struct openings *o, const struct kmc_protected *m)
 		advance(o, &o->table[i]);
 }
 
+static bool keep(struct buf *b, struct view v)
+{
+	return !v.p || (buf_init(b, v.n) == 0 && buf_put(b, v.p, v.n) == 0);
+}
+
 /* The host TPM takes the layers off; what the KMC said in clear is bound into them. */
-static void on_opened(struct openings *o, struct opening *p, const struct kmc_opened *m)
+static void on_opened(struct openings *o, struct opening *p, const struct kmc_opened *m, struct view transient)
 {
 	const struct tpm_believe believe = {
 		.tenant = m->tenant, .reply = m->reply, .generation = m->generation, .lease_epoch = m->lease_epoch,
 		.owner_epoch = m->owner_epoch, .endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch,
-		.state_version = m->state_version,
+		.state_version = m->state_version, .image = p->image,
+		.request = p->reserve ? view_of(p->request, sizeof(p->request)) : (struct view){0},
 	};
 
-	if (m->state.p && (buf_init(&p->state, m->state.n) != 0 || buf_put(&p->state, m->state.p, m->state.n) != 0)) {
-		o->ops->orphaned(o->arg, &p->uuid, m->lease_epoch);
+	if (!keep(&p->state, m->state) || !keep(&p->transient, transient)) {
+		orphan(o, p, m->lease_epoch);
 		refuse(o, p, "no memory for the vTPM's state");
 		return;
 	}
@@ -314,6 +355,31 @@ static void on_opened(struct openings *o, struct opening *p, const struct kmc_op
 	p->facts = *m;
 	p->step = STEP_BELIEVING;
 	link_send(o->tpm, TPM_BELIEVE, p->tpm_ticket, &believe);
+}
+
+static void on_reserved(struct openings *o, struct opening *p, const struct kmc_reserved *m)
+{
+	const struct kmc_opened opened = {
+		.tenant = m->tenant, .generation = m->generation, .lease_epoch = m->lease_epoch, .owner_epoch = m->owner_epoch,
+		.endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch, .state_version = m->state_version,
+		.reply = m->reply, .state = m->state, .audit = m->audit,
+	};
+
+	on_opened(o, p, &opened, m->volatile_state);
+}
+
+/* Of a reservation: what its source has sent may be on its way still. */
+static bool may_change(const struct opening *p, uint64_t code)
+{
+	return p->reserve && (code == KMC_REFUSED_HELD || code == KMC_REFUSED_IMAGE || code == KMC_REFUSED_BUSY);
+}
+
+static void not_yet(struct openings *o, struct opening *p, const char *why)
+{
+	uint64_t ticket = p->ticket;
+
+	end(p);
+	o->ops->not_yet(o->arg, ticket, why);
 }
 
 static void on_refused(struct openings *o, struct opening *p, const struct kmc_refused *m)
@@ -330,7 +396,10 @@ static void on_refused(struct openings *o, struct opening *p, const struct kmc_r
 	if (m->code == KMC_REFUSED_ATTESTATION)
 		o->ops->unattested(o->arg);
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
-	refuse(o, p, why);
+	if (may_change(p, m->code))
+		not_yet(o, p, why);
+	else
+		refuse(o, p, why);
 }
 
 static void on_no_key(struct openings *o, const struct kmc_refused *m)
@@ -360,8 +429,10 @@ void openings_kmc(struct openings *o, enum kmc_type type, uint64_t id, const voi
 		log_warn("the KMC answered an open that was not asked");
 		return;
 	}
-	if (type == KMC_OPENED)
-		on_opened(o, p, fields);
+	if (type == KMC_OPENED && !p->reserve)
+		on_opened(o, p, fields, (struct view){0});
+	else if (type == KMC_RESERVED && p->reserve)
+		on_reserved(o, p, fields);
 	else if (type == KMC_REFUSED)
 		on_refused(o, p, fields);
 }

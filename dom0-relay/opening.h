@@ -23,13 +23,14 @@ struct openings;
 struct opening_result {
 	struct uuid uuid;
 	struct view seed; /* empty if the opening was abandoned */
-	struct view tenant, state;
+	struct view tenant, state, transient; /* transient: of a reservation only */
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 };
 
 struct opening_ops {
 	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
 	void (*refused)(void *arg, uint64_t ticket, const char *why);
+	void (*not_yet)(void *arg, uint64_t ticket, const char *why); /* a reservation that may be granted when it is asked for again */
 	void (*unattested)(void *arg); /* the KMC wants this host attested: an open was refused for that */
 	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
 	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
@@ -46,6 +47,12 @@ void openings_free(struct openings **o);
 
 /** openings_start() - open @uuid: one of the ops is called with @ticket, later. Return: 0 or E_NOMEM (too many). */
 int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid);
+
+/**
+ * openings_reserve() - the same for a guest that was resumed from the image that @image is one more than
+ * @request: KMC_REQUEST_ID_SIZE random bytes, on record already: what it may get is given back by CANCEL, whatever becomes of this
+ */
+int openings_reserve(struct openings *o, uint64_t ticket, const struct uuid *uuid, uint32_t image, const uint8_t *request);
 
 /** openings_has() - is one of @uuid under way? Then another must wait: it could get the older lease of the two. */
 bool openings_has(const struct openings *o, const struct uuid *uuid);
@@ -66,10 +73,10 @@ void openings_kmc(struct openings *o, enum kmc_type type, uint64_t ticket, const
 void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void *fields);
 
 /* Ids on the KMC link say what they are about: KMC_ID(kind, ticket). */
-enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT };
-#define KMC_ID(kind, ticket) ((uint64_t)(ticket) << 2 | (uint64_t)(kind))
-#define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&3))
-#define KMC_ID_TICKET(id) ((id) >> 2)
+enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT, KMC_ID_MOVE };
+#define KMC_ID(kind, ticket) ((uint64_t)(ticket) << 3 | (uint64_t)(kind))
+#define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&7))
+#define KMC_ID_TICKET(id) ((id) >> 3)
 #define KMC_ID_ATTEST KMC_ID(KMC_ID_PROTECT, 1) /* see attesting.h */
 
 #endif

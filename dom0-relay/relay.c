@@ -22,7 +22,7 @@
 #include "dom0-relay/xenstore.h"
 
 /* "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest. */
-static const char *name_of(const struct guest *g)
+const char *relay_name_of(const struct guest *g)
 {
 	static char text[96];
 	char uuid[UUID_TEXT];
@@ -87,10 +87,15 @@ static void build(struct guest *g)
 	spares_fill(g->relay->spares);
 }
 
+bool relay_is_kept(const struct guest *g)
+{
+	return keeping_has(g->relay->keeping, &g->uuid) || openings_has(g->relay->openings, &g->uuid);
+}
+
 /* The KMC learns of a lease's last state and end before it is asked for the next one, or it would give an older state. */
 static void open_vtpm(struct guest *g)
 {
-	g->open_waits = keeping_has(g->relay->keeping, &g->uuid) || openings_has(g->relay->openings, &g->uuid);
+	g->open_waits = relay_is_kept(g);
 	if (!g->open_waits && openings_start(g->relay->openings, g->ticket, &g->uuid) != 0)
 		relay_fail(g, GEV_OPEN_FAILED, "too many guests are starting at once; try again");
 }
@@ -100,7 +105,11 @@ void relay_retry_open(struct relay *r, const struct uuid *uuid)
 	for (size_t i = 0; i < GUESTS_MAX; i++) {
 		struct guest *g = &r->guests.table[i];
 
-		if (g->ticket && g->open_waits && uuid_equal(&g->uuid, uuid))
+		if (!g->ticket || !g->open_waits || !uuid_equal(&g->uuid, uuid))
+			continue;
+		if (g->machine.restored)
+			relay_reserve(g);
+		else
 			open_vtpm(g);
 	}
 }
@@ -140,9 +149,10 @@ static void hand_off(struct guest *g)
 		.lease_epoch = l->epoch,
 		.guest_domid = g->ids.guest,
 		.devid = g->ids.dev,
-		.incarnation = g->incarnation,
+		.incarnation = g->machine.restored ? g->incarnation : 1,
 		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
 		.state_version = l->state_version,
+		.transient = view_of(buf_left(&l->transient) ? buf_ptr(&l->transient) : NULL, buf_left(&l->transient)),
 	};
 
 	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
@@ -166,7 +176,10 @@ static void serve(struct guest *g)
 		return;
 	}
 	guests_forgive(&g->relay->guests, &g->uuid);
-	log_info("%s: served by stub domain %u, lease %" PRIu64, name_of(g), g->ids.stub, g->lease.epoch);
+	if (g->machine.restored)
+		log_info("%s: resumed in stub domain %u, served once the guest runs", relay_name_of(g), g->ids.stub);
+	else
+		log_info("%s: served by stub domain %u, lease %" PRIu64, relay_name_of(g), g->ids.stub, g->lease.epoch);
 }
 
 static void close_stub(struct guest *g)
@@ -184,15 +197,17 @@ static void release(struct guest *g)
 static void answer(struct guest *g)
 {
 	if (xenstore_answer(g->relay->xs, g->ids, 6) != 0)
-		log_error("%s: can't tell libxl that the device is closed: xenstore refused", name_of(g));
-	log_info("%s: closed", name_of(g));
+		log_error("%s: can't tell libxl that the device is closed: xenstore refused", relay_name_of(g));
+	log_info("%s: closed", relay_name_of(g));
 }
 
 static const struct {
 	enum guest_action action;
 	void (*perform)(struct guest *g);
 } acts[] = {
-	{GACT_IDENTIFY, identify}, {GACT_BUILD, build},	    {GACT_OPEN, open_vtpm}, {GACT_HANDOFF, hand_off}, {GACT_SERVE, serve},
+	{GACT_IDENTIFY, identify}, {GACT_MARK, relay_mark}, {GACT_BUILD, build}, {GACT_OPEN, open_vtpm}, {GACT_RESERVE, relay_reserve},
+	{GACT_HANDOFF, hand_off}, {GACT_SERVE, serve}, {GACT_FREEZE, relay_freeze}, {GACT_RESUME, relay_resume},
+	{GACT_COMMIT, relay_commit}, {GACT_THAW, relay_thaw},
 	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, adopt},
 };
 
@@ -221,12 +236,14 @@ static void on_deadline(void *arg, unsigned int what)
 	}
 	if (g->machine.state == GUEST_PREPARING && g->open_waits)
 		snprintf(why, sizeof(why), "its last state is still on its way to the KMC: %s", kmclink_why(g->relay->kmc));
+	else if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed && g->not_yet[0])
+		snprintf(why, sizeof(why), "%.300s", g->not_yet);
 	else if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed)
 		openings_why(g->relay->openings, g->ticket, why);
 	else if (g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF)
 		snprintf(why, sizeof(why), "the stub domain was not ready in time");
 	else
-		log_warn("%s: still %s after %u ms, going on", name_of(g), guest_state_text(g->machine.state),
+		log_warn("%s: still %s after %u ms, going on", relay_name_of(g), guest_state_text(g->machine.state),
 			 guest_deadline_ms(g->machine.state));
 	if (why[0])
 		relay_fail(g, GEV_DEADLINE, "%s", why);
@@ -242,6 +259,7 @@ static void enter(struct guest *g, enum guest_state before)
 	if (g->machine.state == before)
 		return;
 	g->since = time(NULL);
+	relay_watch_sleep(g);
 	if (g->machine.state == GUEST_HANDOFF)
 		return;
 	if (ms)
@@ -276,7 +294,7 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
 		vsnprintf(g->reason, sizeof(g->reason), fmt, ap);
 		text_make_printable(g->reason); /* a stub domain's words end up on a terminal */
 		va_end(ap);
-		log_error("%s: no vTPM: %s", name_of(g), g->reason);
+		log_error("%s: no vTPM: %s", relay_name_of(g), g->reason);
 		guests_remember(&g->relay->guests, g);
 	}
 	relay_event(g, event);
@@ -292,7 +310,8 @@ static struct guest *add(struct relay *r, struct node_ids ids)
 	}
 	g->relay = r;
 	g->deadline = source_timer(r->loop, on_deadline, g);
-	if (!g->deadline) {
+	g->look = source_timer(r->loop, relay_on_look, g);
+	if (!g->deadline || !g->look) {
 		log_error("domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
 		guests_drop(g);
 		return NULL;
@@ -304,6 +323,7 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 {
 	uint64_t ticket;
 	const struct state_record *record = keeping_claim(r->keeping, ids.guest, ids.dev, &r->boot, &ticket);
+	bool reserved;
 	struct guest *g;
 
 	if (!record)
@@ -316,9 +336,11 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 	g->uuid = record->uuid;
 	g->handle = record->handle;
 	g->lease.epoch = record->lease_epoch;
+	g->image = (uint32_t)record->image;
+	reserved = record->phase == PHASE_RESERVED;
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
-	log_info("%s: served by stub domain %u since before this start", name_of(g), ids.stub);
-	perform(g, guest_adopt(&g->machine));
+	log_info("%s: served by stub domain %u since before this start", relay_name_of(g), ids.stub);
+	perform(g, guest_adopt(&g->machine, reserved));
 	return g;
 }
 
@@ -336,27 +358,35 @@ void relay_request(struct relay *r, struct node_ids ids)
 	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
 		memset(&g->uuid, 0, sizeof(g->uuid));
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
-	log_info("%s: requested", name_of(g));
+	log_info("%s: requested", relay_name_of(g));
 	perform(g, guest_start(&g->machine));
 }
 
-void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation)
+/* In its window a domain is paused, and it has come from an image if it is no new one; what runs already has its TPM attached, anew. */
+static bool is_restored(const struct builder_domain *d)
+{
+	return d->paused && d->incarnation > 1;
+}
+
+void relay_identified(struct guest *g, const struct builder_domain *d)
 {
 	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
 
 	if (g->machine.state == GUEST_ADOPTING) {
-		if (!uuid_equal(&g->handle, handle))
+		if (!uuid_equal(&g->handle, &d->handle))
 			relay_fail(g, GEV_BROKEN, "this domain is not the one that it was served to");
+		else if (d->incarnation % 2 == 0)
+			g->image = (uint32_t)d->incarnation; /* marked, and perhaps not on record yet */
 		return;
 	}
-	g->handle = *handle;
-	g->incarnation = incarnation;
+	g->handle = d->handle;
+	g->incarnation = (uint32_t)d->incarnation;
 	if (uuid_is_nil(&g->uuid))
 		relay_fail(g, GEV_BROKEN, "its vtpm line has no usable uuid= in xenstore");
 	else if (other)
 		relay_fail(g, GEV_BROKEN, "in use: domain %u of this host has this vTPM", other->ids.guest);
 	else
-		relay_event(g, GEV_IDENTIFIED);
+		relay_event(g, is_restored(d) ? GEV_RESTORED : GEV_IDENTIFIED);
 }
 
 /* The guest whose stub domain is being built, or NULL. */
@@ -437,13 +467,18 @@ static void hold(struct guest *g)
 	const struct state_record record = {
 		.uuid = g->uuid, .handle = g->handle, .boot = g->relay->boot, .guest = g->ids.guest, .dev = g->ids.dev,
 		.lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
-		.platform_epoch = l->platform_epoch,
+		.platform_epoch = l->platform_epoch, .phase = PHASE_SERVING, .image = g->image,
 	};
 	int e = keeping_hold(g->relay->keeping, g->ticket, &record);
 
 	relay_event(g, GEV_SEED);
 	if (e != 0)
 		relay_fail(g, GEV_BROKEN, "can't put its lease on record: %s", error_text(e));
+}
+
+static bool copy(struct buf *b, struct view v)
+{
+	return v.n == 0 || (buf_init(b, v.n) == 0 && buf_put(b, v.p, v.n) == 0);
 }
 
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
@@ -459,12 +494,17 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 				  .endorsement_epoch = o->endorsement_epoch, .platform_epoch = o->platform_epoch,
 				  .state_version = o->state_version};
 	if (view_copy_text(o->tenant, l->tenant, sizeof(l->tenant)) != 0 || !(l->seed = secret_dup(o->seed.p, o->seed.n)) ||
-	    (o->state.n && (buf_init(&l->state, o->state.n) != 0 || buf_put(&l->state, o->state.p, o->state.n) != 0))) {
+	    !copy(&l->state, o->state) || !copy(&l->transient, o->transient)) {
 		relay_event(g, GEV_SEED); /* the lease is ours and has to go back */
 		relay_fail(g, GEV_BROKEN, "no memory for its seed");
 		return;
 	}
-	hold(g);
+	if (!g->machine.restored) {
+		hold(g);
+		return;
+	}
+	relay_event(g, GEV_SEED);
+	relay_event(g, GEV_KEPT); /* its reservation is, since before it was asked for */
 }
 
 static void on_store(struct guest *g, const struct handoff_store *s)
@@ -480,10 +520,14 @@ static void on_hello(struct guest *g, const struct handoff_hello *h)
 {
 	bool adopting = g->machine.state == GUEST_ADOPTING;
 
-	if (adopting && h->vtpm.p && bytes_equal(h->vtpm.p, g->uuid.b, UUID_SIZE) && h->lease_epoch == g->lease.epoch) {
+	bool ours = adopting && h->vtpm.p && bytes_equal(h->vtpm.p, g->uuid.b, UUID_SIZE);
+
+	if (ours && (h->held.p || h->lease_epoch == g->lease.epoch)) { /* what is held gets its lease's epoch when it is thawed */
 		g->connected = h->connected;
-		log_info("%s: stub domain %u served on", name_of(g), g->ids.stub);
-		relay_event(g, GEV_STUB);
+		log_info("%s: stub domain %u %s", relay_name_of(g), g->ids.stub, h->held.p ? "has waited" : "served on");
+		relay_event(g, h->held.p ? GEV_STUB_HELD : GEV_STUB);
+		if (h->connected)
+			relay_event(g, GEV_CONNECTED);
 	} else if (!adopting && !h->vtpm.p) {
 		relay_event(g, GEV_STUB);
 	} else {
@@ -506,6 +550,11 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 		break;
 	case HANDOFF_FRONTEND:
 		g->connected = ((const struct handoff_frontend *)fields)->connected;
+		if (g->connected)
+			relay_event(g, GEV_CONNECTED);
+		break;
+	case HANDOFF_FROZEN:
+		relay_frozen(g, fields);
 		break;
 	case HANDOFF_STORE:
 		on_store(g, fields);

@@ -6,6 +6,7 @@
 #define DOM0_RELAY_RELAY_H
 
 #include "dom0-relay/guests.h"
+#include "dom0-relay/keeping.h"
 
 struct control;
 struct keeping;
@@ -40,6 +41,12 @@ struct relay {
 /** relay_request() - libxl asks for a vTPM: state 1 in the control directory @ids. */
 void relay_request(struct relay *r, struct node_ids ids);
 
+/** relay_name_of() - "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest; valid until the next call. */
+const char *relay_name_of(const struct guest *g);
+
+/** relay_is_kept() - an earlier lease or opening of its vTPM is not done with: the KMC is not to be asked for the next one yet. */
+bool relay_is_kept(const struct guest *g);
+
 /** relay_adopt() - an earlier relay served the device @ids: go on with it. Return: its guest, or NULL without record. */
 struct guest *relay_adopt(struct relay *r, struct node_ids ids);
 
@@ -50,7 +57,8 @@ void relay_event(struct guest *g, enum guest_event event);
 void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* What the parts around tell; each finds its guest and makes an event of it. */
-void relay_identified(struct guest *g, const struct uuid *handle, uint32_t incarnation);
+struct builder_domain;
+void relay_identified(struct guest *g, const struct builder_domain *d);
 void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub);
 void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why);
 void relay_kept(struct relay *r, uint64_t ticket);
@@ -64,6 +72,34 @@ void relay_retry_open(struct relay *r, const struct uuid *uuid);
 
 /** relay_meet_stub() - the stub domain's channel may be there: connect to it. */
 void relay_meet_stub(struct guest *g);
+
+/* --- moving.c: guests that sleep, wake up, and come from elsewhere --- */
+
+#define RELAY_SHUTDOWN_SUSPEND 2 /* of xen/sched.h */
+
+struct handoff_frozen;
+
+/** relay_look() - ask whether the guest sleeps; relay_looked() - the answer; relay_watch_sleep() - and again while it matters. */
+void relay_look(struct guest *g);
+void relay_looked(struct guest *g, const struct builder_domain *d);
+void relay_watch_sleep(struct guest *g);
+void relay_on_look(void *arg, unsigned int what);
+
+/* What the machine says; see enum guest_action. */
+void relay_mark(struct guest *g);
+void relay_reserve(struct guest *g);
+void relay_commit(struct guest *g);
+void relay_freeze(struct guest *g);
+void relay_resume(struct guest *g);
+void relay_thaw(struct guest *g);
+
+/** relay_ask_reservation() - it is on record: ask the KMC, unless it was asked already. */
+void relay_ask_reservation(struct guest *g);
+
+/* What others tell. */
+void relay_frozen(struct guest *g, const struct handoff_frozen *f);
+void relay_not_yet(void *arg, uint64_t ticket, const char *why);
+void relay_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why);
 
 /* The relay's ends of the links to its helpers, and the socket for vtpmctl. */
 struct relay_fds {

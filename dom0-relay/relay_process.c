@@ -78,8 +78,8 @@ static void on_control_arg(void *arg, struct node_ids ids)
 
 static bool needs_stub(const struct guest *g)
 {
-	return g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF || g->machine.state == GUEST_ADOPTING ||
-	       g->machine.state == GUEST_SERVING;
+	return g->machine.state != GUEST_CLOSING && g->machine.state != GUEST_CLEANING && g->machine.state != GUEST_FAILED &&
+	       g->machine.state != GUEST_GONE && !g->machine.destroying;
 }
 
 #define LOOKS_AT_ONCE 64 /* the builder may be busy, and its link's queue is bounded */
@@ -129,8 +129,10 @@ static void on_looked(struct relay *r)
 static void on_release(struct relay *r)
 {
 	for (size_t i = 0; i < GUESTS_MAX; i++)
-		if (r->guests.table[i].ticket)
+		if (r->guests.table[i].ticket) {
 			on_control(r, r->guests.table[i].ids); /* libxl may have removed the directory without asking */
+			relay_look(&r->guests.table[i]);       /* or it sleeps */
+		}
 	look_after_stubs(r);
 }
 
@@ -171,8 +173,10 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
 		return;
 	}
-	if (d->exists)
-		relay_identified(g, &d->handle, (uint32_t)d->incarnation);
+	if (g->machine.state != GUEST_PREPARING && g->machine.state != GUEST_ADOPTING)
+		relay_looked(g, d);
+	else if (d->exists)
+		relay_identified(g, d);
 	else
 		relay_fail(g, GEV_BROKEN, "the hypervisor knows no such domain");
 }
@@ -210,6 +214,10 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case BUILDER_KEPT:
 		relay_kept(r, ticket);
+		break;
+	case BUILDER_MARKED:
+		if (guests_by_ticket(&r->guests, ticket))
+			relay_event(guests_by_ticket(&r->guests, ticket), GEV_MARKED);
 		break;
 	case BUILDER_NAMED:
 		break;
@@ -273,6 +281,8 @@ static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result, 
 		return;
 	if (version && g->stub)
 		stublink_send(g->stub, HANDOFF_STORED, &stored);
+	else if (!version && result == 0 && g->machine.restored)
+		relay_ask_reservation(g);
 	else if (!version && result == 0)
 		relay_event(g, GEV_KEPT);
 	else if (!version && g->machine.state == GUEST_PREPARING)
@@ -334,7 +344,7 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 
 	if (id == KMC_ID_ATTEST)
 		attesting_kmc(r->attesting, type, fields);
-	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE)
+	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
 		openings_kmc(r->openings, type, id, fields);
@@ -351,7 +361,7 @@ static void ask_record(struct relay *r, uint64_t number)
 
 static void on_record(struct relay *r, uint64_t number, const struct state_record *record)
 {
-	if (record->lease_epoch && keeping_found(r->keeping, ++r->guests.last_ticket, record) != 0)
+	if ((record->lease_epoch || record->phase == PHASE_RESERVED) && keeping_found(r->keeping, ++r->guests.last_ticket, record) != 0)
 		fatal("the state directory holds more than this host can serve");
 	ask_record(r, number + 1);
 }
@@ -443,8 +453,9 @@ static void read_boot_id(struct uuid *boot)
 static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
 	static const struct opening_ops opening_ops = {
-		.opened = relay_opened, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
-	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
+		.opened = relay_opened, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
+	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
+						      .ended = on_ended, .moved = relay_moved};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
 	uint8_t certificate[32];
 	char why[KMCLINK_WHY];

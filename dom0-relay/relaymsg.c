@@ -19,6 +19,12 @@ static const struct msg_field domain[] = {
 	MSG_FIELD_UUID(5, struct builder_domain, handle),
 	MSG_FIELD_UINT(6, struct builder_domain, incarnation, UINT32_MAX),
 	MSG_FIELD_UINT(7, struct builder_domain, shutdown, 256),
+	MSG_FIELD_UINT(8, struct builder_domain, paused, 1),
+};
+
+static const struct msg_field mark[] = {
+	MSG_FIELD_UINT(3, struct builder_mark, domid, 0x7fef),
+	MSG_FIELD_UINT(4, struct builder_mark, image, UINT32_MAX),
 };
 
 static const struct msg_field build[] = {
@@ -66,6 +72,8 @@ static const struct msg_schema builder_schemas[] = {
 	EMPTY(BUILDER_MEMORY, "memory"),
 	SCHEMA(BUILDER_FREE, "free", builder_free, free_memory),
 	SCHEMA(BUILDER_FAILED, "failed", relay_failed, failed),
+	SCHEMA(BUILDER_MARK, "mark", builder_mark, mark),
+	EMPTY(BUILDER_MARKED, "marked"),
 };
 
 const struct privsep_protocol builder_protocol = {
@@ -91,6 +99,8 @@ static const struct msg_field believe[] = {
 	MSG_FIELD_UINT(8, struct tpm_believe, endorsement_epoch, UINT32_MAX),
 	MSG_FIELD_UINT(9, struct tpm_believe, platform_epoch, UINT32_MAX),
 	MSG_FIELD_UINT(10, struct tpm_believe, state_version, UINT64_MAX),
+	MSG_FIELD_UINT(11, struct tpm_believe, image, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(12, struct tpm_believe, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
 };
 
 static const struct msg_field seed[] = {

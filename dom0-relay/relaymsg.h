@@ -3,7 +3,8 @@
  * with its id.
  *
  *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
- *                        KEEP, SWEEP, NAME, MEMORY                          NAMED, FREE, FAILED
+ *                        KEEP, SWEEP, NAME, MEMORY,                         NAMED, FREE, MARKED, FAILED
+ *                        MARK
  *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED
  *                        ATTEST
  */
@@ -32,6 +33,8 @@ enum builder_type {
 	BUILDER_MEMORY, /* how much has the host free? */
 	BUILDER_FREE,
 	BUILDER_FAILED,
+	BUILDER_MARK, /* give a guest a new incarnation, by which the next image of it is known */
+	BUILDER_MARKED,
 };
 
 /* Ids on the builder's link say what they are about. */
@@ -47,8 +50,14 @@ struct builder_domain {
 	uint64_t domid;
 	uint64_t exists;      /* 0: there is no such domain, or it is dying; the rest is void */
 	struct uuid handle;   /* the domain's own UUID */
-	uint64_t incarnation; /* 1 for a created domain, more after each restore or migration */
+	uint64_t incarnation; /* 1 for a created domain, more after each restore or migration, and even once it was marked */
 	uint64_t shutdown;    /* 0, or 1 + the shutdown reason */
+	uint64_t paused;      /* by a toolstack: it has not begun to run, in libxl's window */
+};
+
+struct builder_mark {
+	uint64_t domid; /* not dom0 */
+	uint64_t image; /* even */
 };
 
 struct builder_build {
@@ -102,6 +111,8 @@ struct tpm_believe {
 	struct view tenant;
 	struct view reply;
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	uint64_t image;	     /* of a reservation; else 0 */
+	struct view request; /* of a reservation; absent for an open */
 };
 
 struct tpm_seed {

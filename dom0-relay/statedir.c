@@ -18,7 +18,7 @@
 #include "common/secret.h"
 #include "dom0-relay/statemsg.h"
 
-#define SLOT_MAGIC 0x56544d52u /* "VTMR" */
+#define SLOT_MAGIC 0x56544d53u /* "VTMS" */
 #define SLOT_HEADER (4 + 4 + 8 + 32) /* magic, length, sequence, SHA-256 of length, sequence and frame */
 #define SLOT_SIZE ((SLOT_HEADER + sizeof(uint32_t) + STATE_BODY_MAX + 4095) / 4096 * 4096)
 #define FILES_MAX 512

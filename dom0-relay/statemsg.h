@@ -29,6 +29,13 @@ struct state_next {
 	uint64_t number;
 };
 
+/* How the vTPM of a record stands. */
+enum state_phase {
+	PHASE_SERVING,	/* the lease is this host's: it goes back with RELEASE */
+	PHASE_FROZEN,	/* its guest sleeps, or just woke up: SUSPEND says so to the KMC, and nothing goes back */
+	PHASE_RESERVED, /* its guest was resumed here and has not run yet, as far as is known: it goes back with CANCEL */
+};
+
 /* A lease that this host holds, whom it serves, and the newest sealed state. The body of RECORD and of SAVE. */
 struct state_record {
 	struct uuid uuid;	      /* the vTPM's */
@@ -38,6 +45,10 @@ struct state_record {
 	uint64_t lease_epoch, version; /* version 0: no state came yet */
 	uint64_t owner_epoch, endorsement_epoch, platform_epoch;
 	struct view state; /* sealed; absent with version 0 */
+	uint64_t phase;	   /* enum state_phase */
+	uint64_t image;	   /* the guest domain's mark, or of what it slept with */
+	struct view request;   /* of the reservation; absent for none */
+	struct view transient; /* sealed, with phase frozen */
 };
 
 struct state_drop {
@@ -52,7 +63,7 @@ struct state_empty {
 	uint8_t unused;
 };
 
-#define STATE_BODY_MAX (HANDOFF_STATE_MAX + 1024)
+#define STATE_BODY_MAX (HANDOFF_STATE_MAX + HANDOFF_TRANSIENT_MAX + 1024)
 
 extern const struct privsep_protocol state_protocol;
 

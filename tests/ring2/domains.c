@@ -38,7 +38,7 @@ int domain_read(unsigned int domid, struct domain *d)
 	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
 	if (fd >= 0)
 		close(fd);
-	if (n <= 0 || sscanf(text, "%36s %u %11s", d->handle, &d->incarnation, shutdown) != 3)
+	if (n <= 0 || sscanf(text, "%36s %u %11s %d", d->handle, &d->incarnation, shutdown, &d->paused) != 4)
 		return -1;
 	if (shutdown[0] != '-')
 		d->shutdown = atoi(shutdown);
@@ -65,7 +65,7 @@ int domain_write(unsigned int domid, const struct domain *d, int exclusive)
 
 	if (d->shutdown >= 0)
 		snprintf(shutdown, sizeof(shutdown), "%d", d->shutdown);
-	n = snprintf(text, sizeof(text), "%s %u %s\n", d->handle, d->incarnation, shutdown);
+	n = snprintf(text, sizeof(text), "%s %u %s %d\n", d->handle, d->incarnation, shutdown, d->paused);
 	fd = open(ring2_path(part, "domains/.%u.%d", domid, getpid()), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0 || write(fd, text, (size_t)n) != n)
 		abort();

@@ -1,7 +1,7 @@
 /*
  * The domains of a host without hypervisor: a directory of files, one a domain, which tests and fakes write.
  *
- * $RING2_DIR is the host: domains/N holds "HANDLE INCARNATION SHUTDOWN" (SHUTDOWN: - or a reason's number), virq is the
+ * $RING2_DIR is the host: domains/N holds "HANDLE INCARNATION SHUTDOWN PAUSED" (SHUTDOWN: - or a reason's number; PAUSED: 1 or 0), virq is the
  * FIFO through which xenstored learns that a domain changed, stub-N.sock and stub-N.pid belong to stub domains.
  */
 #ifndef TESTS_RING2_DOMAINS_H
@@ -15,6 +15,7 @@ struct domain {
 	char handle[37];
 	unsigned int incarnation;
 	int shutdown; /* reason, or -1 while it runs */
+	int paused;   /* by the toolstack */
 };
 
 /** ring2_path() - format a path below $RING2_DIR, which must be set. Return: @out. */

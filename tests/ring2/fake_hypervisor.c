@@ -35,9 +35,21 @@ int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts
 		return E_XEN;
 	facts->exists = true;
 	facts->incarnation = d.incarnation;
+	facts->is_paused = d.paused;
 	facts->is_shutdown = d.shutdown >= 0;
 	facts->shutdown_reason = d.shutdown >= 0 ? (unsigned int)d.shutdown : 0;
 	return 0;
+}
+
+int hypervisor_mark(struct hypervisor *h, uint32_t domid, uint32_t incarnation)
+{
+	struct domain d;
+
+	(void)h;
+	if (domid == 0 || domain_read(domid, &d) != 0)
+		return E_XEN;
+	d.incarnation = incarnation;
+	return domain_write(domid, &d, false) == 0 ? 0 : E_XEN;
 }
 
 int hypervisor_find(struct hypervisor *h, const struct uuid *handle, uint32_t *domid)

@@ -1,8 +1,10 @@
 /*
  * Plays libxl's part with a vtpm device, node for node and wait for wait:
  *
- *   libxl-player create DOMID HANDLE          a domain, paused
+ *   libxl-player create DOMID HANDLE [N]      a domain, paused; restored from an image of incarnation N
  *   libxl-player attach DOMID DEV UUID        write the device, wait up to 10 s for state 2
+ *   libxl-player unpause DOMID                it runs
+ *   libxl-player incarnation DOMID            print it: what an image of the domain carries
  *   libxl-player detach DOMID DEV             remove it, wait up to 10 s for state 6
  *   libxl-player destroy DOMID                the domain is gone
  *   libxl-player suspend DOMID REASON|-       it shut down with that reason, or runs on
@@ -70,9 +72,9 @@ static void put_number(xs_transaction_t t, const char *directory, const char *na
 	put(t, directory, name, text);
 }
 
-static int create(unsigned int domid, const char *handle)
+static int create(unsigned int domid, const char *handle, unsigned int image)
 {
-	struct domain d = {.incarnation = 1, .shutdown = -1};
+	struct domain d = {.incarnation = image + 1, .shutdown = -1, .paused = 1};
 	char path[NODE_PATH_MAX];
 
 	snprintf(d.handle, sizeof(d.handle), "%s", handle);
@@ -105,6 +107,25 @@ static int change_shutdown(unsigned int domid, const char *reason)
 	need(domain_read(domid, &d) == 0, "domain");
 	d.shutdown = reason[0] == '-' ? -1 : atoi(reason);
 	domain_write(domid, &d, false);
+	return 0;
+}
+
+static int unpause(unsigned int domid)
+{
+	struct domain d;
+
+	need(domain_read(domid, &d) == 0, "domain");
+	d.paused = 0;
+	domain_write(domid, &d, false);
+	return 0;
+}
+
+static int print_incarnation(unsigned int domid)
+{
+	struct domain d;
+
+	need(domain_read(domid, &d) == 0, "domain");
+	printf("%u\n", d.incarnation);
 	return 0;
 }
 
@@ -223,8 +244,12 @@ int main(int argc, char **argv)
 
 	xs = xs_open(0);
 	need(xs != NULL, "opening xenstore");
-	if (argc == 4 && strcmp(argv[1], "create") == 0)
-		return create(ids.guest, argv[3]);
+	if ((argc == 4 || argc == 5) && strcmp(argv[1], "create") == 0)
+		return create(ids.guest, argv[3], argc == 5 ? (unsigned int)strtoul(argv[4], NULL, 10) : 0);
+	if (argc == 3 && strcmp(argv[1], "unpause") == 0)
+		return unpause(ids.guest);
+	if (argc == 3 && strcmp(argv[1], "incarnation") == 0)
+		return print_incarnation(ids.guest);
 	if (argc == 5 && strcmp(argv[1], "attach") == 0)
 		return attach(ids, argv[4]);
 	if (argc == 4 && strcmp(argv[1], "detach") == 0)

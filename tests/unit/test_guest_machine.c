@@ -21,7 +21,8 @@ static void a_guest_lives_from_request_to_gone(void **state)
 
 	(void)state;
 	assert_int_equal(guest_start(&g), GACT_IDENTIFY);
-	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), GACT_BUILD | GACT_OPEN);
+	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), GACT_MARK | GACT_BUILD | GACT_OPEN);
+	assert_int_equal(guest_step(&g, GEV_MARKED), 0);
 	assert_int_equal(guest_step(&g, GEV_STUB), 0);
 	assert_int_equal(guest_step(&g, GEV_SEED), 0);
 	assert_int_equal(guest_step(&g, GEV_KEPT), GACT_HANDOFF);
@@ -64,7 +65,7 @@ static void a_dead_stub_domain_does_not_close_the_device(void **state)
 	struct guest_machine g;
 
 	(void)state;
-	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
+	RUN(&g, GEV_IDENTIFIED, GEV_MARKED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
 	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
 	assert_int_equal(g.state, GUEST_FAILED);
 }
@@ -93,7 +94,7 @@ static void a_restarted_relay_adopts_what_served(void **state)
 	struct guest_machine g;
 
 	(void)state;
-	assert_int_equal(guest_adopt(&g), GACT_ADOPT | GACT_IDENTIFY);
+	assert_int_equal(guest_adopt(&g, false), GACT_ADOPT | GACT_IDENTIFY);
 	assert_int_equal(guest_step(&g, GEV_IDENTIFIED), 0);
 	assert_int_equal(guest_step(&g, GEV_DEADLINE), 0);
 	assert_int_equal(guest_step(&g, GEV_STUB), 0);
@@ -106,22 +107,144 @@ static void a_device_that_closes_before_it_is_adopted_is_cleaned_up(void **state
 	struct guest_machine g;
 
 	(void)state;
-	guest_adopt(&g);
+	guest_adopt(&g, false);
 	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_DESTROY | GACT_RELEASE);
 	assert_int_equal(guest_step(&g, GEV_RELEASED), 0);
 	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), GACT_ANSWER);
 }
 
+/* --- guests that sleep and move --- */
+
+#define SERVES GEV_IDENTIFIED, GEV_MARKED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY
+
+static void a_guest_that_is_saved_leaves_its_lease_suspended(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES);
+	assert_int_equal(guest_step(&g, GEV_ASLEEP), GACT_FREEZE);
+	assert_int_equal(guest_step(&g, GEV_FROZEN), 0);
+	assert_int_equal(g.state, GUEST_FROZEN);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_CLOSE_STUB);
+	assert_int_equal(guest_step(&g, GEV_CLOSED), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+}
+
+static void a_guest_that_is_destroyed_before_it_is_sealed_waits_for_the_seal(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES, GEV_ASLEEP);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), 0);
+	assert_int_equal(guest_step(&g, GEV_FROZEN), GACT_CLOSE_STUB);
+}
+
+static void a_guest_that_runs_on_gets_a_new_mark_and_then_its_lease(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES, GEV_ASLEEP, GEV_FROZEN);
+	assert_int_equal(guest_step(&g, GEV_AWAKE), GACT_MARK);
+	assert_int_equal(guest_step(&g, GEV_MARKED), GACT_RESUME);
+	assert_int_equal(guest_step(&g, GEV_GRANTED), GACT_THAW);
+	assert_int_equal(g.state, GUEST_SERVING);
+}
+
+static void a_guest_that_sleeps_again_before_the_answer_is_frozen_again(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES, GEV_ASLEEP, GEV_FROZEN, GEV_AWAKE, GEV_MARKED);
+	assert_int_equal(guest_step(&g, GEV_ASLEEP), GACT_FREEZE);
+	assert_int_equal(guest_step(&g, GEV_GRANTED), 0);
+	assert_int_equal(guest_step(&g, GEV_FROZEN), 0);
+	assert_int_equal(g.state, GUEST_FROZEN);
+}
+
+static void a_source_whose_vtpm_went_elsewhere_stays_frozen(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES, GEV_ASLEEP, GEV_FROZEN, GEV_AWAKE, GEV_MARKED);
+	assert_int_equal(guest_step(&g, GEV_FENCED), 0);
+	assert_int_equal(g.state, GUEST_FENCED);
+	assert_int_equal(guest_step(&g, GEV_ASLEEP) | guest_step(&g, GEV_AWAKE) | guest_step(&g, GEV_GRANTED), 0);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_CLOSE_STUB);
+}
+
+static void a_resumed_guest_is_served_after_the_commit(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_start(&g);
+	assert_int_equal(guest_step(&g, GEV_RESTORED), GACT_MARK | GACT_BUILD | GACT_RESERVE);
+	guest_step(&g, GEV_STUB);
+	guest_step(&g, GEV_SEED);
+	assert_int_equal(guest_step(&g, GEV_KEPT), GACT_HANDOFF);
+	assert_int_equal(guest_step(&g, GEV_READY), 0); /* not before it has its mark */
+	assert_int_equal(guest_step(&g, GEV_MARKED), GACT_SERVE);
+	assert_int_equal(g.state, GUEST_RESERVED);
+	assert_int_equal(guest_step(&g, GEV_CONNECTED), GACT_COMMIT);
+	assert_int_equal(guest_step(&g, GEV_GRANTED), GACT_THAW);
+}
+
+static void a_receiver_that_fails_gives_the_reservation_back(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, GEV_RESTORED, GEV_MARKED, GEV_STUB);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY | GACT_RELEASE);
+}
+
+static void a_stub_domain_that_dies_while_its_guest_sleeps_costs_nothing(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	RUN(&g, SERVES, GEV_ASLEEP, GEV_FROZEN);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+}
+
+static void a_restarted_relay_asks_whether_a_frozen_guest_still_sleeps(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_adopt(&g, false);
+	assert_int_equal(guest_step(&g, GEV_STUB_HELD), GACT_FREEZE);
+	assert_int_equal(guest_step(&g, GEV_AWAKE), 0);
+	assert_int_equal(guest_step(&g, GEV_FROZEN), GACT_MARK);
+	guest_adopt(&g, true);
+	assert_int_equal(guest_step(&g, GEV_STUB_HELD), 0);
+	assert_int_equal(g.state, GUEST_RESERVED);
+}
+
 /* The machine as a number, for the walk below. */
 static unsigned int pack(const struct guest_machine *g)
 {
-	return (unsigned int)g->state | (unsigned int)g->has_seed << 3 | (unsigned int)g->has_stub << 4 | (unsigned int)g->stub_exists << 5 |
-	       (unsigned int)g->open_pending << 6 | (unsigned int)g->lease_held << 7;
+	const bool flags[] = {g->has_seed, g->has_stub, g->stub_exists, g->open_pending, g->lease_held,
+			      g->ready,	   g->marked,	g->restored,	g->asleep,	 g->destroying};
+	unsigned int n = (unsigned int)g->state;
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		n |= (unsigned int)flags[i] << (4 + i);
+	return n;
 }
 
 struct walk {
-	bool seen[256];
-	struct guest_machine queue[256];
+	bool seen[1 << 14];
+	struct guest_machine queue[1 << 14];
 	unsigned int n;
 };
 
@@ -139,9 +262,16 @@ static void check_step(const struct guest_machine *before, const struct guest_ma
 
 	assert_true(!was_over || (actions == 0 && after->state == GUEST_GONE));
 	assert_true(!(actions & GACT_HANDOFF) || (before->state == GUEST_PREPARING && (after->has_seed && after->has_stub)));
-	assert_true(!(actions & GACT_SERVE) || (before->state == GUEST_HANDOFF && e == GEV_READY));
+	assert_true(!(actions & GACT_SERVE) || (before->state == GUEST_HANDOFF && after->ready && after->marked));
 	assert_true(!(actions & GACT_BUILD) || (!before->stub_exists && after->stub_exists));
-	assert_true(!(actions & GACT_OPEN) || (!before->open_pending && !before->lease_held));
+	assert_true(!(actions & (GACT_OPEN | GACT_RESERVE)) || (!before->open_pending && !before->lease_held));
+	/* nobody serves a resumed or woken guest before the lease is ours, nor one that sleeps; and the lease is asked for under a new mark */
+	assert_true(!(actions & GACT_THAW) || (e == GEV_GRANTED && !after->asleep && after->state == GUEST_SERVING));
+	assert_true(!(after->state == GUEST_SERVING && before->restored) || e == GEV_GRANTED || e == GEV_STUB);
+	assert_true(!(actions & GACT_RESUME) || (after->marked && before->state == GUEST_RESUMING));
+	assert_true(!(actions & GACT_FREEZE) || after->state == GUEST_SUSPENDING);
+	/* a stub domain is destroyed once */
+	assert_true(!(actions & GACT_DESTROY) || (before->stub_exists && !before->destroying));
 	/* 6 is only said at the end, and, but for the deadline, when nothing of ours is left */
 	assert_true(!(actions & GACT_ANSWER) || after->state == GUEST_GONE);
 	assert_true(!(actions & GACT_ANSWER) || e == GEV_DEADLINE || (!after->stub_exists && !after->lease_held && !after->open_pending));
@@ -150,7 +280,8 @@ static void check_step(const struct guest_machine *before, const struct guest_ma
 	/* nobody rests or ends with an open under way */
 	assert_true(!after->open_pending || after->state == GUEST_PREPARING);
 	/* whoever leaves the serving side lets go of the stub domain at once */
-	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || (actions & GACT_DESTROY));
+	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || (actions & GACT_DESTROY) ||
+		    before->destroying);
 	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->lease_held) || (actions & GACT_RELEASE));
 }
 
@@ -162,7 +293,9 @@ static void no_sequence_of_events_breaks_a_rule(void **state)
 	(void)state;
 	guest_start(&g);
 	reach(&w, &g);
-	guest_adopt(&g);
+	guest_adopt(&g, false);
+	reach(&w, &g);
+	guest_adopt(&g, true);
 	reach(&w, &g);
 	for (unsigned int i = 0; i < w.n; i++)
 		for (int e = 0; e < GUEST_EVENTS; e++) {
@@ -184,7 +317,9 @@ static void every_state_ends_when_libxl_closes(void **state)
 	(void)state;
 	guest_start(&g);
 	reach(&w, &g);
-	guest_adopt(&g);
+	guest_adopt(&g, false);
+	reach(&w, &g);
+	guest_adopt(&g, true);
 	reach(&w, &g);
 	for (unsigned int i = 0; i < w.n; i++)
 		for (int e = 0; e < GUEST_EVENTS; e++) {
@@ -195,7 +330,7 @@ static void every_state_ends_when_libxl_closes(void **state)
 	for (unsigned int i = 0; i < w.n; i++) {
 		g = w.queue[i];
 		guest_step(&g, GEV_CLOSE);
-		for (int n = 0; n < 2 && g.state != GUEST_GONE; n++) {
+		for (int n = 0; n < 3 && g.state != GUEST_GONE; n++) {
 			assert_true(guest_deadline_ms(g.state) > 0);
 			guest_step(&g, GEV_DEADLINE);
 		}
@@ -203,6 +338,7 @@ static void every_state_ends_when_libxl_closes(void **state)
 	}
 	/* libxl's 10 s hold for the whole way down */
 	assert_true(guest_deadline_ms(GUEST_CLOSING) + guest_deadline_ms(GUEST_CLEANING) < 10000);
+	assert_true(guest_deadline_ms(GUEST_SEALING) + guest_deadline_ms(GUEST_CLEANING) < 10000);
 	assert_true(guest_deadline_ms(GUEST_PREPARING) < 10000);
 }
 
@@ -217,6 +353,15 @@ int main(void)
 		cmocka_unit_test(a_lease_that_is_not_on_record_is_not_handed_off),
 		cmocka_unit_test(a_restarted_relay_adopts_what_served),
 		cmocka_unit_test(a_device_that_closes_before_it_is_adopted_is_cleaned_up),
+		cmocka_unit_test(a_guest_that_is_saved_leaves_its_lease_suspended),
+		cmocka_unit_test(a_guest_that_is_destroyed_before_it_is_sealed_waits_for_the_seal),
+		cmocka_unit_test(a_guest_that_runs_on_gets_a_new_mark_and_then_its_lease),
+		cmocka_unit_test(a_guest_that_sleeps_again_before_the_answer_is_frozen_again),
+		cmocka_unit_test(a_source_whose_vtpm_went_elsewhere_stays_frozen),
+		cmocka_unit_test(a_resumed_guest_is_served_after_the_commit),
+		cmocka_unit_test(a_receiver_that_fails_gives_the_reservation_back),
+		cmocka_unit_test(a_stub_domain_that_dies_while_its_guest_sleeps_costs_nothing),
+		cmocka_unit_test(a_restarted_relay_asks_whether_a_frozen_guest_still_sleeps),
 		cmocka_unit_test(no_sequence_of_events_breaks_a_rule),
 		cmocka_unit_test(every_state_ends_when_libxl_closes),
 	};

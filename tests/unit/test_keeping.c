@@ -23,6 +23,11 @@ static struct world {
 	uint64_t told_version; /* what the owner heard last */
 	int told;
 	unsigned int stored, fenced, released, ended;
+	unsigned int moves, moved;
+	enum kmc_type move_type; /* that was sent last */
+	uint64_t move_image, move_epoch; /* in SUSPEND; as told */
+	enum keeping_move move;
+	struct state_record saved; /* without views */
 } w;
 
 void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
@@ -31,7 +36,8 @@ void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 	assert_int_equal(id, TICKET);
 	if (type == STATE_SAVE) {
 		w.saves++;
-		w.saved_version = ((const struct state_record *)fields)->version;
+		w.saved = *(const struct state_record *)fields;
+		w.saved_version = w.saved.version;
 	} else if (type == STATE_DROP) {
 		w.drops++;
 	}
@@ -59,6 +65,12 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 		w.pushed_version = ((const struct kmc_store *)fields)->version;
 	} else if (type == KMC_RELEASE) {
 		w.releases++;
+	} else {
+		assert_int_equal(KMC_ID_KIND(id), KMC_ID_MOVE);
+		w.moves++;
+		w.move_type = type;
+		if (type == KMC_SUSPEND)
+			w.move_image = ((const struct kmc_suspend *)fields)->image;
 	}
 	return 0;
 }
@@ -91,7 +103,16 @@ static void on_ended(void *arg, const struct uuid *uuid)
 	w.ended++;
 }
 
-static const struct keeping_ops ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
+static void on_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why)
+{
+	(void)arg, (void)why;
+	assert_int_equal(ticket, TICKET);
+	w.moved++;
+	w.move = what;
+	w.move_epoch = lease_epoch;
+}
+
+static const struct keeping_ops ops = {.moved = on_moved, .stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
 
 static void begin(enum durability durability)
 {
@@ -169,6 +190,199 @@ static void found(uint64_t version, const struct uuid *boot)
 				       .state = version ? view_text("sealed") : (struct view){0}};
 
 	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+}
+
+/* --- guests that sleep and move --- */
+
+static void freeze_it(uint64_t version, uint64_t image)
+{
+	const struct handoff_frozen f = {.version = version, .state = view_text("sealed"), .transient = view_text("pcrs")};
+
+	assert_int_equal(keeping_freeze(w.k, TICKET, image, &f), 0);
+}
+
+static void kmc_moved(enum kmc_type type, uint64_t lease_epoch)
+{
+	const struct kmc_suspended suspended = {.lease_epoch = lease_epoch};
+	const struct kmc_resumed resumed = {.lease_epoch = lease_epoch};
+	const struct kmc_committed committed = {.lease_epoch = lease_epoch};
+	const void *fields = type == KMC_SUSPENDED ? (const void *)&suspended : type == KMC_RESUMED ? (const void *)&resumed : &committed;
+
+	keeping_kmc(w.k, type, KMC_ID(KMC_ID_MOVE, TICKET), fields);
+}
+
+static void held(void)
+{
+	hold();
+	disk_says(STATE_SAVED);
+}
+
+static void reserved(void)
+{
+	const struct state_record r = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+	disk_says(STATE_SAVED);
+}
+
+static void what_is_frozen_is_on_record_before_the_kmc_hears_of_it(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	assert_int_equal(w.moves, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saved.phase, PHASE_FROZEN);
+	assert_int_equal(w.saved.image, 10);
+	assert_int_equal(w.saved.transient.n, 4);
+	assert_int_equal(w.move, MOVE_FROZEN);
+	assert_int_equal(w.move_type, KMC_SUSPEND);
+	assert_int_equal(w.move_image, 10);
+	assert_int_equal(w.pushes, 0);
+	kmc_moved(KMC_SUSPENDED, 3);
+	assert_int_equal(w.move, MOVE_SUSPENDED);
+	keeping_release(w.k, TICKET); /* its guest is gone: the lease stays where it is */
+	assert_int_equal(w.releases, 0);
+	assert_int_equal(w.released, 1);
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.ended, 1);
+}
+
+static void a_guest_that_goes_before_its_suspension_is_told_waits_for_the_answer(void **state)
+{
+	(void)state;
+	held();
+	w.up = false;
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.released, 0);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(w.move_type, KMC_SUSPEND);
+	kmc_moved(KMC_SUSPENDED, 3);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(w.drops, 1);
+}
+
+static void a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saved.image, 12);
+	assert_int_equal(w.move_type, KMC_RESUME);
+	w.moved = 0;
+	kmc_moved(KMC_RESUMED, 4);
+	assert_int_equal(w.moved, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saved.phase, PHASE_SERVING);
+	assert_int_equal(w.saved.lease_epoch, 4);
+	assert_int_equal(w.saved.transient.n, 0);
+	assert_int_equal(w.move, MOVE_SERVES);
+	assert_int_equal(w.move_epoch, 4);
+}
+
+static void a_guest_that_sleeps_again_overtakes_its_own_resumption(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	freeze_it(5, 12);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.move_type, KMC_SUSPEND);
+	w.moved = 0;
+	kmc_moved(KMC_RESUMED, 4); /* too late */
+	assert_int_equal(w.moved, 0);
+	kmc_moved(KMC_SUSPENDED, 4);
+	assert_int_equal(w.move, MOVE_SUSPENDED);
+	assert_int_equal(w.move_epoch, 4);
+}
+
+static void a_source_whose_vtpm_went_elsewhere_gives_nothing_back(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_MOVE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.move, MOVE_FENCED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 0);
+	assert_int_equal(w.drops, 1);
+}
+
+static void a_move_that_the_kmc_cant_do_now_is_asked_for_again(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_MOVE, KMC_REFUSED_BUSY);
+	w.moves = 0;
+	keeping_up(w.k);
+	assert_int_equal(w.moves, 1);
+	keeping_down(w.k); /* the answer is lost */
+	keeping_up(w.k);
+	assert_int_equal(w.moves, 2);
+	kmc_moved(KMC_SUSPENDED, 3);
+	assert_int_equal(w.move, MOVE_SUSPENDED);
+}
+
+static void a_reservation_is_committed_or_cancelled(void **state)
+{
+	(void)state;
+	reserved();
+	assert_int_equal(w.stored, 1);
+	assert_int_equal(w.moves, 0);
+	keeping_commit(w.k, TICKET);
+	assert_int_equal(w.move_type, KMC_COMMIT);
+	keeping_release(w.k, TICKET); /* its guest went before the answer */
+	assert_int_equal(w.move_type, KMC_CANCEL);
+	kmc_moved(KMC_COMMITTED, 9);
+	assert_int_equal(w.released, 0);
+	kmc_moved(KMC_CANCELLED, 0);
+	assert_int_equal(w.released, 1);
+	assert_int_equal(w.releases, 0);
+}
+
+static void a_committed_reservation_is_a_lease(void **state)
+{
+	(void)state;
+	reserved();
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 9);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saved.lease_epoch, 9);
+	assert_int_equal(w.saved.phase, PHASE_SERVING);
+	assert_int_equal(w.move, MOVE_SERVES);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
+}
+
+static void what_slept_when_the_host_went_down_is_told_at_the_next_start(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 4, .phase = PHASE_FROZEN, .image = 10,
+				       .state = view_text("sealed"), .transient = view_text("pcrs")};
+
+	(void)state;
+	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+	keeping_settle(w.k);
+	assert_int_equal(w.pushes, 0);
+	assert_int_equal(w.move_type, KMC_SUSPEND);
+	kmc_moved(KMC_SUSPENDED, 3);
+	assert_int_equal(w.drops, 1);
 }
 
 /* --- the tests --- */
@@ -452,6 +666,15 @@ static void a_vtpm_is_kept_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_frozen_is_on_record_before_the_kmc_hears_of_it, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_guest_that_goes_before_its_suspension_is_told_waits_for_the_answer, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_guest_that_sleeps_again_overtakes_its_own_resumption, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_source_whose_vtpm_went_elsewhere_gives_nothing_back, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_move_that_the_kmc_cant_do_now_is_asked_for_again, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_reservation_is_committed_or_cancelled, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(a_committed_reservation_is_a_lease, setup_host, teardown),
+		cmocka_unit_test_setup_teardown(what_slept_when_the_host_went_down_is_told_at_the_next_start, setup_host, teardown),
 		HOST(a_lease_is_on_record_before_it_is_told),
 		HOST(a_lease_that_cannot_be_recorded_is_told_so),
 		HOST(durability_host_tells_when_the_disk_has_it_and_the_kmc_later),

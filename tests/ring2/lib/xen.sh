@@ -35,7 +35,17 @@ uuid_of() { printf '5eed0000-0000-4000-8000-%012x' "$1"; }
 
 # guest_create DOMID UUID: what xl create does; the guest runs if it returns 0.
 guest_create() {
-	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" && player attach "$1" 0 "$2" >/dev/null
+	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" && player attach "$1" 0 "$2" >/dev/null && player unpause "$1"
+}
+
+# guest_suspend DOMID: it sleeps, as for xl save or xl migrate. guest_wake DOMID: it runs on. image_of DOMID: what its image carries.
+guest_suspend() { player suspend "$1" 2; }
+guest_wake() { player suspend "$1" -; }
+image_of() { player incarnation "$1"; }
+
+# guest_restore DOMID UUID IMAGE: what xl restore and xl migrate-receive do.
+guest_restore() {
+	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" "$3" && player attach "$1" 0 "$2" >/dev/null && player unpause "$1"
 }
 
 # guest_destroy DOMID: what xl destroy does.
