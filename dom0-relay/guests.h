@@ -46,6 +46,7 @@ struct guest {
 	struct source *look;	/* at a guest that sleeps, and the next try to reserve */
 	bool looking;		/* it is set */
 	bool look_pending;	/* the builder was asked */
+	uint64_t look_asked_ms;
 	bool reserving;		/* a reservation is to be asked for, once it is on record or some time has passed */
 	char not_yet[GUEST_REASON]; /* what the KMC said to the last try */
 	bool build_pending; /* the builder has not answered yet */

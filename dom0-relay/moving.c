@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -24,6 +25,7 @@
 
 #define LOOK_MS 100    /* between two looks at a guest that sleeps */
 #define RESERVE_MS 250 /* between two tries to reserve */
+#define MISS_MS 100    /* a guest that was asked after so long ago may have slept and woken up meanwhile */
 
 /* --- looking --- */
 
@@ -41,6 +43,14 @@ static bool is_watched(const struct guest *g)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 void relay_look(struct guest *g)
 {
 	const struct builder_inspect q = {.domid = g->ids.guest};
@@ -48,6 +58,7 @@ void relay_look(struct guest *g)
 	if (g->look_pending || (g->machine.state != GUEST_SERVING && !is_watched(g)))
 		return;
 	g->look_pending = true;
+	g->look_asked_ms = now_ms();
 	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
 }
 
@@ -60,6 +71,8 @@ void relay_looked(struct guest *g, const struct builder_domain *d)
 		return;
 	if (asleep != g->machine.asleep)
 		relay_event(g, asleep ? GEV_ASLEEP : GEV_AWAKE);
+	else if (g->machine.state == GUEST_SERVING && now_ms() - g->look_asked_ms > MISS_MS)
+		relay_mark(g); /* the builder was busy: should there be an image, it fits nothing that is suspended later */
 }
 
 /* After each step of a guest's machine: keep looking as long as it matters. */

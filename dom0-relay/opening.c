@@ -191,6 +191,8 @@ void openings_abandon(struct openings *o, uint64_t ticket)
 
 	if (!p)
 		return;
+	if (p->step == STEP_ASKING && p->reserve)
+		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
 	if (p->may_hold && !p->reserve)
 		p->abandoned = true;
 	else

@@ -22,6 +22,9 @@ static struct world {
 	unsigned int hurried, protects, opens, wraps, believes, forgets;
 	uint64_t open_id, wrap_ticket, believe_ticket, forget_ticket;
 	char key_id[17]; /* that the last open named */
+	uint64_t reserved_image; /* that the last one named; 0: it was an open */
+	unsigned int not_yet;
+	size_t transient_size;
 	unsigned int opened, refused, orphaned, ended, unattested;
 	uint64_t told_ticket, told_epoch;
 	char why[OPENING_WHY];
@@ -58,7 +61,8 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	} else {
 		const struct kmc_open *open = fields;
 
-		assert_int_equal(type, KMC_OPEN);
+		assert_true(type == KMC_OPEN || type == KMC_RESERVE);
+		w.reserved_image = type == KMC_RESERVE ? ((const struct kmc_reserve *)fields)->image : 0;
 		assert_int_equal(KMC_ID_KIND(id), KMC_ID_OPEN);
 		memcpy(w.key_id, open->key_id.p, 16);
 		w.opens++;
@@ -93,6 +97,7 @@ static void on_opened(void *arg, uint64_t ticket, const struct opening_result *r
 	w.told_epoch = r->lease_epoch;
 	w.seed = r->seed.p[0];
 	w.state_size = r->state.n;
+	w.transient_size = r->transient.n;
 }
 
 static void on_refused(void *arg, uint64_t ticket, const char *why)
@@ -101,6 +106,13 @@ static void on_refused(void *arg, uint64_t ticket, const char *why)
 	w.refused++;
 	w.told_ticket = ticket;
 	snprintf(w.why, sizeof(w.why), "%s", why);
+}
+
+static void on_not_yet(void *arg, uint64_t ticket, const char *why)
+{
+	(void)arg, (void)why;
+	w.not_yet++;
+	w.told_ticket = ticket;
 }
 
 static void on_unattested(void *arg)
@@ -127,7 +139,7 @@ static void on_ended(void *arg, const struct uuid *uuid)
 static int setup(void **state)
 {
 	static const struct opening_ops ops = {
-		.opened = on_opened, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
+		.opened = on_opened, .not_yet = on_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
 
 	(void)state;
 	w = (struct world){.up = true};
@@ -206,7 +218,65 @@ static void start_and_ask(void)
 	assert_int_equal(w.opens, 1);
 }
 
+static void reserve_and_ask(void)
+{
+	static const uint8_t request[KMC_REQUEST_ID_SIZE] = {7};
+
+	assert_int_equal(openings_reserve(w.o, TICKET, &vtpm, 11, request), 0);
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_wraps();
+	assert_int_equal(w.reserved_image, 11);
+}
+
+static void kmc_reserves(void)
+{
+	const struct kmc_reserved m = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = 5, .reply = view_of(bytes, 256),
+				       .state = view_of(bytes, 100), .volatile_state = view_of(bytes, 50), .state_version = 3};
+
+	openings_kmc(w.o, KMC_RESERVED, w.open_id, &m);
+}
+
 /* --- the tests --- */
+
+static void a_reservation_brings_transient_state_too(void **state)
+{
+	(void)state;
+	reserve_and_ask();
+	kmc_reserves();
+	tpm_believes();
+	assert_int_equal(w.opened, 1);
+	assert_true(w.told_ticket == TICKET && w.told_epoch == 5 && w.state_size == 100 && w.transient_size == 50);
+}
+
+static void a_reservation_that_comes_before_its_suspension_may_be_asked_for_again(void **state)
+{
+	(void)state;
+	reserve_and_ask();
+	kmc_refuses(KMC_REFUSED_IMAGE, w.open_id);
+	assert_int_equal(w.not_yet, 1);
+	assert_int_equal(w.refused, 0);
+	assert_int_equal(w.forgets, 1);
+	assert_false(openings_has(w.o, &vtpm));
+}
+
+static void an_abandoned_reservation_is_its_owners_to_give_back(void **state)
+{
+	(void)state;
+	reserve_and_ask();
+	openings_abandon(w.o, TICKET);
+	assert_int_equal(w.forgets, 1);
+	assert_false(openings_has(w.o, &vtpm));
+	kmc_reserves();
+	assert_int_equal(w.opened + w.orphaned + w.ended, 0);
+}
+
+static void an_open_is_not_answered_by_a_reservation(void **state)
+{
+	(void)state;
+	start_and_ask();
+	kmc_reserves();
+	assert_int_equal(w.believes, 0);
+}
 
 static void an_open_goes_from_key_to_seed(void **state)
 {
@@ -494,6 +564,10 @@ static void answers_that_nobody_asked_for_change_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_reservation_brings_transient_state_too),
+		TEST(a_reservation_that_comes_before_its_suspension_may_be_asked_for_again),
+		TEST(an_abandoned_reservation_is_its_owners_to_give_back),
+		TEST(an_open_is_not_answered_by_a_reservation),
 		TEST(an_open_goes_from_key_to_seed),
 		TEST(many_opens_share_one_key),
 		TEST(an_open_waits_until_the_host_is_attested),
