@@ -153,7 +153,11 @@ inline commit_row(i, request, at, at_mark)
 		row.grant = IDENTITY(i, request, at)
 	:: becomes == becomes_suspended ->
 		row.lease = lease_suspended;
+#ifdef BROKEN_FORGETS_GRANT
 		row.grant = 0;
+#else
+		row.grant = (at == row.epoch -> 0 : row.grant);
+#endif
 		row.reservation = 0;
 		row.gen = it.gen;
 		row.whole = 1;
