@@ -160,6 +160,24 @@ static const struct msg_field state_restore[] = {
 	MSG_FIELD_UINT(4, struct adm_state_restore, version, INT64_MAX),
 };
 
+static const struct msg_field replica_add[] = {
+	NAME(3, struct adm_replica_add, name),
+	MSG_FIELD_BYTES(4, struct adm_replica_add, ek, 1, 512),
+	MSG_FIELD_BYTES(5, struct adm_replica_add, storage, 1, 512),
+	MSG_FIELD_BYTES(6, struct adm_replica_add, authority, 64, 64),
+	MSG_FIELD_BYTES(7, struct adm_replica_add, signature, 1, 80),
+	MSG_FIELD_TEXT(8, struct adm_replica_add, remark, 1, 200),
+};
+
+static const struct msg_field replica_copy[] = {
+	NAME(3, struct adm_replica_copy, kmc),
+	MSG_FIELD_BYTES(4, struct adm_replica_copy, credential, 1, 256),
+	MSG_FIELD_BYTES(5, struct adm_replica_copy, secret, 1, 512),
+	MSG_FIELD_BYTES(6, struct adm_replica_copy, public, 1, 512),
+	MSG_FIELD_BYTES(7, struct adm_replica_copy, duplicate, 1, 512),
+	MSG_FIELD_BYTES(8, struct adm_replica_copy, seed, 1, 512),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -199,6 +217,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_POLICY, "policy", adm_policy, policy),
 	SCHEMA(ADM_POLICY_SET, "policy set", adm_policy, policy),
 	SCHEMA(ADM_POLICY_ACCEPT, "policy accept", adm_name, name),
+	SCHEMA(ADM_REPLICA_ADD, "replica add", adm_replica_add, replica_add),
+	SCHEMA(ADM_REPLICA_COPY, "replica copy", adm_replica_copy, replica_copy),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

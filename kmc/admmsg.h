@@ -10,6 +10,7 @@
  *   POLICY_SHOW                         POLICY
  *   POLICY_SET, POLICY_ACCEPT           DONE
  *   VTPM_SHOW, VTPM_TAKEOVER            VTPM (as it was before), END
+ *   REPLICA_ADD                         REPLICA_COPY
  *   AUDIT_LIST, AUDIT_HEADS             AUDIT_RECORD or AUDIT_HEAD ..., END
  *   AUDIT_LAST                          AUDIT_CHAIN
  *   STATE_LIST                          STATE ..., END
@@ -66,6 +67,8 @@ enum adm_type {
 	ADM_POLICY,
 	ADM_POLICY_SET,
 	ADM_POLICY_ACCEPT,
+	ADM_REPLICA_ADD,
+	ADM_REPLICA_COPY,
 };
 
 struct adm_status_reply {
@@ -184,6 +187,18 @@ struct adm_state {
 struct adm_state_restore {
 	struct uuid uuid;
 	uint64_t version;
+};
+
+struct adm_replica_add {
+	struct view name;		/* of the new kmcd */
+	struct view ek, storage;	/* as struct vault_duplicate */
+	struct view authority, signature;
+	struct view remark; /* why its TPM is believed to be one, for the audit trail */
+};
+
+struct adm_replica_copy {
+	struct view kmc; /* this one's name */
+	struct view credential, secret, public, duplicate, seed; /* as struct vault_duplicated */
 };
 
 struct adm_empty {

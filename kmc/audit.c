@@ -62,6 +62,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_HOST_ENROLLED] = "host-enrolled",
 		[AUDIT_POLICY_CHANGED] = "policy-changed",
 		[AUDIT_HOST_ACCEPTED] = "host-accepted",
+		[AUDIT_REPLICA_ADDED] = "replica-added",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -39,6 +39,7 @@ enum audit_event {
 	AUDIT_HOST_ENROLLED,
 	AUDIT_POLICY_CHANGED,
 	AUDIT_HOST_ACCEPTED, /* its present PCRs */
+	AUDIT_REPLICA_ADDED, /* a copy of the parent key was made for its TPM */
 	AUDIT_EVENTS,
 };
 

@@ -95,6 +95,22 @@ int ca_key_write(const struct x509_key *key, const char *path)
 	return end_file(f, PEM_write_PKCS8PrivateKey(f, key->pkey, NULL, NULL, 0, NULL, NULL) == 1);
 }
 
+int ca_key_read(struct x509_key **key, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	EVP_PKEY *pkey = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
+
+	if (f)
+		fclose(f);
+	ERR_clear_error();
+	*key = pkey ? calloc(1, sizeof(**key)) : NULL;
+	if (*key)
+		(*key)->pkey = pkey;
+	else
+		EVP_PKEY_free(pkey);
+	return *key ? 0 : f ? E_FORMAT : E_NOTFOUND;
+}
+
 int ca_key_public(const struct x509_key *key, uint8_t spki[CA_SPKI_MAX])
 {
 	unsigned char *p = spki;

@@ -42,6 +42,9 @@ int ca_key_load(struct x509_key **key, const struct secret *der);
 /** ca_key_write() - as PEM into a new file that only its owner can read; 0, E_EXISTS or E_IO (errno says why). */
 int ca_key_write(const struct x509_key *key, const char *path);
 
+/** ca_key_read() - from what ca_key_write() wrote; 0 (*key is the caller's), E_NOTFOUND or E_FORMAT. */
+int ca_key_read(struct x509_key **key, const char *path);
+
 /** ca_key_public() - the public key as SubjectPublicKeyInfo in DER into @spki, CA_SPKI_MAX bytes. Return: bytes or E_CRYPTO. */
 int ca_key_public(const struct x509_key *key, uint8_t spki[CA_SPKI_MAX]);
 

@@ -48,7 +48,7 @@ static int fail(struct init *i, int r, const char *what, const char *path)
 	return r;
 }
 
-static void remove_all(const struct kmcconf *conf)
+void ctl_init_remove(const struct kmcconf *conf)
 {
 	char path[KMCCONF_PATH];
 
@@ -59,7 +59,7 @@ static void remove_all(const struct kmcconf *conf)
 	rmdir(conf->state);
 }
 
-static int refuse_old(const struct kmcconf *conf)
+int ctl_init_refuse_old(const struct kmcconf *conf)
 {
 	char path[KMCCONF_PATH];
 
@@ -196,11 +196,35 @@ static int make_database(struct init *i)
 	return r;
 }
 
+int ctl_init_machine(const struct kmcconf *conf, char why[KEYRING_WHY])
+{
+	struct init i = {.conf = conf};
+	int r = make_directories(&i);
+
+	memcpy(why, i.why, sizeof(i.why));
+	return r;
+}
+
+int ctl_init_server(const struct kmcconf *conf, const char *names, unsigned int days, const struct keyring *keyring, char why[KEYRING_WHY])
+{
+	struct init i = {.conf = conf, .now = (int64_t)time(NULL), .keyring = *keyring};
+	char fallback[ADDRESS_HOST];
+	int r = names ? 0 : kmcconf_own_host(conf, fallback);
+
+	snprintf(i.why, sizeof(i.why), "'address' in the configuration is not host:port");
+	i.names = names ? names : fallback;
+	i.server_until = i.now + (int64_t)days * DAY;
+	if (r == 0)
+		r = make_server(&i);
+	memcpy(why, i.why, sizeof(i.why));
+	return r;
+}
+
 int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 {
 	struct init i = {.conf = conf, .now = (int64_t)time(NULL), .keyring = {.tcti = conf->tpm}};
 	char fallback[ADDRESS_HOST];
-	int r = refuse_old(conf);
+	int r = ctl_init_refuse_old(conf);
 
 	if (r != EXIT_FINE)
 		return r;
@@ -217,7 +241,7 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 	    (r = make_audit_key(&i)) != 0 || (r = make_server(&i)) != 0 ||
 	    (r = make_database(&i)) != 0) {
 		ctl_say("%s", i.why);
-		remove_all(conf);
+		ctl_init_remove(conf);
 	}
 	keyring_close(&i.keyring);
 	if (r != 0)

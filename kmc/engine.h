@@ -35,7 +35,7 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA };
 
 /* A request that waits for the vault. */
 struct ticket {
@@ -45,8 +45,9 @@ struct ticket {
 	struct asker asker;  /* all but host */
 	struct uuid uuid;    /* open: once decrypted */
 	struct store_vtpm vtpm; /* open: as committed */
-	uint64_t client;     /* host: of the control socket */
-	struct store_host host; /* host: to be added */
+	uint64_t client;     /* host, replica: of the control socket */
+	struct store_host host; /* host: to be added; replica: its name */
+	char remark[STORE_REASON_MAX + 1]; /* replica: for the audit trail */
 };
 
 struct engine {

@@ -19,6 +19,7 @@
 #include "kmc/engine_audit.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_open.h"
+#include "kmc/engine_replica.h"
 #include "kmc/engine_requests.h"
 #include "kmc/kmcconf.h"
 #include "kmc/store_open.h"
@@ -105,6 +106,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		audit_sign_failed(e, t, m);
 	else if (t->kind == TICKET_HOST)
 		admin_issue_failed(e, t, m);
+	else if (t->kind == TICKET_REPLICA)
+		replica_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
 	else
@@ -146,6 +149,9 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	case VAULT_CHALLENGE:
 		engine_enrol_challenge(e, t, fields);
 		break;
+	case VAULT_DUPLICATED:
+		replica_duplicated(e, t, fields);
+		break;
 	case VAULT_SIGNED:
 		audit_signed(e, t, fields);
 		break;
@@ -169,7 +175,7 @@ static void on_tick(void *arg, unsigned int what)
 		struct ticket *t = &e->tickets[i];
 
 		any |= t->kind != TICKET_FREE;
-		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->given_up || now - t->since_ms < TICKET_MS)
+		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");

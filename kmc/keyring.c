@@ -157,6 +157,19 @@ int keyring_make_credential(struct keyring *k, struct view ek, struct view name,
 	return r != 0 ? r : kmctpm_make_credential(k->tpm, ek, name, value, out, why);
 }
 
+int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_copy *out, char why[KEYRING_WHY])
+{
+	int r;
+
+	o->parent = &k->parent;
+	r = k->tpm ? kmctpm_duplicate(k->tpm, o, out, why) : E_TPM;
+	if (r != E_TPM)
+		return r;
+	kmctpm_close(&k->tpm);
+	r = open_tpm(k, why);
+	return r != 0 ? r : kmctpm_duplicate(k->tpm, o, out, why);
+}
+
 int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority,
 			  char why[KEYRING_WHY])
 {

@@ -15,6 +15,7 @@
 #include "kmc/ca.h"
 #include "kmc/kmcconf.h"
 #include "kmc/kmctpm.h"
+#include "kmc/kmctpm_move.h"
 #include "kmc/wrap.h"
 
 struct keyring {
@@ -39,6 +40,9 @@ int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, ch
 /** keyring_make_credential() - kmctpm_make_credential(), likewise. */
 int keyring_make_credential(struct keyring *k, struct view ek, struct view name, const struct secret *value, struct kmctpm_credential *out,
 			    char why[KEYRING_WHY]);
+
+/** keyring_duplicate() - kmctpm_duplicate() of the parent, likewise; o->parent is filled in here. */
+int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_copy *out, char why[KEYRING_WHY]);
 
 /*
  * For kmcctl init, in this order, on a keyring that is zeroed but for tcti: each makes one key and writes its file.

@@ -6,10 +6,11 @@ KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c sto
 KMC_STORE_LIBS := -lsqlite3 -lpq
 KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_admin.c engine_audit.c engine_states.c engine_requests.c engine_open.c engine_park.c engine_attest.c engine_enrol.c engine_policy.c engine.c attest.c quote.c ekcert.c \
 	admin.c admmsg.c lease.c vault_process.c keymaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS)
+KMCD_SRCS += $(addprefix kmc/,engine_replica.c)
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
 
 $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS)))
-KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c store_open.c ctl_client.c ctl_init.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c store_open.c ctl_client.c ctl_init.c ctl_replica.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson))
 

@@ -13,6 +13,7 @@
 #include "kmc/ctl_audit.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
+#include "kmc/ctl_replica.h"
 #include "kmc/ctl_show.h"
 #include "kmc/ctl_trust.h"
 #include "kmc/kmcconf.h"
@@ -22,7 +23,7 @@
 #define HOST_DAYS 825
 
 struct options {
-	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek;
+	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek, *authority;
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
@@ -60,10 +61,13 @@ static int usage(void)
 	      "  vtpm states UUID [--json]                    its stored states, the newest last\n"
 	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
+	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
+	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
+	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
 	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
-	      "All but init need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
+	      "All but init, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
 	      stderr);
 	return EXIT_USAGE;
 }
@@ -238,6 +242,23 @@ static int run_key_rotate(const struct invocation *in)
 	return ctl_ask(in->client, ADM_KEY_ROTATE, &m, ignore, NULL);
 }
 
+static int run_replica_request(const struct invocation *in)
+{
+	return in->o->out ? ctl_replica_request(in->conf, in->o->out) : usage();
+}
+
+static int run_replica_add(const struct invocation *in)
+{
+	const struct ctl_replica_options o = {.request = in->argument, .authority = in->o->authority, .out = in->o->out, .ek = in->o->ek};
+
+	return o.authority && o.out ? ctl_replica_add(in->conf, in->client, &o) : usage();
+}
+
+static int run_replica_join(const struct invocation *in)
+{
+	return ctl_replica_join(in->conf, in->argument, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
+}
+
 static bool take_number(const struct invocation *in, uint64_t *n)
 {
 	char *end = NULL;
@@ -273,7 +294,7 @@ static int run_audit_export(const struct invocation *in)
 	return take_number(in, &from) ? ctl_audit_export(in->client, from, syslog) : EXIT_USAGE;
 }
 
-enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT };
+enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT, ONE_FILE };
 
 static const struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
@@ -299,10 +320,19 @@ static const struct command {
 	{"vtpm", "states", ONE_ARGUMENT, run_vtpm_states},
 	{"vtpm", "restore", ONE_ARGUMENT, run_vtpm_restore},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
+	{"replica", "request", NO_ARGUMENT, run_replica_request},
+	{"replica", "add", ONE_FILE, run_replica_add},
+	{"replica", "join", ONE_FILE, run_replica_join},
 	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},
 	{"audit", "verify", NO_ARGUMENT, run_audit_verify},
 	{"audit", "export", MAYBE_ARGUMENT, run_audit_export},
 };
+
+/* Without kmcd: there is none yet. */
+static bool works_alone(const struct command *c)
+{
+	return c->run == run_init || c->run == run_replica_request || c->run == run_replica_join;
+}
 
 static const struct command *find(char **argv, int argc, const char **argument)
 {
@@ -313,7 +343,7 @@ static const struct command *find(char **argv, int argc, const char **argument)
 		if (left < 0 || strcmp(argv[0], c->noun) != 0 || (c->verb && strcmp(argv[1], c->verb) != 0))
 			continue;
 		*argument = left ? argv[words] : NULL;
-		if (left == (c->argument == ONE_ARGUMENT) || (c->argument == MAYBE_ARGUMENT && left == 1))
+		if (left == (c->argument == ONE_ARGUMENT || c->argument == ONE_FILE) || (c->argument == MAYBE_ARGUMENT && left == 1))
 			return c;
 	}
 	return NULL;
@@ -338,7 +368,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_AUTHORITY };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -353,7 +383,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"ek", required_argument, NULL, 'e'}, {"pcrs", required_argument, NULL, OPT_PCRS},
 		{"interval", required_argument, NULL, OPT_INTERVAL}, {"require-attestation", required_argument, NULL, OPT_REQUIRE},
 		{"clock", required_argument, NULL, OPT_CLOCK}, {"firmware", required_argument, NULL, OPT_FIRMWARE},
-		{"until", required_argument, NULL, OPT_UNTIL}, {0}};
+		{"until", required_argument, NULL, OPT_UNTIL}, {"authority", required_argument, NULL, OPT_AUTHORITY}, {0}};
 	bool ok = true;
 	int c;
 
@@ -378,6 +408,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_CLOCK: o->trust.clock = optarg; break;
 		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
+		case OPT_AUTHORITY: o->authority = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;
 		default: ok = false;
@@ -405,7 +436,7 @@ int main(int argc, char **argv)
 	command = parse(argc, argv, &o) && optind < argc ? find(argv + optind, argc - optind, &in.argument) : NULL;
 	if (!command)
 		return usage();
-	if (!fits(in.argument) || !fits(o.pool)) {
+	if ((command->argument != ONE_FILE && !fits(in.argument)) || !fits(o.pool)) {
 		ctl_say("a name has 1 to %d characters", KMC_NAME_MAX);
 		return EXIT_USAGE;
 	}
@@ -414,9 +445,9 @@ int main(int argc, char **argv)
 		return EXIT_ERROR;
 	}
 	in.conf = &conf;
-	if (command->run != run_init)
+	if (!works_alone(command))
 		in.client = ctl_connect(conf.control);
-	if (in.client || command->run == run_init)
+	if (in.client || works_alone(command))
 		code = command->run(&in);
 	ctl_close(&in.client);
 	kmcconf_free(&conf);

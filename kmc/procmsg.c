@@ -105,6 +105,21 @@ static const struct msg_field challenge[] = {
 	MSG_FIELD_BYTES(5, struct vault_challenge, answer, 32, 32),
 };
 
+static const struct msg_field duplicate[] = {
+	MSG_FIELD_BYTES(3, struct vault_duplicate, ek, 1, 512),
+	MSG_FIELD_BYTES(4, struct vault_duplicate, storage, 1, 512),
+	MSG_FIELD_BYTES(5, struct vault_duplicate, authority, 64, 64),
+	MSG_FIELD_BYTES(6, struct vault_duplicate, signature, 1, 80),
+};
+
+static const struct msg_field duplicated[] = {
+	MSG_FIELD_BYTES(3, struct vault_duplicated, credential, 1, 256),
+	MSG_FIELD_BYTES(4, struct vault_duplicated, secret, 1, 512),
+	MSG_FIELD_BYTES(5, struct vault_duplicated, public, 1, 512),
+	MSG_FIELD_BYTES(6, struct vault_duplicated, duplicate, 1, 512),
+	MSG_FIELD_BYTES(7, struct vault_duplicated, seed, 1, 512),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -128,6 +143,8 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_SIGNED, "signed", vault_signed, signed_head),
 	SCHEMA(VAULT_CREDENTIAL, "credential", vault_credential, credential),
 	SCHEMA(VAULT_CHALLENGE, "challenge", vault_challenge, challenge),
+	SCHEMA(VAULT_DUPLICATE, "duplicate", vault_duplicate, duplicate),
+	SCHEMA(VAULT_DUPLICATED, "duplicated", vault_duplicated, duplicated),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

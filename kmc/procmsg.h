@@ -3,8 +3,8 @@
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL     id: the engine's ticket; every request gets one answer
- *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, FAILED
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
  *
  * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
@@ -55,6 +55,8 @@ enum vault_type {
 	VAULT_SIGNED,
 	VAULT_CREDENTIAL,
 	VAULT_CHALLENGE,
+	VAULT_DUPLICATE,
+	VAULT_DUPLICATED,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -124,6 +126,18 @@ struct vault_credential {
 struct vault_challenge {
 	struct view credential, secret; /* TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET */
 	struct view answer;		/* SHA-256 of the right one */
+};
+
+/* A copy of the parent for the TPM of a replica. */
+struct vault_duplicate {
+	struct view ek, storage; /* TPMT_PUBLIC of that TPM's endorsement key and storage primary */
+	struct view authority;	 /* the authority's public key: x and y */
+	struct view signature;	 /* by which it approved, see kmctpm_approval() */
+};
+
+struct vault_duplicated {
+	struct view credential, secret;	     /* TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET: the inner wrapper's key, for that TPM */
+	struct view public, duplicate, seed; /* struct kmctpm_copy */
 };
 
 struct vault_failed {

@@ -311,3 +311,24 @@ int vault_sign(struct vault *v, const char *kmc, const struct vault_sign *q, uin
 	*size = o.len;
 	return r == 0 ? 0 : complain(why, "can't sign the head of the audit trail", r);
 }
+
+int vault_duplicate(struct vault *v, const struct vault_duplicate *q, struct kmctpm_credential *credential, struct kmctpm_copy *copy,
+		    char why[KEYRING_WHY])
+{
+	struct secret *value = secret_random(32), *inner = value ? secret_dup(value->data, KMCTPM_INNER_SIZE) : NULL;
+	struct kmctpm_order order = {.to = q->storage, .signature = q->signature, .inner = inner};
+	uint8_t name[34];
+	int r = inner ? kmctpm_area_name(q->storage, name) : E_NOMEM;
+
+	memcpy(order.authority.x, q->authority.p, 32);
+	memcpy(order.authority.y, q->authority.p + 32, 32);
+	if (r == 0 && !kmctpm_is_storage(q->storage))
+		r = E_FORMAT;
+	if (r != 0)
+		complain(why, "that is no storage key of a TPM", r);
+	else if ((r = keyring_duplicate(&v->keyring, &order, copy, why)) == 0)
+		r = keyring_make_credential(&v->keyring, q->ek, view_of(name, sizeof(name)), value, credential, why);
+	secret_free(&inner);
+	secret_free(&value);
+	return r;
+}

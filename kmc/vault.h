@@ -63,4 +63,9 @@ int vault_challenge(struct vault *v, const struct vault_credential *q, struct km
 /** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);
 
+
+/** vault_duplicate() - a copy of the parent for the TPM that @q names, and the credential that only that TPM opens. 0 or an error with @why. */
+int vault_duplicate(struct vault *v, const struct vault_duplicate *q, struct kmctpm_credential *credential, struct kmctpm_copy *copy,
+		    char why[KEYRING_WHY]);
+
 #endif

@@ -202,6 +202,26 @@ static void on_credential(struct vault_process *p, uint64_t id, const struct vau
 	link_send(p->engine, VAULT_CHALLENGE, id, &m);
 }
 
+static void on_duplicate(struct vault_process *p, uint64_t id, const struct vault_duplicate *q)
+{
+	struct kmctpm_credential c;
+	char why[KEYRING_WHY] = "";
+	struct vault_duplicated m;
+	struct kmctpm_copy copy;
+	int r = vault_duplicate(p->vault, q, &c, &copy, why);
+
+	if (r != 0) {
+		fail(p, id, r, why);
+		return;
+	}
+	m.credential = view_of(c.blob, c.blob_size);
+	m.secret = view_of(c.secret, c.secret_size);
+	m.public = view_of(copy.public, copy.public_size);
+	m.duplicate = view_of(copy.duplicate, copy.duplicate_size);
+	m.seed = view_of(copy.seed, copy.seed_size);
+	link_send(p->engine, VAULT_DUPLICATED, id, &m);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -232,6 +252,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_CREDENTIAL:
 		on_credential(p, id, fields);
+		break;
+	case VAULT_DUPLICATE:
+		on_duplicate(p, id, fields);
 		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");

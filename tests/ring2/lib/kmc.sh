@@ -15,6 +15,7 @@
 # Run as root, kmcd's processes become KMC_USER (nobody): DIR must be in a place that this user can pass through (/tmp is).
 # With KMC_STORE=postgresql (at kmc_setup) its database is a PostgreSQL server in DIR/pg, else SQLite.
 #   kmc_twin DIR FROM NAME     another kmcd over FROM's PostgreSQL, with a copy of its vault and of its TPM's inside
+#   kmc_bare DIR FROM NAME     a machine without keys, configured as FROM but for what is its own
 #   kmc_sql DIR SQL            ask the database behind kmcd's back
 # BIN says where the programs are (build/release/bin). Options for kmc.conf: append to DIR/kmc.conf between setup and start.
 
@@ -93,13 +94,23 @@ kmc_setup() {
 	kmc_tpm_start "$dir" && kmc_ctl "$dir" init >"$dir/init.log" || { cat "$dir/init.log"; return 1; }
 }
 
-# What "kmcctl replica add" will do with real TPMs, a test does with a copy of the emulated one.
+# Quicker than "kmcctl replica add": a copy of the emulated TPM.
 kmc_twin() {
 	local dir=$1 from=$2
 	mkdir -p "$dir" && chmod 711 "$dir" && cp -a "$from/state" "$dir/state" && cp -a "$from/tpm" "$dir/tpm" || return
 	kmc_free_port >"$dir/port"
-	sed -e "s|^name = .*|name = $3|; s|:$(cat "$from/port")$|:$(cat "$dir/port")|; s|$from/\(state\|control.sock\|tpm.sock\)|$dir/\1|" \
+	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
 		"$from/kmc.conf" >"$dir/kmc.conf"
+}
+
+# A machine with a TPM of its own and configuration, but no keys yet; over FROM's PostgreSQL if there is one.
+kmc_bare() {
+	local dir=$1 from=$2
+	mkdir -p "$dir" && chmod 711 "$dir" || return
+	kmc_free_port >"$dir/port"
+	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
+		"$from/kmc.conf" >"$dir/kmc.conf"
+	kmc_tpm_start "$dir"
 }
 
 kmc_ctl() {
