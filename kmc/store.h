@@ -55,6 +55,7 @@ struct store_vtpm {
 	uint8_t seed[STORE_WRAPPED_SEED_MAX];
 	size_t seed_size; /* 0: registered, never opened */
 	int64_t created_at, opened_at, stored_at; /* 0: never */
+	int64_t suspended_at, reserved_at;	  /* since when it is so */
 };
 
 /* A stored state without its bytes. */
@@ -62,6 +63,14 @@ struct store_state {
 	uint64_t version, size;
 	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* of the keys in it */
 	int64_t stored_at;
+};
+
+/* What a suspended domain's image needs besides the stored state, without its bytes. */
+struct store_image {
+	uint64_t image;	  /* the mark */
+	uint64_t version; /* of the state that belongs to it */
+	uint64_t number;  /* the higher, the later; given by the store */
+	int64_t suspended_at;
 };
 
 /* How many states of a vTPM stay, and how many bytes in all, the newest in any case. */
@@ -162,6 +171,16 @@ struct store_ops {
 	int (*state_prune)(struct store *s, const struct uuid *uuid, uint64_t newest, const struct store_keep *keep);
 	int (*state_next)(struct store *s, const struct uuid *uuid, uint64_t after, struct store_state *st); /* by version */
 	int (*state_drop)(struct store *s, const struct uuid *uuid, uint64_t above); /* what is newer */
+
+	/* volatile states */
+	int (*image_get)(struct store *s, const struct uuid *uuid, uint64_t image, struct buf *out); /* E_RANGE: no room */
+	int (*image_put)(struct store *s, const struct uuid *uuid, const struct store_image *i, struct view volatile_state);
+	int (*image_next)(struct store *s, const struct uuid *uuid, uint64_t after, struct store_image *i); /* by number */
+	int (*image_prune)(struct store *s, const struct uuid *uuid, uint64_t present, uint64_t keep); /* all but the present one and the @keep latest */
+
+	/* which connection of a host is the present one */
+	int (*session_get)(struct store *s, const char *host, uint64_t *session);
+	int (*session_next)(struct store *s, const char *host); /* in a transaction with session_get() */
 
 	/* the audit trail; @c: its last record's number and hash, zeroes if there is none */
 	int (*audit_last)(struct store *s, struct audit_chain *c);

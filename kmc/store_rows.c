@@ -10,7 +10,7 @@
 #define KEY_COLUMNS "id, host, modulus, exponent, created_at, expires_at, retired, wrapped"
 #define VTPM_COLUMNS \
 	"uuid, pool, generation, seed, owner_epoch, endorsement_epoch, platform_epoch, holder, last_holder, lease_epoch, state_version, " \
-	"created_at, opened_at, stored_at"
+	"created_at, opened_at, stored_at, suspended, image, suspended_at, reserver, reservation, reserved_at, committed, resumed_from"
 #define TOKEN_COLUMNS "hash, host, pool, ek, created_at, expires_at"
 #define IDENTITY_COLUMNS \
 	"host, ak, ek, ek_check, software_key, reference_mask, reference, last_mask, last, reference_firmware, last_firmware, clock_ms, " \
@@ -34,12 +34,15 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_KEY_RETIRE] = "UPDATE protection_keys SET retired = 1 WHERE retired = 0 AND (host = ?1 OR ?1 = '')",
 	[SQL_KEY_PURGE] = "DELETE FROM protection_keys WHERE expires_at < ?1",
 	[SQL_VTPM_GET] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid = ?1",
-	[SQL_VTPM_PUT] = "INSERT INTO vtpms (" VTPM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-			 " ON CONFLICT (uuid) DO UPDATE SET pool = excluded.pool, generation = excluded.generation, seed = excluded.seed,"
+	[SQL_VTPM_PUT] = "INSERT INTO vtpms (" VTPM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+			 " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) ON CONFLICT (uuid) DO UPDATE SET pool = excluded.pool, generation = excluded.generation, seed = excluded.seed,"
 			 " owner_epoch = excluded.owner_epoch, endorsement_epoch = excluded.endorsement_epoch,"
 			 " platform_epoch = excluded.platform_epoch, holder = excluded.holder, last_holder = excluded.last_holder,"
 			 " lease_epoch = excluded.lease_epoch, state_version = excluded.state_version, created_at = excluded.created_at,"
-			 " opened_at = excluded.opened_at, stored_at = excluded.stored_at",
+			 " opened_at = excluded.opened_at, stored_at = excluded.stored_at, suspended = excluded.suspended,"
+			 " image = excluded.image, suspended_at = excluded.suspended_at, reserver = excluded.reserver,"
+			 " reservation = excluded.reservation, reserved_at = excluded.reserved_at, committed = excluded.committed,"
+			 " resumed_from = excluded.resumed_from",
 	[SQL_VTPM_FIRST] = "SELECT " VTPM_COLUMNS " FROM vtpms ORDER BY uuid LIMIT 1",
 	[SQL_VTPM_NEXT] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid > ?1 ORDER BY uuid LIMIT 1",
 	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
@@ -47,10 +50,22 @@ const char *const store_sql[N_STATEMENTS] = {
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[SQL_STATE_PRUNE] = "DELETE FROM states WHERE uuid = ?1 AND version < ?2 AND version IN (SELECT version FROM (SELECT version,"
 			    " row_number() OVER newest AS place, sum(length(state)) OVER newest AS total FROM states WHERE uuid = ?1"
-			    " WINDOW newest AS (ORDER BY version DESC)) AS placed WHERE place > ?3 OR total > ?4)",
+			    " WINDOW newest AS (ORDER BY version DESC)) AS placed WHERE place > ?3 OR total > ?4)"
+			    " AND version NOT IN (SELECT i.version FROM images i WHERE i.uuid = ?1)",
 	[SQL_STATE_NEXT] = "SELECT version, CAST(length(state) AS BIGINT), owner_epoch, endorsement_epoch, platform_epoch, stored_at"
 			   " FROM states WHERE uuid = ?1 AND version > ?2 ORDER BY version LIMIT 1",
 	[SQL_STATE_DROP] = "DELETE FROM states WHERE uuid = ?1 AND version > ?2",
+	[SQL_IMAGE_GET] = "SELECT volatile_state FROM images WHERE uuid = ?1 AND image = ?2",
+	[SQL_IMAGE_PUT] = "INSERT INTO images (uuid, image, number, version, suspended_at, volatile_state) VALUES (?1, ?2,"
+			  " (SELECT coalesce(max(i.number), 0) + 1 FROM images i WHERE i.uuid = ?1), ?3, ?4, ?5) ON CONFLICT (uuid, image)"
+			  " DO UPDATE SET number = excluded.number, version = excluded.version, suspended_at = excluded.suspended_at,"
+			  " volatile_state = excluded.volatile_state",
+	[SQL_IMAGE_NEXT] = "SELECT image, version, number, suspended_at FROM images WHERE uuid = ?1 AND number > ?2 ORDER BY number LIMIT 1",
+	[SQL_IMAGE_PRUNE] = "DELETE FROM images WHERE uuid = ?1 AND image <> ?2 AND number NOT IN (SELECT i.number FROM images i"
+			    " WHERE i.uuid = ?1 AND i.image <> ?2 ORDER BY i.number DESC LIMIT ?3)",
+	[SQL_SESSION_GET] = "SELECT session FROM sessions WHERE host = ?1",
+	[SQL_SESSION_NEXT] = "INSERT INTO sessions (host, session) VALUES (?1, 1) ON CONFLICT (host) DO UPDATE SET"
+			     " session = sessions.session + 1",
 	[SQL_AUDIT_LAST] = "SELECT seq, hash FROM audit_last WHERE id = 1",
 	[SQL_AUDIT_SET_LAST] = "UPDATE audit_last SET seq = ?1, hash = ?2 WHERE id = 1",
 	[SQL_AUDIT_PUT] = "INSERT INTO audit (seq, record) VALUES (?1, ?2)",
@@ -407,6 +422,39 @@ static int key_purge(struct store *s, int64_t expired_before)
 	return run(s, &w, "can't remove expired protection keys");
 }
 
+/* What a move leaves in a vTPM's row. */
+static void read_move(struct row *w, struct store_vtpm *v)
+{
+	struct lease *l = &v->lease;
+	size_t n;
+
+	l->suspended = get_number(w) != 0;
+	l->image = get_number(w);
+	v->suspended_at = get_time(w);
+	get_text(w, l->reserver, sizeof(l->reserver));
+	n = get_blob(w, l->reservation, sizeof(l->reservation));
+	w->bad |= n != (l->reserver[0] ? sizeof(l->reservation) : 0);
+	v->reserved_at = get_time(w);
+	n = get_blob(w, l->commit, sizeof(l->commit));
+	l->committed = n != 0;
+	w->bad |= n != 0 && n != sizeof(l->commit);
+	l->resumed_from = get_number(w);
+}
+
+static void put_move(struct row *w, const struct store_vtpm *v)
+{
+	const struct lease *l = &v->lease;
+
+	put_number(w, l->suspended);
+	put_number(w, l->image);
+	put_time(w, v->suspended_at);
+	put_text_or_null(w, l->reserver);
+	put_blob(w, l->reservation, l->reserver[0] ? sizeof(l->reservation) : 0);
+	put_time(w, v->reserved_at);
+	put_blob(w, l->commit, l->committed ? sizeof(l->commit) : 0);
+	put_number(w, l->resumed_from);
+}
+
 static int read_vtpm(struct store *s, struct row *w, struct store_vtpm *v)
 {
 	struct lease *l = &v->lease;
@@ -425,6 +473,7 @@ static int read_vtpm(struct store *s, struct row *w, struct store_vtpm *v)
 	v->created_at = get_time(w);
 	v->opened_at = get_time(w);
 	v->stored_at = get_time(w);
+	read_move(w, v);
 	return finish(s, w, "a vTPM");
 }
 
@@ -468,6 +517,7 @@ static int vtpm_put(struct store *s, const struct store_vtpm *v)
 	put_time(&w, v->created_at);
 	put_time(&w, v->opened_at);
 	put_time(&w, v->stored_at);
+	put_move(&w, v);
 	return run(s, &w, "can't write a vTPM");
 }
 
@@ -548,6 +598,77 @@ static int get_bytes(struct store *s, struct row *w, struct buf *out, const char
 	int r = buf_put(out, v.bytes.p, v.bytes.n), e = finish(s, w, what);
 
 	return e != 0 ? e : r;
+}
+
+static int image_get(struct store *s, const struct uuid *uuid, uint64_t image, struct buf *out)
+{
+	struct row w = start(s, SQL_IMAGE_GET);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, image);
+	r = find(s, &w, "can't look up a volatile state");
+	return r != 0 ? r : get_bytes(s, &w, out, "a volatile state");
+}
+
+static int image_put(struct store *s, const struct uuid *uuid, const struct store_image *i, struct view volatile_state)
+{
+	struct row w = start(s, SQL_IMAGE_PUT);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, i->image);
+	put_number(&w, i->version);
+	put_time(&w, i->suspended_at);
+	put_blob(&w, volatile_state.p, volatile_state.n);
+	return run(s, &w, "can't write a volatile state");
+}
+
+static int image_next(struct store *s, const struct uuid *uuid, uint64_t after, struct store_image *i)
+{
+	struct row w = start(s, SQL_IMAGE_NEXT);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, after);
+	r = find(s, &w, "can't list the volatile states");
+	if (r != 0)
+		return r;
+	i->image = get_number(&w);
+	i->version = get_number(&w);
+	i->number = get_number(&w);
+	i->suspended_at = get_time(&w);
+	return finish(s, &w, "a volatile state");
+}
+
+static int image_prune(struct store *s, const struct uuid *uuid, uint64_t present, uint64_t keep)
+{
+	struct row w = start(s, SQL_IMAGE_PRUNE);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	put_number(&w, present);
+	put_number(&w, keep);
+	return run(s, &w, "can't remove volatile states");
+}
+
+static int session_get(struct store *s, const char *host, uint64_t *session)
+{
+	struct row w = start(s, SQL_SESSION_GET);
+	int r;
+
+	put_text(&w, host);
+	r = find(s, &w, "can't look up a host's session");
+	if (r != 0)
+		return r;
+	*session = get_number(&w);
+	return finish(s, &w, "a session");
+}
+
+static int session_next(struct store *s, const char *host)
+{
+	struct row w = start(s, SQL_SESSION_NEXT);
+
+	put_text(&w, host);
+	return run(s, &w, "can't write a host's session");
 }
 
 static int audit_last(struct store *s, struct audit_chain *c)
@@ -876,6 +997,12 @@ const struct store_ops store_rows_ops = {
 	.state_prune = state_prune,
 	.state_next = state_next,
 	.state_drop = state_drop,
+	.image_get = image_get,
+	.image_put = image_put,
+	.image_next = image_next,
+	.image_prune = image_prune,
+	.session_get = session_get,
+	.session_next = session_next,
 	.audit_last = audit_last,
 	.audit_put = audit_put,
 	.audit_next = audit_next,

@@ -47,5 +47,18 @@ const char *const store_schema[] = {
 	/* Leases that hosts keep for a grace start. */
 	"CREATE TABLE parked (uuid BLOB PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL, recalled_at INTEGER NOT NULL);"
 	"CREATE INDEX parked_by_holder ON parked (holder, recalled_at);",
+
+	/* Guests that sleep and move; and which connection of a host is the present one. */
+	"ALTER TABLE vtpms ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vtpms ADD COLUMN image INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vtpms ADD COLUMN suspended_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vtpms ADD COLUMN reserver TEXT;"
+	"ALTER TABLE vtpms ADD COLUMN reservation BLOB;"
+	"ALTER TABLE vtpms ADD COLUMN reserved_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE vtpms ADD COLUMN committed BLOB;"
+	"ALTER TABLE vtpms ADD COLUMN resumed_from INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE images (uuid BLOB NOT NULL REFERENCES vtpms(uuid), image INTEGER NOT NULL, number INTEGER NOT NULL,"
+	" version INTEGER NOT NULL, suspended_at INTEGER NOT NULL, volatile_state BLOB NOT NULL, PRIMARY KEY (uuid, image));"
+	"CREATE TABLE sessions (host TEXT PRIMARY KEY REFERENCES hosts(name), session INTEGER NOT NULL) WITHOUT ROWID;",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

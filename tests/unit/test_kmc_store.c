@@ -105,6 +105,121 @@ static void a_vtpm_comes_back(void **state)
 	assert_int_equal(w.seed_size, 0);
 }
 
+static void a_suspended_vtpm_comes_back(void **state)
+{
+	struct store_vtpm v = a_vtpm(1), w;
+
+	(void)state;
+	v.lease.holder[0] = '\0';
+	strcpy(v.lease.last_holder, "h");
+	v.lease.suspended = true;
+	v.lease.image = 0xfffffffe;
+	v.suspended_at = 13;
+	strcpy(v.lease.reserver, "other");
+	memcpy(v.lease.reservation, "sixteen bytes..!", KMC_REQUEST_ID_SIZE);
+	v.reserved_at = 14;
+	v.lease.committed = true;
+	memcpy(v.lease.commit, "another sixteen.", KMC_REQUEST_ID_SIZE);
+	v.lease.resumed_from = 3;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	memset(&w, 0, sizeof(w));
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &w), 0);
+	assert_true(w.lease.suspended && w.lease.committed);
+	assert_int_equal(w.lease.image, 0xfffffffe);
+	assert_int_equal(w.suspended_at, 13);
+	assert_string_equal(w.lease.reserver, "other");
+	assert_memory_equal(w.lease.reservation, v.lease.reservation, KMC_REQUEST_ID_SIZE);
+	assert_int_equal(w.reserved_at, 14);
+	assert_memory_equal(w.lease.commit, v.lease.commit, KMC_REQUEST_ID_SIZE);
+	assert_int_equal(w.lease.resumed_from, 3);
+	v.lease = a_vtpm(1).lease;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &w), 0);
+	assert_false(w.lease.suspended || w.lease.committed || w.lease.reserver[0] || w.lease.resumed_from);
+}
+
+/* The marks that are there, the latest last, as letters. */
+static const char *images(const struct store_vtpm *v)
+{
+	static char text[16];
+	struct store_image i = {0};
+	size_t n = 0;
+
+	while (n < sizeof(text) - 1 && s->ops->image_next(s, &v->uuid, i.number, &i) == 0)
+		text[n++] = (char)i.image;
+	text[n] = '\0';
+	return text;
+}
+
+static void put_image(const struct store_vtpm *v, char image, const char *text)
+{
+	const struct store_image i = {.image = (uint64_t)image, .version = 2, .suspended_at = 77};
+
+	assert_int_equal(s->ops->image_put(s, &v->uuid, &i, view_text(text)), 0);
+}
+
+static void volatile_states_come_back_until_they_are_destroyed(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1), other = a_vtpm(2);
+	struct store_image i;
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(buf_init(&b, 64), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &other), 0);
+	put_image(&v, 'c', "first");
+	put_image(&v, 'b', "second");
+	put_image(&v, 'a', "third");
+	put_image(&v, 'c', "once more");
+	put_image(&other, 'a', "another's");
+	assert_string_equal(images(&v), "bac");
+	assert_int_equal(s->ops->image_get(s, &v.uuid, 'c', &b), 0);
+	assert_memory_equal(b.data, "once more", 9);
+	assert_int_equal(s->ops->image_get(s, &v.uuid, 'd', &b), E_NOTFOUND);
+	assert_int_equal(s->ops->image_next(s, &v.uuid, 0, &i), 0);
+	assert_int_equal(i.version, 2);
+	assert_int_equal(i.suspended_at, 77);
+	assert_int_equal(s->ops->image_prune(s, &v.uuid, 'b', 1), 0);
+	assert_string_equal(images(&v), "bc");
+	assert_int_equal(s->ops->image_prune(s, &v.uuid, 'c', 0), 0);
+	assert_string_equal(images(&v), "c");
+	assert_int_equal(s->ops->image_prune(s, &v.uuid, 0, 0), 0);
+	assert_string_equal(images(&v), "");
+	assert_string_equal(images(&other), "a");
+	buf_free(&b);
+}
+
+static int put_state(const struct store_vtpm *v, uint64_t version, const char *text);
+static const char *versions(const struct store_vtpm *v);
+
+static void the_state_of_a_kept_image_is_kept(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	for (uint64_t i = 1; i <= 4; i++)
+		assert_int_equal(put_state(&v, i, "x"), 0);
+	put_image(&v, 'a', "of version 2");
+	assert_int_equal(s->ops->state_prune(s, &v.uuid, 4, &(const struct store_keep){.states = 1, .bytes = 1}), 0);
+	assert_string_equal(versions(&v), "24");
+}
+
+static void sessions_of_a_host_grow(void **state)
+{
+	uint64_t session;
+
+	(void)state;
+	assert_int_equal(s->ops->session_get(s, "h", &session), E_NOTFOUND);
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(s->ops->session_next(s, "h"), 0);
+		assert_int_equal(s->ops->session_get(s, "h", &session), 0);
+		assert_int_equal(session, i);
+	}
+	assert_int_equal(s->ops->session_next(s, "nobody"), E_DB);
+}
+
 static void vtpms_are_listed_in_order(void **state)
 {
 	struct store_vtpm v;
@@ -562,7 +677,9 @@ static int stop_server(void **state)
 }
 
 #define FOR_BOTH \
-	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
+	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(a_suspended_vtpm_comes_back), \
+	TEST(volatile_states_come_back_until_they_are_destroyed), TEST(the_state_of_a_kept_image_is_kept), TEST(sessions_of_a_host_grow), \
+	TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
 	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \
 	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
