@@ -93,6 +93,12 @@ static const struct msg_field thaw[] = {
 	MSG_FIELD_UINT(3, struct handoff_thaw, lease_epoch, UINT64_MAX),
 };
 
+static const struct msg_field stand_in[] = {
+	MSG_FIELD_UUID(3, struct handoff_stand_in, uuid),
+	MSG_FIELD_UINT(4, struct handoff_stand_in, guest_domid, 0x7fef),
+	MSG_FIELD_UINT(5, struct handoff_stand_in, devid, UINT16_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s, f) {.type = (t), .name = #s, .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct handoff_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct handoff_empty)}
@@ -115,6 +121,7 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(HANDOFF_FREEZE, freeze, freeze),
 	SCHEMA(HANDOFF_FROZEN, frozen, frozen),
 	SCHEMA(HANDOFF_THAW, thaw, thaw),
+	SCHEMA(HANDOFF_STAND_IN, stand_in, stand_in),
 };
 
 const struct msg_schema *handoff_schema(uint64_t type)

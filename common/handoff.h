@@ -18,6 +18,10 @@
  * A HANDOFF with transient state is for a guest that was resumed: it meets its backend after SERVE, and no command of it is
  * served before THAW.
  *
+ * Instead of HANDOFF there may be STAND_IN: the guest's TPM is gone with the stub domain that was here before. A stand-in begins
+ * at once, answers TPM_RC_INITIALIZE to everything, holds nothing, and ends as any other; its HELLO to a later relay has the UUID of
+ * the vTPM and lease epoch 0.
+ *
  * FAILED may come from the stub domain at any time: a code and one line for the administrator.
  *
  * A stub domain whose relay goes away serves on. It offers its channel anew, and its HELLO tells the next relay what
@@ -56,13 +60,15 @@ enum handoff_type {
 	HANDOFF_FREEZE,
 	HANDOFF_FROZEN,
 	HANDOFF_THAW,
+	HANDOFF_STAND_IN,
+	HANDOFF_END, /* no message: one more than the last */
 };
 
 struct handoff_hello {
 	struct view program; /* SHA-256 of the program's file */
 	struct view engine;  /* such as "libtpms 0.9.2" */
 	struct view vtpm;    /* the UUID that it serves already, 16 bytes; absent: none, it waits for a hand-off */
-	uint64_t lease_epoch, connected; /* of that vTPM; 0 without one */
+	uint64_t lease_epoch, connected; /* of that vTPM; 0 without one; a lease epoch of 0 with a vTPM: it stands in for it */
 	struct view held; /* present: it serves no command before THAW */
 };
 
@@ -136,6 +142,11 @@ struct handoff_frozen {
 
 struct handoff_thaw {
 	uint64_t lease_epoch; /* from now on */
+};
+
+struct handoff_stand_in {
+	struct uuid uuid; /* of the vTPM that is gone */
+	uint64_t guest_domid, devid;
 };
 
 /* Messages without fields: SERVE, STATUS, CLOSE, CLOSED. */

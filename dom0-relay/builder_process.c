@@ -94,7 +94,7 @@ static void on_build(struct builder *b, uint64_t id, const struct builder_build 
 	char name[65] = "", why[STUB_WHY] = "can't note down the stub domain to be built";
 	struct builder_built answer;
 	struct uuid handle;
-	uint32_t domid;
+	uint32_t domid = (uint32_t)q->domid;
 	int r = view_copy_text(q->name, name, sizeof(name));
 
 	if (r == 0 && (r = make_handle(&handle)) == 0 && (r = stub_records_add(b->records, &handle)) == 0) {

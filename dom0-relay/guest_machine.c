@@ -7,6 +7,9 @@
  */
 enum { OPEN_MS = 9000, SEAL_MS = 4000, CLOSE_MS = 5000, CLEAN_MS = 3500, ADOPT_MS = 5000 };
 
+/* libxl's own guard against the reuse of a domain's number works in whole seconds, and a dead domain may take some to go. */
+enum { REVIVE_MS = 1500, REVIVE_TRIES = 6, REVIVE_WAITS = 15 };
+
 unsigned int guest_start(struct guest_machine *g)
 {
 	*g = (struct guest_machine){.state = GUEST_PREPARING};
@@ -32,6 +35,19 @@ static unsigned int finish(struct guest_machine *g)
 	return GACT_ANSWER;
 }
 
+static unsigned int lose_stub(struct guest_machine *g)
+{
+	if (!g->stub_exists || g->destroying)
+		return 0;
+	g->destroying = true;
+	return GACT_DESTROY;
+}
+
+static bool has_living_stub(const struct guest_machine *g)
+{
+	return g->stub_exists && !g->destroying;
+}
+
 /* Let go of stub domain and lease; FAILED rests there until libxl closes, CLEANING goes on to GONE. */
 static unsigned int clean(struct guest_machine *g, enum guest_state state)
 {
@@ -42,13 +58,23 @@ static unsigned int clean(struct guest_machine *g, enum guest_state state)
 	if (g->open_pending)
 		actions |= GACT_ABANDON;
 	g->open_pending = false;
-	if (g->stub_exists && !g->destroying)
-		actions |= GACT_DESTROY;
+	actions |= lose_stub(g);
 	if (g->lease_held)
 		actions |= GACT_RELEASE;
 	if (state == GUEST_CLEANING && is_clean(g))
 		actions |= finish(g);
 	return actions;
+}
+
+/* The stub domain is of no use any more, but the guest runs: a stand-in it is, unless those die, too. */
+static unsigned int revive(struct guest_machine *g)
+{
+	if (g->restored || g->tries++ >= REVIVE_TRIES) /* who was resumed and never served here has lost nothing here */
+		return clean(g, GUEST_FAILED);
+	g->state = GUEST_REVIVING;
+	g->has_stub = false;
+	g->waits = 0;
+	return lose_stub(g);
 }
 
 static unsigned int preparing(struct guest_machine *g, enum guest_event event)
@@ -139,20 +165,6 @@ static unsigned int granted(struct guest_machine *g)
 	return GACT_THAW;
 }
 
-/* Nothing is served, so it is no loss for now that the stub domain died. */
-static unsigned int lose_stub(struct guest_machine *g)
-{
-	if (!g->stub_exists || g->destroying)
-		return 0;
-	g->destroying = true;
-	return GACT_DESTROY;
-}
-
-static bool has_living_stub(const struct guest_machine *g)
-{
-	return g->stub_exists && !g->destroying;
-}
-
 static unsigned int reserved(struct guest_machine *g, enum guest_event event)
 {
 	switch (event) {
@@ -223,7 +235,7 @@ static unsigned int frozen(struct guest_machine *g, enum guest_event event)
 	switch (event) {
 	case GEV_AWAKE:
 		return has_living_stub(g) ? wake(g) : clean(g, GUEST_FAILED);
-	case GEV_BROKEN:
+	case GEV_BROKEN: /* no loss for now */
 		return lose_stub(g);
 	case GEV_FENCED:
 		g->state = GUEST_FENCED;
@@ -289,9 +301,14 @@ static unsigned int adopting(struct guest_machine *g, enum guest_event event)
 		return 0;
 	case GEV_STUB_HELD:
 		return adopt_held(g);
+	case GEV_STANDS_IN:
+		g->state = GUEST_STANDIN;
+		return 0;
 	case GEV_BUILD_FAILED:
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
+		return revive(g);
+	case GEV_STRANGER:
 		return clean(g, GUEST_FAILED);
 	case GEV_CLOSE:
 		return clean(g, GUEST_CLEANING);
@@ -305,11 +322,49 @@ static unsigned int serving(struct guest_machine *g, enum guest_event event)
 	switch (event) {
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
-		return clean(g, GUEST_FAILED);
+		return revive(g);
 	case GEV_ASLEEP:
 		return freeze(g);
 	case GEV_CLOSE:
 		return close_stub(g);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int reviving(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_DEADLINE:
+		if (g->destroying)
+			return 0;
+		if (g->stub_exists) /* it is on its way */
+			return ++g->waits < REVIVE_WAITS ? 0 : revive(g);
+		g->stub_exists = true;
+		return GACT_REBUILD;
+	case GEV_STUB:
+		g->state = GUEST_STANDIN;
+		return GACT_STAND_IN;
+	case GEV_BUILD_FAILED:
+	case GEV_BROKEN:
+		return revive(g);
+	case GEV_STRANGER:
+		return clean(g, GUEST_FAILED);
+	case GEV_CLOSE:
+		return clean(g, GUEST_CLEANING);
+	default:
+		return 0;
+	}
+}
+
+static unsigned int standing_in(struct guest_machine *g, enum guest_event event)
+{
+	switch (event) {
+	case GEV_STUB_DESTROYED:
+	case GEV_BROKEN:
+		return revive(g);
+	case GEV_CLOSE: /* there is no TPM that could be shut down in good order */
+		return clean(g, GUEST_CLEANING);
 	default:
 		return 0;
 	}
@@ -376,7 +431,8 @@ static void learn(struct guest_machine *g, enum guest_event event)
 /* An answer that nobody waits for (any more). */
 static bool is_unasked(const struct guest_machine *g, enum guest_event event)
 {
-	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && (!g->lease_held || g->open_pending)) || (event == GEV_STUB && !g->stub_exists);
+	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && (!g->lease_held || g->open_pending)) ||
+	       ((event == GEV_STUB || event == GEV_STANDS_IN) && !has_living_stub(g));
 }
 
 unsigned int guest_step(struct guest_machine *g, enum guest_event event)
@@ -407,6 +463,10 @@ unsigned int guest_step(struct guest_machine *g, enum guest_event event)
 		return resuming(g, event);
 	case GUEST_FENCED:
 		return fenced(g, event);
+	case GUEST_REVIVING:
+		return reviving(g, event);
+	case GUEST_STANDIN:
+		return standing_in(g, event);
 	case GUEST_CLOSING:
 		return closing(g, event);
 	case GUEST_CLEANING:
@@ -428,6 +488,8 @@ unsigned int guest_deadline_ms(enum guest_state state)
 		return ADOPT_MS;
 	case GUEST_SEALING:
 		return SEAL_MS;
+	case GUEST_REVIVING:
+		return REVIVE_MS;
 	case GUEST_CLOSING:
 		return CLOSE_MS;
 	case GUEST_CLEANING:
@@ -443,6 +505,7 @@ const char *guest_state_text(enum guest_state state)
 		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off",	[GUEST_ADOPTING] = "adopting", [GUEST_SERVING] = "serving",
 		[GUEST_RESERVED] = "reserved",	 [GUEST_COMMITTING] = "committing", [GUEST_SUSPENDING] = "suspending", [GUEST_SEALING] = "suspending",
 		[GUEST_FROZEN] = "suspended",	 [GUEST_RESUMING] = "resuming", [GUEST_FENCED] = "frozen",
+		[GUEST_REVIVING] = "reviving", [GUEST_STANDIN] = "stand-in",
 		[GUEST_CLOSING] = "closing",	 [GUEST_CLEANING] = "cleaning", [GUEST_FAILED] = "failed",     [GUEST_GONE] = "gone",
 	};
 	_Static_assert(sizeof(texts) / sizeof(texts[0]) == GUEST_STATES, "a text for each state");

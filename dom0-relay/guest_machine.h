@@ -4,7 +4,11 @@
  *   PREPARING --seed and stub domain--> HANDOFF --ready--> SERVING --close--> CLOSING --closed--> CLEANING --> GONE
  *       |                                  |                ^ |                                      ^
  *       |                 ADOPTING --hello-|----------------+ |                                      |
- *       +------------- failure ------------+------------------+--> FAILED --close--------------------+
+ *       +------------- failure ------------+------------------|--> FAILED --close--------------------+
+ *                                                             |                                      |
+ *                                               its stub domain's death                              |
+ *                                                             v                                      |
+ *                                                         REVIVING --another stub domain--> STANDIN -+
  *
  * A guest that sleeps (xl save, xl migrate) and one that was resumed here:
  *
@@ -17,6 +21,8 @@
  *   PREPARING --reservation--> HANDOFF --ready--> RESERVED --it runs--> COMMITTING --lease is ours--> SERVING
  *
  * ADOPTING is where a relay that was restarted begins with what served before: the guest runs all the while.
+ * A guest whose stub domain died under it has lost its PCRs, and no other TPM is its own. It gets a stand-in, which
+ * says so to every command, until the guest itself is started again (standin.h); lease and state stay as they are.
  *
  * "Close" is libxl taking the device away: state 5 in the control directory, or the directory gone. A device whose
  * vTPM can't be had rests in FAILED until then: libxl's own deadline ends the guest's creation. Nobody hears 6 before
@@ -39,6 +45,8 @@ enum guest_state {
 	GUEST_FROZEN,	 /* sealed and on record, and on its way to the KMC or there; no deadline */
 	GUEST_RESUMING,	 /* the guest runs on: it gets a new mark, then the KMC is asked for the lease; no deadline */
 	GUEST_FENCED,	 /* its vTPM is another host's: it stays frozen; no deadline */
+	GUEST_REVIVING,	 /* the guest runs, its stub domain is dead; deadline: of the pause before the next try to build a stand-in */
+	GUEST_STANDIN,	 /* the guest runs and hears from a stand-in that its TPM is gone; no deadline */
 	GUEST_CLOSING,	 /* the stub domain brings its TPM to rest; deadline: libxl's patience */
 	GUEST_CLEANING,	 /* stub domain and lease go; same deadline */
 	GUEST_FAILED,	 /* no vTPM; libxl has not taken the device away yet; no deadline */
@@ -56,6 +64,8 @@ enum guest_event {
 	GEV_KEPT,	    /* and the lease is on record, should we be restarted */
 	GEV_OPEN_FAILED,    /* the KMC refused or could not be asked: we hold no lease */
 	GEV_READY,	    /* the stub domain has taken the seed */
+	GEV_STANDS_IN,	    /* the stub domain said HELLO, and is the stand-in of an earlier relay */
+	GEV_STRANGER,	    /* the domain is not the guest that an earlier relay served */
 	GEV_BROKEN,	    /* anything else that makes serving impossible, the stub domain's death included */
 	GEV_STUB_HELD,	    /* adopting: the stub domain called and serves nothing, as for a guest that sleeps */
 	GEV_CONNECTED,	    /* the guest's driver is there: the guest runs */
@@ -91,6 +101,8 @@ enum guest_action {
 	GACT_RESUME = 1 << 14,	  /* ask for the lease again */
 	GACT_COMMIT = 1 << 15,	  /* make the reservation a lease */
 	GACT_THAW = 1 << 16,	  /* have the stub domain serve */
+	GACT_REBUILD = 1 << 17,	  /* have a stub domain made that takes the place and the number of the dead one */
+	GACT_STAND_IN = 1 << 18,  /* tell it to stand in */
 };
 
 /* Zero-initialised, then guest_start(). */
@@ -104,7 +116,9 @@ struct guest_machine {
 	bool marked;	    /* the domain has a mark that no image has */
 	bool restored;	    /* from an image, and not committed yet */
 	bool asleep;	    /* the guest is */
-	bool destroying;    /* the stub domain, of a guest that sleeps */
+	bool destroying;    /* the stub domain is being destroyed */
+	unsigned int tries; /* to get a stand-in, that failed or died */
+	unsigned int waits; /* for the present one to call */
 };
 
 /** guest_start() - a new device. Return: actions. */

@@ -18,6 +18,7 @@
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/spares.h"
+#include "dom0-relay/standin.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
@@ -182,6 +183,21 @@ static void serve(struct guest *g)
 		log_info("%s: served by stub domain %u, lease %" PRIu64, relay_name_of(g), g->ids.stub, g->lease.epoch);
 }
 
+static void rebuild(struct guest *g)
+{
+	log_info("%s: building a stand-in for stub domain %u", relay_name_of(g), g->ids.stub);
+	standin_order(g, g->relay->builder);
+}
+
+static void stand_in(struct guest *g)
+{
+	standin_explain(g);
+	if (standin_begin(g, g->relay->xs) != 0)
+		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to a stand-in");
+	else
+		log_warn("%s: stub domain %u stands in: TPM_RC_INITIALIZE until the guest is started anew", relay_name_of(g), g->ids.stub);
+}
+
 static void close_stub(struct guest *g)
 {
 	if (stublink_send(g->stub, HANDOFF_CLOSE, NULL) != 0)
@@ -209,6 +225,7 @@ static const struct {
 	{GACT_HANDOFF, hand_off}, {GACT_SERVE, serve}, {GACT_FREEZE, relay_freeze}, {GACT_RESUME, relay_resume},
 	{GACT_COMMIT, relay_commit}, {GACT_THAW, relay_thaw},
 	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, adopt},
+	{GACT_REBUILD, rebuild}, {GACT_STAND_IN, stand_in},
 };
 
 static void perform(struct guest *g, unsigned int actions)
@@ -232,6 +249,11 @@ static void on_deadline(void *arg, unsigned int what)
 		stublink_free(&g->stub);
 		relay_meet_stub(g);
 		source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
+		return;
+	}
+	if (g->machine.state == GUEST_REVIVING) {
+		source_set_ms(g->deadline, guest_deadline_ms(GUEST_REVIVING));
+		relay_event(g, GEV_DEADLINE);
 		return;
 	}
 	if (g->machine.state == GUEST_PREPARING && g->open_waits)
@@ -372,9 +394,9 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 {
 	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
 
-	if (g->machine.state == GUEST_ADOPTING) {
+	if (g->machine.state == GUEST_ADOPTING || g->machine.state == GUEST_REVIVING) {
 		if (!uuid_equal(&g->handle, &d->handle))
-			relay_fail(g, GEV_BROKEN, "this domain is not the one that it was served to");
+			relay_fail(g, GEV_STRANGER, "this domain is not the one that it was served to");
 		else if (d->incarnation % 2 == 0)
 			g->image = (uint32_t)d->incarnation; /* marked, and perhaps not on record yet */
 		return;
@@ -405,8 +427,10 @@ void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why)
 	if (!g)
 		return;
 	g->build_pending = false;
-	if (g->destroy_wanted)
+	if (g->destroy_wanted) {
+		g->destroy_wanted = false;
 		relay_event(g, GEV_BUILD_FAILED);
+	}
 	else if (build_ticket != g->ticket)
 		order_stub(g); /* a spare could not be had: one of its own may */
 	else
@@ -427,24 +451,31 @@ void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub)
 	g->ids.stub = stub;
 	if (build_ticket != g->ticket && !g->destroy_wanted)
 		rename_stub(g);
-	if (g->destroy_wanted)
+	if (g->destroy_wanted) {
+		g->destroy_wanted = false;
 		destroy(g);
-	else if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+	} else if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
 }
 
 void relay_kept(struct relay *r, uint64_t ticket)
 {
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	struct builder_inspect q;
 	char path[NODE_PATH_MAX];
 
 	if (!g)
 		return;
 	g->build_pending = false;
-	if (g->destroy_wanted)
+	if (g->destroy_wanted) {
+		g->destroy_wanted = false;
 		destroy(g);
-	else if (g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+	} else if (g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0) {
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
+	} else if (g->machine.state == GUEST_ADOPTING) { /* a domain that crashed is still there */
+		q.domid = g->ids.stub;
+		link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &q);
+	}
 }
 
 void relay_destroyed(struct relay *r, uint64_t ticket)
@@ -455,7 +486,8 @@ void relay_destroyed(struct relay *r, uint64_t ticket)
 	if (!ticket || !g)
 		return;
 	xenstore_unwatch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub");
-	g->ids.stub = 0;
+	if (g->machine.state != GUEST_REVIVING) /* else the number is its stand-in's */
+		g->ids.stub = 0;
 	relay_event(g, GEV_STUB_DESTROYED);
 	spares_fill(r->spares); /* its memory is free */
 }
@@ -528,6 +560,11 @@ static void on_hello(struct guest *g, const struct handoff_hello *h)
 		relay_event(g, h->held.p ? GEV_STUB_HELD : GEV_STUB);
 		if (h->connected)
 			relay_event(g, GEV_CONNECTED);
+	} else if (ours && h->lease_epoch == 0) {
+		g->connected = h->connected;
+		standin_explain(g);
+		log_warn("%s: stub domain %u stands in as before", relay_name_of(g), g->ids.stub);
+		relay_event(g, GEV_STANDS_IN);
 	} else if (!adopting && !h->vtpm.p) {
 		relay_event(g, GEV_STUB);
 	} else {
@@ -587,12 +624,17 @@ static void on_stub_broken(void *arg, const char *why)
 
 static const struct stublink_ops stub_ops = {.message = on_stub_message, .broken = on_stub_broken};
 
+static bool awaits_hello(const struct guest_machine *m)
+{
+	return m->state == GUEST_PREPARING || m->state == GUEST_ADOPTING || (m->state == GUEST_REVIVING && !m->destroying);
+}
+
 void relay_meet_stub(struct guest *g)
 {
 	char path[NODE_PATH_MAX];
 	struct channel *channel;
 
-	if (g->stub || (g->machine.state != GUEST_PREPARING && g->machine.state != GUEST_ADOPTING) ||
+	if (g->stub || !awaits_hello(&g->machine) ||
 	    !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
 		return;
 	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));

@@ -30,6 +30,7 @@ static const struct msg_field mark[] = {
 static const struct msg_field build[] = {
 	MSG_FIELD_TEXT(3, struct builder_build, name, 1, 64),
 	MSG_FIELD_UINT(4, struct builder_build, headroom_mib, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct builder_build, domid, 0x7fef),
 };
 
 static const struct msg_field name[] = {

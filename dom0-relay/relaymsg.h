@@ -63,6 +63,7 @@ struct builder_mark {
 struct builder_build {
 	struct view name;      /* of the stub domain */
 	uint64_t headroom_mib; /* that the host must have free besides */
+	uint64_t domid;	       /* that it must get, because a guest knows it by it; 0: any */
 };
 
 struct builder_built {

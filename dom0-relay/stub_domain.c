@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,18 @@ static int complain(struct toolstack *t, char why[STUB_WHY], const char *what, i
 	return E_XEN;
 }
 
+/*
+ * libxl gives the number of a domain that ended less than a minute ago to no other, lest somebody means the old one. Here the other
+ * is meant to be taken for the old one.
+ */
+static void set_reuse(bool on)
+{
+	if (on)
+		setenv("LIBXL_DOMID_REUSE_TIMEOUT", "0", 1);
+	else
+		unsetenv("LIBXL_DOMID_REUSE_TIMEOUT");
+}
+
 static int check_image(const char *path, char why[STUB_WHY])
 {
 	if (access(path, R_OK) == 0)
@@ -152,7 +165,11 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 	r = check_memory(t, &d, headroom_mib, why);
 	if (r != 0)
 		goto out;
+	if (*domid)
+		d.c_info.domid = *domid;
+	set_reuse(*domid != 0);
 	rc = libxl_domain_create_new(t->ctx, &d, &made, NULL, NULL);
+	set_reuse(false);
 	if (rc == 0)
 		rc = libxl_domain_unpause(t->ctx, made, NULL);
 	if (rc != 0) {

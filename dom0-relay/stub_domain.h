@@ -20,6 +20,7 @@ void toolstack_close(struct toolstack **t);
  * @name: for `xl list`
  * @handle: the domain's own UUID
  * @headroom_mib: memory that the host must have free besides
+ * @domid: in: the number that it must have, which no domain has now, or 0 for any; out: its number
  *
  * Kernel and initramfs as in @conf, one vCPU, no device but the console. A domain that was only half made is
  * destroyed again.

@@ -18,6 +18,7 @@
 #include "vtpm-stubdom/engine.h"
 #include "vtpm-stubdom/port.h"
 #include "vtpm-stubdom/relaylink.h"
+#include "vtpm-stubdom/standin.h"
 #include "vtpm-stubdom/tpmif.h"
 #include "vtpm-stubdom/vtpm.h"
 #include "xenstore-schema/nodes.h"
@@ -27,7 +28,7 @@
 #define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
 #define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
 
-enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED };
+enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED, STANDING_IN };
 
 struct service {
 	struct loop *loop;
@@ -36,6 +37,7 @@ struct service {
 	struct relaylink *link;
 	struct vtpm *vtpm;
 	struct node_ids ids;
+	struct uuid stands_in_for; /* in STANDING_IN */
 	struct backend *backend;
 	struct source *deadline;  /* for the store that a response or the end waits for */
 	struct source *restore;	  /* try again to store what can't be undone */
@@ -273,6 +275,31 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 		send_store(s);
 }
 
+static void on_request_to_standin(void *arg, const struct tpmif_request *r)
+{
+	struct service *s = arg;
+	uint8_t response[STANDIN_SIZE];
+
+	s->began_ns = now_ns();
+	answer(s, view_of(standin_response(r->data, r->n, response), sizeof(response)));
+}
+
+static void on_stand_in(struct service *s, const struct handoff_stand_in *q)
+{
+	static const struct backend_ops ops = {.request = on_request_to_standin, .malformed = on_malformed, .connected = on_connected};
+	struct port *port;
+
+	s->ids = (struct node_ids){.guest = (unsigned int)q->guest_domid, .dev = (unsigned int)q->devid};
+	s->stands_in_for = q->uuid;
+	s->state = STANDING_IN;
+	port = s->world.open_port(s->world.arg, &s->ids);
+	s->backend = port ? backend_new(s->loop, port, &ops, s) : NULL;
+	if (!s->backend)
+		fail(s, E_XEN, "can't reach the guest's device: xenstore, gntdev or evtchn refused");
+	else
+		log_warn("the TPM of domain %u is gone until that domain is started anew: every command is answered with TPM_RC_INITIALIZE", s->ids.guest);
+}
+
 static void on_serve(struct service *s)
 {
 	static const struct backend_ops ops = {.request = on_request, .malformed = on_malformed, .connected = on_connected};
@@ -389,6 +416,8 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 
 	if (type == HANDOFF_HANDOFF && s->state == WAITING)
 		on_handoff(s, fields);
+	else if (type == HANDOFF_STAND_IN && s->state == WAITING)
+		on_stand_in(s, fields);
 	else if (type == HANDOFF_SERVE && s->state == READY)
 		on_serve(s);
 	else if (type == HANDOFF_STORED)
@@ -414,7 +443,7 @@ static void on_broken(void *arg, int r)
 	struct service *s = arg;
 
 	relaylink_free(&s->link);
-	if (!s->vtpm) { /* nothing is lost */
+	if (!s->vtpm && s->state != STANDING_IN) { /* nothing is lost */
 		log_info("the relay closed the channel: the end");
 		loop_stop(s->loop);
 		return;
@@ -449,9 +478,11 @@ static void meet(struct service *s)
 	if (s->vtpm) {
 		hello.vtpm = view_of(vtpm_uuid(s->vtpm)->b, UUID_SIZE);
 		hello.lease_epoch = vtpm_lease_epoch(s->vtpm);
-		hello.connected = s->backend && backend_connected(s->backend);
 		hello.held = s->held_back ? view_of(&held, sizeof(held)) : (struct view){0};
+	} else if (s->state == STANDING_IN) {
+		hello.vtpm = view_of(s->stands_in_for.b, UUID_SIZE);
 	}
+	hello.connected = s->backend && backend_connected(s->backend);
 	relaylink_send(s->link, HANDOFF_HELLO, &hello);
 	if (s->unanswered)
 		relaylink_send(s->link, HANDOFF_STORE, &s->store);

@@ -6,6 +6,8 @@
  *      +----- refused -----+---> FAILED      +-- relay gone: serves on, offers its channel anew
  *                                            +-- FREEZE: the present command ends, no other begins before THAW
  *
+ * Or, after the death of the stub domain that was here before: WAITING --STAND_IN--> STANDING_IN --CLOSE--> ENDED (standin.h).
+ *
  * One thread: while the engine executes a command, messages wait in the channel; nothing is lost.
  */
 #ifndef VTPM_STUBDOM_SERVICE_H

@@ -1,6 +1,6 @@
 # vtpm-stubdom/: the stub domain's program.
 
-STUBDOM_SRCS := $(addprefix vtpm-stubdom/,main.c service.c relaylink.c vtpm.c backend.c port.c port_unix.c port_xen.c tpmif.c tpm12.c \
+STUBDOM_SRCS := $(addprefix vtpm-stubdom/,main.c service.c relaylink.c vtpm.c standin.c backend.c port.c port_unix.c port_xen.c tpmif.c tpm12.c \
 	sealed.c endorsement.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
 STUBDOM_LIBS := -ltpms -lxenvchan -lxengnttab -lxenevtchn -lxenstore -lcbor -levent_core -lseccomp -lcrypto
 $(eval $(call program,vtpm-stubdom,$(STUBDOM_SRCS),$(STUBDOM_LIBS)))
@@ -28,7 +28,7 @@ $(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms $(COMMON_LIB
 $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
 $(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms $(COMMON_LIBS)))
-SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c backend.c port.c port_unix.c) $(VTPM_SRCS)
+SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c standin.c backend.c port.c port_unix.c) $(VTPM_SRCS)
 $(eval $(call unit,service,tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS)))
 
 # Fuzz targets

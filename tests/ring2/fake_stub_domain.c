@@ -190,7 +190,7 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 		uint32_t *domid, char why[STUB_WHY])
 {
 	struct domain d = {.incarnation = 1, .shutdown = -1};
-	uint32_t id = FIRST_DOMID;
+	uint32_t id = *domid ? *domid : FIRST_DOMID;
 	pid_t pid;
 	int r;
 
@@ -198,8 +198,13 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 	if ((r = check_image(conf->stub_kernel, why)) != 0 || (r = check_image(conf->stub_initramfs, why)) != 0)
 		return r;
 	uuid_format(handle, d.handle);
-	while (domain_write(id, &d, true) != 0)
+	while (domain_write(id, &d, true) != 0) {
+		if (*domid) {
+			snprintf(why, STUB_WHY, "can't create the stub domain: its number %u is taken", id);
+			return E_XEN;
+		}
 		id++;
+	}
 	if (!introduce(t, id, name)) {
 		stub_destroy(t, id);
 		snprintf(why, STUB_WHY, "can't create the stub domain: xenstored refused");

@@ -60,13 +60,93 @@ static void an_open_that_takes_too_long_is_abandoned(void **state)
 	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), GACT_ANSWER);
 }
 
-static void a_dead_stub_domain_does_not_close_the_device(void **state)
+static void serve(struct guest_machine *g)
+{
+	RUN(g, GEV_IDENTIFIED, GEV_MARKED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
+	assert_int_equal(g->state, GUEST_SERVING);
+}
+
+static void a_dead_stub_domain_gets_a_stand_in_and_the_lease_stays(void **state)
 {
 	struct guest_machine g;
 
 	(void)state;
-	RUN(&g, GEV_IDENTIFIED, GEV_MARKED, GEV_STUB, GEV_SEED, GEV_KEPT, GEV_READY);
-	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
+	serve(&g);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), 0); /* its number is not free yet */
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_REBUILD);
+	assert_int_equal(guest_step(&g, GEV_STUB), GACT_STAND_IN);
+	assert_int_equal(g.state, GUEST_STANDIN);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+}
+
+static void a_stand_in_that_cant_be_had_is_tried_for_a_while(void **state)
+{
+	struct guest_machine g;
+	int tries = 0;
+
+	(void)state;
+	serve(&g);
+	guest_step(&g, GEV_BROKEN);
+	guest_step(&g, GEV_STUB_DESTROYED);
+	for (; guest_step(&g, GEV_DEADLINE) == GACT_REBUILD; tries++)
+		if (guest_step(&g, GEV_BUILD_FAILED) != 0)
+			break;
+	assert_in_range(tries, 3, 10);
+	assert_int_equal(g.state, GUEST_FAILED);
+	assert_int_equal(guest_step(&g, GEV_CLOSE), 0);
+	assert_int_equal(guest_step(&g, GEV_RELEASED), GACT_ANSWER);
+}
+
+static void a_stand_in_that_does_not_call_is_replaced(void **state)
+{
+	struct guest_machine g;
+	int waits = 0;
+
+	(void)state;
+	serve(&g);
+	guest_step(&g, GEV_BROKEN);
+	guest_step(&g, GEV_STUB_DESTROYED);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_REBUILD);
+	while (guest_step(&g, GEV_DEADLINE) == 0)
+		assert_true(waits++ < 100);
+	assert_true(g.destroying);
+	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_REBUILD);
+}
+
+static void a_restarted_relay_makes_the_stand_in_that_is_missing(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_adopt(&g, false);
+	assert_int_equal(guest_step(&g, GEV_BUILD_FAILED), 0); /* the builder can't keep what is not there */
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_REBUILD);
+}
+
+static void a_restarted_relay_adopts_a_stand_in(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_adopt(&g, false);
+	assert_int_equal(guest_step(&g, GEV_STANDS_IN), 0);
+	assert_int_equal(g.state, GUEST_STANDIN);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY);
+	assert_int_equal(g.state, GUEST_REVIVING);
+}
+
+static void a_stranger_gets_no_stand_in(void **state)
+{
+	struct guest_machine g;
+
+	(void)state;
+	guest_adopt(&g, false);
+	assert_int_equal(guest_step(&g, GEV_STRANGER), GACT_DESTROY | GACT_RELEASE);
 	assert_int_equal(g.state, GUEST_FAILED);
 }
 
@@ -239,12 +319,15 @@ static unsigned int pack(const struct guest_machine *g)
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		n |= (unsigned int)flags[i] << (4 + i);
-	return n;
+	assert_true(g->tries < 8 && g->waits < 16);
+	return n | g->tries << 14 | g->waits << 17;
 }
 
+#define PACKED (1 << 21)
+
 struct walk {
-	bool seen[1 << 14];
-	struct guest_machine queue[1 << 14];
+	bool seen[PACKED];
+	struct guest_machine queue[1 << 16];
 	unsigned int n;
 };
 
@@ -253,6 +336,7 @@ static void reach(struct walk *w, const struct guest_machine *g)
 	if (w->seen[pack(g)])
 		return;
 	w->seen[pack(g)] = true;
+	assert_true(w->n < sizeof(w->queue) / sizeof(w->queue[0]));
 	w->queue[w->n++] = *g;
 }
 
@@ -277,11 +361,17 @@ static void check_step(const struct guest_machine *before, const struct guest_ma
 	assert_true(!(actions & GACT_ANSWER) || e == GEV_DEADLINE || (!after->stub_exists && !after->lease_held && !after->open_pending));
 	/* a machine that ends without deadline has nothing left to give back */
 	assert_true(after->state != GUEST_GONE || was_over || (actions & GACT_ANSWER));
+	/* a stand-in is only built for a guest that was served, when nothing is where it is to be, and the lease stays */
+	assert_true(!(actions & GACT_REBUILD) || (before->state == GUEST_REVIVING && !before->stub_exists && after->stub_exists));
+	assert_true(!(actions & GACT_STAND_IN) || (before->state == GUEST_REVIVING && e == GEV_STUB));
+	assert_true((after->state != GUEST_REVIVING && after->state != GUEST_STANDIN) || (after->lease_held == before->lease_held || e == GEV_RELEASED));
+	assert_true((after->state != GUEST_REVIVING && after->state != GUEST_STANDIN) || !(actions & GACT_RELEASE));
+	/* nothing is destroyed twice: to the builder that would be another's domain */
+	assert_true(!(actions & GACT_DESTROY) || (before->stub_exists && !before->destroying));
 	/* nobody rests or ends with an open under way */
 	assert_true(!after->open_pending || after->state == GUEST_PREPARING);
 	/* whoever leaves the serving side lets go of the stub domain at once */
-	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || (actions & GACT_DESTROY) ||
-		    before->destroying);
+	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->stub_exists) || after->destroying);
 	assert_true(!(after->state == GUEST_FAILED && before->state != GUEST_FAILED && after->lease_held) || (actions & GACT_RELEASE));
 }
 
@@ -348,7 +438,12 @@ int main(void)
 		cmocka_unit_test(a_guest_lives_from_request_to_gone),
 		cmocka_unit_test(a_refused_guest_waits_for_libxl),
 		cmocka_unit_test(an_open_that_takes_too_long_is_abandoned),
-		cmocka_unit_test(a_dead_stub_domain_does_not_close_the_device),
+		cmocka_unit_test(a_dead_stub_domain_gets_a_stand_in_and_the_lease_stays),
+		cmocka_unit_test(a_stand_in_that_cant_be_had_is_tried_for_a_while),
+		cmocka_unit_test(a_stand_in_that_does_not_call_is_replaced),
+		cmocka_unit_test(a_restarted_relay_makes_the_stand_in_that_is_missing),
+		cmocka_unit_test(a_restarted_relay_adopts_a_stand_in),
+		cmocka_unit_test(a_stranger_gets_no_stand_in),
 		cmocka_unit_test(an_unidentified_guest_gets_nothing),
 		cmocka_unit_test(a_lease_that_is_not_on_record_is_not_handed_off),
 		cmocka_unit_test(a_restarted_relay_adopts_what_served),

@@ -390,6 +390,82 @@ static void a_relay_that_goes_away_and_comes_back_finds_its_vtpm(void **state)
 	close_in_order(&s);
 }
 
+/* A stub domain in the place of one that died, with the guest's driver connected as it was. */
+static struct stub start_standing_in(int *again)
+{
+	struct handoff_stand_in q = {.guest_domid = 3};
+	struct stub s = start(again);
+
+	memset(q.uuid.b, 0x31, UUID_SIZE);
+	expect(&s, HANDOFF_HELLO);
+	frontend_open(&s.guest, s.port);
+	say(&s, HANDOFF_STAND_IN, &q);
+	frontend_say(&s.guest, XENBUS_INITIALISED);
+	assert_int_equal(frontend_await(&s.guest, XENBUS_CONNECTED, WAIT_MS), 0);
+	assert_int_equal(((const struct handoff_frontend *)expect(&s, HANDOFF_FRONTEND))->connected, 1);
+	return s;
+}
+
+static uint32_t ask_standin(struct stub *s, const char *command, size_t n, uint16_t tag)
+{
+	uint8_t response[TPMIF_DATA_MAX];
+
+	assert_int_equal(frontend_command(&s->guest, command, n, response, WAIT_MS), 10);
+	assert_int_equal(response[0] << 8 | response[1], tag);
+	return tpm_u32(response + 6);
+}
+
+static void a_stand_in_starts_no_tpm(void **state)
+{
+	struct stub s = start_standing_in(NULL);
+	static const char startup[] = "\x80\x01\0\0\0\x0c\0\0\x01\x44\0\0", pcr_extend[] = "\x80\x02\0\0\0\x0a\0\0\x01\x82";
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ask_standin(&s, startup, 12, 0x8001), 0x100);
+		assert_int_equal(ask_standin(&s, pcr_extend, 10, 0x8001), 0x100);
+	}
+	assert_int_equal(ask_standin(&s, "\0\xc1\0\0\0\x0e\0\0\0\x46\0\0\0\x08", 14, 0x00c4), 0x26); /* of TPM 1.2, by Linux's kernel */
+	close_in_order(&s);
+}
+
+static void a_stand_in_answers_the_command_that_the_dead_one_left(void **state)
+{
+	struct handoff_stand_in q = {.guest_domid = 3};
+	struct stub s = start(NULL);
+	struct tpm_command c;
+
+	(void)state;
+	frontend_open(&s.guest, s.port);
+	tpm_get_random(&c, 8);
+	frontend_submit(&s.guest, c.bytes, c.b.len);
+	frontend_say(&s.guest, XENBUS_INITIALISED);
+	expect(&s, HANDOFF_HELLO);
+	say(&s, HANDOFF_STAND_IN, &q);
+	assert_int_equal(response_code(&s), 0x100);
+	close_in_order(&s);
+}
+
+static void a_stand_in_outlives_its_relay_and_says_what_it_is(void **state)
+{
+	int again;
+	struct stub s = start_standing_in(&again);
+	const struct handoff_hello *hello;
+	const struct handoff_handoff h = given();
+
+	(void)state;
+	close(s.channel);
+	buf_reset(&s.in);
+	s.channel = again;
+	hello = expect(&s, HANDOFF_HELLO);
+	assert_memory_equal(hello->vtpm.p, h.uuid.b, UUID_SIZE);
+	assert_int_equal(hello->lease_epoch, 0);
+	assert_int_equal(hello->connected, 1);
+	say(&s, HANDOFF_HANDOFF, &h); /* it will never be a TPM */
+	assert_int_equal(ask_standin(&s, "\x80\x01\0\0\0\x0c\0\0\x01\x7b\0\x08", 12, 0x8001), 0x100);
+	close_in_order(&s);
+}
+
 static void a_relay_that_leaves_before_the_handoff_ends_the_work(void **state)
 {
 	struct stub s = start(NULL);
@@ -851,6 +927,9 @@ int main(void)
 		cmocka_unit_test(the_response_to_a_change_comes_after_it_is_stored),
 		cmocka_unit_test(a_change_that_is_not_stored_has_not_happened),
 		cmocka_unit_test(a_relay_that_goes_away_and_comes_back_finds_its_vtpm),
+		cmocka_unit_test(a_stand_in_starts_no_tpm),
+		cmocka_unit_test(a_stand_in_answers_the_command_that_the_dead_one_left),
+		cmocka_unit_test(a_stand_in_outlives_its_relay_and_says_what_it_is),
 		cmocka_unit_test(a_relay_that_leaves_before_the_handoff_ends_the_work),
 		cmocka_unit_test(what_cant_be_opened_fails_with_the_reason),
 		cmocka_unit_test(a_second_handoff_changes_nothing),

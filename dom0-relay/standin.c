@@ -1,0 +1,45 @@
+/* A stub domain in the place of one that died. */
+#include "dom0-relay/standin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/handoff.h"
+#include "common/privsep.h"
+#include "dom0-relay/guests.h"
+#include "dom0-relay/relaymsg.h"
+#include "dom0-relay/stublink.h"
+#include "dom0-relay/xenstore.h"
+
+void standin_order(struct guest *g, struct link *builder)
+{
+	char name[40];
+	struct builder_build q = {.domid = g->ids.stub};
+
+	snprintf(name, sizeof(name), "vtpm-%u-%u", g->ids.guest, g->ids.dev);
+	q.name = view_text(name);
+	g->build_pending = true;
+	g->build_ticket = g->ticket;
+	link_send(builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
+}
+
+int standin_begin(struct guest *g, struct xenstore *xs)
+{
+	const struct handoff_stand_in q = {.uuid = g->uuid, .guest_domid = g->ids.guest, .devid = g->ids.dev};
+	int r = xenstore_rehome(xs, g->ids, false);
+
+	return r == 0 ? stublink_send(g->stub, HANDOFF_STAND_IN, &q) : r;
+}
+
+void standin_explain(struct guest *g)
+{
+	static const char advice[] = "; start the guest anew to get its TPM back";
+	size_t n = strlen(g->reason);
+
+	if (strstr(g->reason, advice))
+		return;
+	if (n == 0) /* that was told to an earlier relay */
+		n = (size_t)snprintf(g->reason, sizeof(g->reason), "its stub domain died");
+	if (n + sizeof(advice) <= sizeof(g->reason))
+		memcpy(g->reason + n, advice, sizeof(advice));
+}
