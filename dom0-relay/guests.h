@@ -52,6 +52,7 @@ struct guest {
 	bool build_pending; /* the builder has not answered yet */
 	uint64_t build_ticket; /* of that request: a spare's own, if the guest took one */
 	bool destroy_wanted; /* and what it builds is no longer wanted */
+	bool grace;	     /* started, or being started, without a KMC: see gracing.h */
 	bool open_waits;     /* its open, for what an earlier run left to be stored */
 	bool connected;	     /* the guest's driver is */
 	struct handoff_status_reply usage; /* as the stub domain last told */

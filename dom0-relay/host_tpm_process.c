@@ -7,12 +7,14 @@
  */
 #include "dom0-relay/host_tpm_process.h"
 
+#include <openssl/evp.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/buf.h"
 #include "common/envelope.h"
 #include "common/error.h"
 #include "common/kmcmsg.h"
@@ -23,6 +25,7 @@
 #include "common/secret.h"
 #include "common/text.h"
 #include "dom0-relay/host_identity.h"
+#include "dom0-relay/host_seal.h"
 #include "dom0-relay/host_tpm.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -214,6 +217,62 @@ static void on_attest(struct host_tpm_process *p, uint64_t id, const struct tpm_
 	link_send(p->relay, TPM_ATTESTED, id, &done);
 }
 
+/* SHA-256 of what a seed is the seed of. */
+static int subject_of(const struct uuid *uuid, struct view tenant, uint64_t generation, uint8_t hash[32])
+{
+	uint8_t text[17 + sizeof(uuid->b) + 8 + KMC_NAME_MAX];
+	struct buf b;
+
+	buf_over(&b, text, sizeof(text));
+	if (buf_put(&b, "xen-vtpm/grace/v1", 17) != 0 || buf_put(&b, uuid->b, sizeof(uuid->b)) != 0 || buf_put_u64(&b, generation) != 0 ||
+	    buf_put(&b, tenant.p, tenant.n) != 0)
+		return E_RANGE;
+	return EVP_Digest(text, b.len, hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : E_CRYPTO;
+}
+
+static void on_seal(struct host_tpm_process *p, uint64_t id, const struct tpm_seal *m)
+{
+	struct secret *data = secret_new(64);
+	uint8_t sealed[HOST_SEALED_MAX];
+	struct tpm_sealed done;
+	int n = E_NOMEM;
+
+	snprintf(p->why, sizeof(p->why), "host TPM: out of memory");
+	if (data && subject_of(&m->uuid, m->tenant, m->generation, data->data + 32) == 0) {
+		memcpy(data->data, m->seed.p, 32);
+		n = open_tpm(p) == 0 ? host_seal(p->tpm, (uint32_t)m->pcrs, data, sealed, p->why) : E_TPM;
+	}
+	secret_free(&data);
+	if (n < 0) {
+		fail(p, id, p->why);
+		return;
+	}
+	done.sealed = view_of(sealed, (size_t)n);
+	link_send(p->relay, TPM_SEALED, id, &done);
+}
+
+static void on_unseal(struct host_tpm_process *p, uint64_t id, const struct tpm_unseal *m)
+{
+	struct secret *data = NULL;
+	uint8_t subject[32];
+	int r;
+
+	snprintf(p->why, sizeof(p->why), "the copy that is sealed to the host TPM is damaged");
+	r = subject_of(&m->uuid, m->tenant, m->generation, subject);
+	if (r == 0)
+		r = open_tpm(p) == 0 ? host_unseal(p->tpm, (uint32_t)m->pcrs, m->sealed, &data, p->why) : E_TPM;
+	if (r == 0 && (data->size != 64 || !bytes_equal(data->data + 32, subject, sizeof(subject))))
+		r = E_INTEGRITY;
+	if (r == 0) {
+		const struct tpm_seed s = {.seed = view_of(data->data, 32)};
+
+		link_send(p->relay, TPM_SEED, id, &s);
+	} else {
+		fail(p, id, p->why);
+	}
+	secret_free(&data);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct host_tpm_process *p = arg;
@@ -227,6 +286,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case TPM_ATTEST:
 		on_attest(p, id, fields);
+		break;
+	case TPM_SEAL:
+		on_seal(p, id, fields);
+		break;
+	case TPM_UNSEAL:
+		on_unseal(p, id, fields);
 		break;
 	case TPM_FORGET:
 		if (id)

@@ -39,7 +39,7 @@ struct entry {
 	struct copy saving; /* on its way to the disk */
 	struct copy safe;   /* as the disk has it: what a failed save goes back to */
 	uint64_t pushed;    /* newest version that the KMC confirmed */
-	struct errand save, push, release, drop;
+	struct errand save, push, park, release, drop;
 	struct errand move;	 /* of move_type; the newest counts */
 	enum kmc_type move_type;
 	unsigned int move_answers; /* to come: all but the last are to moves that were overtaken */
@@ -47,6 +47,10 @@ struct entry {
 	bool tells;
 	bool suspended;		 /* the KMC has what is frozen */
 	bool leaving;		 /* nobody is served any more: after the move, the end */
+	uint64_t base;	    /* version that came with the lease: nobody waits to hear that it is stored */
+	bool fresh;   /* the record of the lease itself is not safe yet */
+	bool parked;  /* no guest: the lease is kept for a start without the KMC */
+	bool closing; /* parked, and its owner was not told yet that it may go */
 	bool on_disk; /* there is a record, or may be */
 	bool found;  /* by an earlier run, and not claimed */
 	bool fenced; /* the lease is another's: nothing more to tell the KMC */
@@ -60,6 +64,7 @@ struct keeping {
 	void *arg;
 	struct source *retry;
 	unsigned int saves; /* under way */
+	bool parks;	    /* leases of guests that ended stay here, if there is a copy to start them from */
 	struct entry table[KEEPING_MAX];
 };
 
@@ -105,12 +110,14 @@ static int copy_set(struct copy *c, const struct state_record *r)
 {
 	struct buf state = {0}, transient = {0};
 
-	if ((r->state.n && buf_init(&state, r->state.n) != 0) || (r->transient.n && buf_init(&transient, r->transient.n) != 0)) {
+	if ((r->state.n + r->grace.n && buf_init(&state, r->state.n + r->grace.n) != 0) || (r->transient.n && buf_init(&transient, r->transient.n) != 0)) {
 		buf_free(&state);
 		return E_NOMEM;
 	}
 	if (r->state.n)
 		buf_put(&state, r->state.p, r->state.n);
+	if (r->grace.n)
+		buf_put(&state, r->grace.p, r->grace.n);
 	if (r->transient.n)
 		buf_put(&transient, r->transient.p, r->transient.n);
 	buf_free(&c->state);
@@ -123,6 +130,7 @@ static int copy_set(struct copy *c, const struct state_record *r)
 	c->r.state = view_of(r->state.n ? buf_ptr(&c->state) : NULL, r->state.n);
 	c->r.transient = view_of(r->transient.n ? buf_ptr(&c->transient) : NULL, r->transient.n);
 	c->r.request = r->request.p ? view_of(c->request, sizeof(c->request)) : (struct view){0};
+	c->r.grace = view_of(r->grace.n ? buf_ptr(&c->state) + r->state.n : NULL, r->grace.n);
 	return 0;
 }
 
@@ -169,12 +177,31 @@ static bool is_of(const struct entry *e, const struct uuid *uuid)
 	return e->ticket && uuid_equal(&e->now.r.uuid, uuid);
 }
 
+static bool is_idle(const struct errand *a)
+{
+	return !a->wanted && !a->sent;
+}
+
+/* Parked, and the KMC knows all that there is to know: it may be opened anew. */
+static bool is_ready(const struct entry *e)
+{
+	return e->parked && is_idle(&e->save) && is_idle(&e->push) && is_idle(&e->park) && is_idle(&e->release) && is_idle(&e->drop);
+}
+
 bool keeping_has(const struct keeping *k, const struct uuid *uuid)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
-		if (is_of(&k->table[i], uuid))
+		if (is_of(&k->table[i], uuid) && !is_ready(&k->table[i]))
 			return true;
 	return false;
+}
+
+static struct entry *find_parked(struct keeping *k, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (is_of(&k->table[i], uuid) && k->table[i].parked)
+			return &k->table[i];
+	return NULL;
 }
 
 static void end(struct keeping *k, struct entry *e)
@@ -261,9 +288,12 @@ static void send_drop(struct keeping *k, struct entry *e)
 	e->drop = (struct errand){.sent = true};
 }
 
-static bool is_idle(const struct errand *a)
+static void send_park(struct keeping *k, struct entry *e)
 {
-	return !a->wanted && !a->sent;
+	const struct kmc_park m = {.uuid = e->now.r.uuid, .lease_epoch = e->now.r.lease_epoch};
+
+	if (kmclink_send(k->kmc, KMC_PARK, KMC_ID(KMC_ID_RELEASE, e->ticket), &m) == 0)
+		e->park = (struct errand){.sent = true};
 }
 
 static bool may_go(const struct errand *a)
@@ -289,11 +319,13 @@ static void send_next(struct keeping *k, struct entry *e)
 		send_save(k, e);
 	if (may_go(&e->push) && may_push)
 		send_push(k, e);
-	if (may_go(&e->release) && is_idle(&e->save) && is_idle(&e->push))
+	if (may_go(&e->park) && is_idle(&e->save) && is_idle(&e->push) && is_idle(&e->release))
+		send_park(k, e);
+	if (may_go(&e->release) && is_idle(&e->save) && is_idle(&e->push) && !e->park.sent)
 		send_release(k, e);
 	if (may_go(&e->move) && is_idle(&e->save))
 		send_move(k, e);
-	if ((e->push.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
+	if ((e->push.wanted || e->park.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
 		kmclink_hurry(k->kmc);
 	if (e->drop.wanted && !e->drop.sent && is_idle(&e->save))
 		finish(k, e);
@@ -306,26 +338,65 @@ static void send_all(struct keeping *k)
 			send_next(k, &k->table[i]);
 }
 
+/* A guest again; the copy for a start without KMC is good until there is a newer one. */
+static int unpark(struct keeping *k, struct entry *e, uint64_t ticket, const struct state_record *r)
+{
+	struct state_record next = *r;
+
+	if (!next.grace.n)
+		next.grace = e->now.r.grace;
+	if (copy_set(&e->now, &next) != 0)
+		return E_NOMEM;
+	e->ticket = ticket;
+	e->parked = false;
+	e->park = (struct errand){0};
+	e->fresh = true;
+	e->base = r->version;
+	want(&e->save);
+	send_next(k, e);
+	return 0;
+}
+
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r)
 {
-	struct entry *e;
+	struct entry *e = find_parked(k, &r->uuid);
 
+	if (e)
+		return unpark(k, e, ticket, r);
 	for (size_t i = 0; i < KEEPING_MAX; i++)
 		if (is_of(&k->table[i], &r->uuid) && k->table[i].on_disk)
 			return E_EXISTS;
 	e = add(k, ticket, r);
 	if (!e)
 		return E_NOMEM;
+	e->fresh = true;
+	e->base = e->pushed = r->version;
 	want(&e->save);
 	send_next(k, e);
 	return 0;
 }
 
+/* No guest any more: the record says so, then the KMC is told. */
+static void park(struct keeping *k, struct entry *e)
+{
+	e->parked = true;
+	e->now.r.guest = e->now.r.dev = e->now.r.stub = 0;
+	want(&e->save);
+	want(&e->park);
+	send_next(k, e);
+}
+
 int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch)
 {
 	const struct state_record r = {.uuid = *uuid, .lease_epoch = lease_epoch};
-	struct entry *e = add(k, ticket, &r);
+	struct entry *e = find_parked(k, uuid);
 
+	if (e) { /* it stays parked, under the newer epoch */
+		e->now.r.lease_epoch = lease_epoch;
+		park(k, e);
+		return 0;
+	}
+	e = add(k, ticket, &r);
 	if (!e)
 		return E_NOMEM;
 	want(&e->release);
@@ -428,6 +499,11 @@ static void end_lease(struct keeping *k, struct entry *e)
 /* Give back what the record says that there is; a lease that is another's now is nobody's to give. */
 static void leave(struct keeping *k, struct entry *e)
 {
+	if (k->parks && e->now.r.grace.n && e->now.r.phase == PHASE_SERVING && !e->fenced) {
+		e->closing = true;
+		park(k, e);
+		return;
+	}
 	e->leaving = true;
 	e->tells = false;
 	if (e->fenced || (e->now.r.phase == PHASE_FROZEN && e->suspended)) {
@@ -492,12 +568,79 @@ void keeping_settle(struct keeping *k)
 	}
 }
 
+/* --- starting without the KMC --- */
+
+void keeping_park_leases(struct keeping *k)
+{
+	k->parks = true;
+}
+
+static int set_grace(struct keeping *k, struct entry *e, struct view grace)
+{
+	struct state_record r = e->now.r;
+
+	r.grace = grace;
+	if (copy_set(&e->now, &r) != 0)
+		return E_NOMEM;
+	want(&e->save);
+	send_next(k, e);
+	return 0;
+}
+
+int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace)
+{
+	struct entry *e = find(k, ticket);
+
+	return e ? set_grace(k, e, grace) : E_NOTFOUND;
+}
+
+const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid)
+{
+	struct entry *e = find_parked(k, uuid);
+
+	return e && e->now.r.grace.n && is_idle(&e->save) && is_idle(&e->release) && is_idle(&e->drop) ? &e->now.r : NULL;
+}
+
+bool keeping_has_parked(const struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (k->table[i].ticket && k->table[i].parked)
+			return true;
+	return false;
+}
+
+void keeping_verify(struct keeping *k, uint64_t ticket)
+{
+	struct entry *e = find(k, ticket);
+
+	if (e && e->now.r.version)
+		want(&e->push);
+}
+
+void keeping_recall(struct keeping *k, const struct uuid *uuid)
+{
+	struct entry *e = find_parked(k, uuid);
+
+	if (!e)
+		return; /* a guest runs again */
+	want(&e->release);
+	if (set_grace(k, e, (struct view){0}) != 0)
+		e->release = (struct errand){0}; /* asked again, when the other host asks again */
+}
+
+void keeping_forget_grace(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (k->table[i].ticket && k->table[i].now.r.grace.n)
+			set_grace(k, &k->table[i], (struct view){0});
+}
+
 /* --- answers --- */
 
 static void try_again(struct keeping *k)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
-		k->table[i].push.later = k->table[i].release.later = k->table[i].move.later = false;
+		k->table[i].push.later = k->table[i].park.later = k->table[i].release.later = k->table[i].move.later = false;
 	send_all(k);
 }
 
@@ -523,6 +666,7 @@ void keeping_down(struct keeping *k)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		ask_again(&k->table[i].push);
+		ask_again(&k->table[i].park);
 		ask_again(&k->table[i].release);
 		ask_again(&k->table[i].move);
 		k->table[i].move_answers = 0;
@@ -583,8 +727,36 @@ static void on_push_answer(struct keeping *k, struct entry *e, enum kmc_type typ
 	e->push.sent = false;
 	e->pushed = version;
 	send_next(k, e);
-	if (k->durability == DURABILITY_KMC)
+	if (k->durability == DURABILITY_KMC && version > e->base)
 		k->ops->stored(k->arg, ticket, version, 0, "");
+}
+
+/* A refusal for good means that somebody took the lease over: the copy is worthless. */
+static void on_park_answer(struct keeping *k, struct entry *e, enum kmc_type type, const void *fields)
+{
+	const struct kmc_refused *refused = fields;
+	struct uuid uuid = e->now.r.uuid;
+	char text[UUID_TEXT];
+
+	if (type == KMC_PARKED) {
+		e->park = (struct errand){0};
+		send_next(k, e);
+		k->ops->ended(k->arg, &uuid); /* who waits for it may open */
+		return;
+	}
+	if (type != KMC_REFUSED) {
+		log_warn("the KMC answered a parking with something else");
+		return;
+	}
+	log_warn("vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
+		 (int)refused->reason.n, (const char *)refused->reason.p);
+	if (is_final(refused->code)) {
+		e->park = (struct errand){0};
+		want(&e->drop);
+		send_next(k, e);
+	} else {
+		ask_later(k, &e->park);
+	}
 }
 
 /* A refusal for good is as good: the lease is not ours any more. */
@@ -676,6 +848,8 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 
 	if (e && KMC_ID_KIND(id) == KMC_ID_STORE && e->push.sent)
 		on_push_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->park.sent)
+		on_park_answer(k, e, type, fields);
 	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->release.sent)
 		on_release_answer(k, e, type, fields);
 	else if (e && KMC_ID_KIND(id) == KMC_ID_MOVE && e->move_answers)
@@ -712,8 +886,9 @@ static void on_saved(struct keeping *k, struct entry *e, const struct state_fail
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
 	char why[256] = "";
+	bool fresh = e->fresh, closing = e->closing;
 
-	e->save.sent = false;
+	e->save.sent = e->fresh = e->closing = false;
 	if (!failed) {
 		copy_move(&e->safe, &e->saving);
 	} else {
@@ -724,7 +899,11 @@ static void on_saved(struct keeping *k, struct entry *e, const struct state_fail
 	}
 	send_next(k, e);
 	tell_move(k, e);
-	if (version == 0 || k->durability == DURABILITY_HOST)
+	if (closing)
+		k->ops->released(k->arg, ticket); /* as far as the guest is concerned */
+	else if (fresh || version == 0)
+		k->ops->stored(k->arg, ticket, 0, failed ? E_IO : 0, why);
+	else if (k->durability == DURABILITY_HOST && version > e->base)
 		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
 }
 

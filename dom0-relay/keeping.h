@@ -50,7 +50,11 @@ struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link 
 			    const struct keeping_ops *ops, void *arg);
 void keeping_free(struct keeping **k);
 
-/** keeping_hold() - a lease is ours from now on, or a reservation may be (phase): @r without state. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM. */
+/**
+ * keeping_hold() - a lease is ours from now on, or a reservation may be (phase)
+ *
+ * @r may have the state that came with it. A lease that was parked is a guest's again. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM.
+ */
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r);
 
 /** keeping_orphan() - a lease came that nobody wants any more: give it back, under a ticket nobody has. */
@@ -87,6 +91,27 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 
 /** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back. */
 void keeping_settle(struct keeping *k);
+
+/* --- starting without the KMC (gracing.h) --- */
+
+/** keeping_park_leases() - from now on keeping_release() keeps leases for which keeping_grace() gave a copy, and settling likewise. */
+void keeping_park_leases(struct keeping *k);
+
+/** keeping_grace() - what a later start needs instead of the KMC, copied: 0, E_NOTFOUND or E_NOMEM. */
+int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace);
+
+/** keeping_parked() - the record of a parked lease with such a copy, until the next call of anything here; or NULL. */
+const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid);
+bool keeping_has_parked(const struct keeping *k);
+
+/** keeping_verify() - have the KMC confirm the lease when it can: its present state is stored once more. */
+void keeping_verify(struct keeping *k, uint64_t ticket);
+
+/** keeping_recall() - another host wants @uuid: the copy is erased, then the lease given back. Nothing happens while a guest runs. */
+void keeping_recall(struct keeping *k, const struct uuid *uuid);
+
+/** keeping_forget_grace() - this host is not to start anything by itself any more: erase all copies. */
+void keeping_forget_grace(struct keeping *k);
 
 /* --- answers --- */
 

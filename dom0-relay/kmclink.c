@@ -23,7 +23,8 @@
 
 #define SOFTWARE "vtpm-relayd 0.1"
 #define STEP_MS 4000	     /* for TCP and TLS, and again for WELCOME */
-#define STEP_MANY_MS 2000    /* where there are several addresses: a guest waits 9 s for all of them */
+#define ROUND_MS 6000	     /* for TCP and TLS of all addresses, where there are several: a guest waits 9 s */
+#define STEP_LEAST_MS 1000
 #define BACKOFF_FIRST_MS 250 /* doubled up to the last */
 #define BACKOFF_LAST_MS 15000
 #define HURRY_MS 200	 /* the least time between two tries, whoever waits */
@@ -48,7 +49,7 @@ struct kmclink {
 	struct place places[RELAYCONF_ADDRESSES];
 	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
-	bool lost; /* since the last connection every place was tried, and nobody was at any of them */
+	bool lost; /* the last round through all places found nobody at any of them */
 	struct kmcwire *wire;
 	struct source *timer; /* deadline of the greeting, or end of the back-off */
 	struct buf in, out;
@@ -77,7 +78,11 @@ static void disconnect(struct kmclink *k)
 
 static unsigned int step_ms(const struct kmclink *k)
 {
-	return k->n_places > 1 ? STEP_MANY_MS : STEP_MS;
+	unsigned int share = ROUND_MS / k->n_places;
+
+	if (k->n_places == 1)
+		return STEP_MS;
+	return share > STEP_LEAST_MS ? share : STEP_LEAST_MS;
 }
 
 /* What was found at the places, the latest first. */
@@ -126,6 +131,8 @@ static void go_away(struct kmclink *k, bool refused, const char *why)
 	k->returning = false;
 	plan(k, was_up);
 	k->ops->down(k->arg, k->why); /* last: it may send, which is refused */
+	if (k->lost && k->at == 0 && !was_up)
+		k->ops->lost(k->arg);
 }
 
 static void set_interest(struct kmclink *k)
@@ -216,6 +223,8 @@ static bool take(struct kmclink *k, const struct msg *m)
 		welcome(k, (const void *)fields);
 		return k->state == LINK_UP;
 	}
+	if (m->head.type == KMC_REFUSED && refused->code == KMC_REFUSED_UNKNOWN_HOST)
+		k->ops->unwelcome(k->arg);
 	if (m->head.type == KMC_REFUSED)
 		snprintf(text, sizeof(text), "%s: %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
 			 (const char *)refused->reason.p);
@@ -415,11 +424,6 @@ int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
 bool kmclink_is_up(const struct kmclink *k)
 {
 	return k->state == LINK_UP;
-}
-
-bool kmclink_is_lost(const struct kmclink *k)
-{
-	return k->state != LINK_UP && k->lost;
 }
 
 const char *kmclink_why(const struct kmclink *k)

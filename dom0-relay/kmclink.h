@@ -21,6 +21,8 @@ struct relayconf;
 struct kmclink_ops {
 	void (*up)(void *arg, const struct kmc_welcome *welcome);
 	void (*down)(void *arg, const char *why);
+	void (*lost)(void *arg);      /* every address was tried once more, and nobody answered at any of them */
+	void (*unwelcome)(void *arg); /* a KMC does not know this host */
 	void (*answer)(void *arg, enum kmc_type type, uint64_t id, const void *fields);
 };
 
@@ -41,9 +43,6 @@ void kmclink_free(struct kmclink **k);
 int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
 
 bool kmclink_is_up(const struct kmclink *k);
-
-/** kmclink_is_lost() - every address was tried since the last connection, and nobody answered at any of them. */
-bool kmclink_is_lost(const struct kmclink *k);
 
 /** kmclink_why() - why the link is down, in one line; "" while it is up. */
 const char *kmclink_why(const struct kmclink *k);

@@ -19,7 +19,7 @@
 #define KEY_IS_OLD "the KMC's protection key expires at once: compare the clocks of this host and the KMC"
 #define KEY_TRIES 2	/* a key can expire on the way once, not for ever */
 
-enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_ASKING, STEP_BELIEVING };
+enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_ASKING, STEP_BELIEVING, STEP_RECALLING };
 
 struct opening {
 	enum step step;
@@ -34,6 +34,7 @@ struct opening {
 	char tenant[KMC_NAME_MAX + 1];
 	struct kmc_opened facts; /* without its views */
 	struct buf state, transient;
+	char why[OPENING_WHY]; /* of RECALLING */
 };
 
 /* The KMC's public key for this host. */
@@ -199,6 +200,26 @@ void openings_abandon(struct openings *o, uint64_t ticket)
 		end(p); /* an answer of the host-tpm process finds nobody: it is forgotten there */
 }
 
+bool openings_cancel(struct openings *o, uint64_t ticket)
+{
+	struct opening *p = find(o, ticket);
+
+	if (!p || p->may_hold || p->step != STEP_WAITING)
+		return false;
+	end(p);
+	return true;
+}
+
+void openings_again(struct openings *o)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++) {
+		if (o->table[i].step != STEP_RECALLING)
+			continue;
+		o->table[i].step = STEP_WAITING;
+		advance(o, &o->table[i]);
+	}
+}
+
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY])
 {
 	const struct opening *p = NULL;
@@ -208,6 +229,8 @@ void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WH
 			p = &o->table[i];
 	if (!p)
 		snprintf(why, OPENING_WHY, "not being opened");
+	else if (p->why[0])
+		snprintf(why, OPENING_WHY, "%s", p->why);
 	else if (p->step == STEP_WRAPPING || p->step == STEP_BELIEVING)
 		snprintf(why, OPENING_WHY, "the host TPM has not answered");
 	else if (!kmclink_is_up(o->kmc))
@@ -398,6 +421,13 @@ static void on_refused(struct openings *o, struct opening *p, const struct kmc_r
 	if (m->code == KMC_REFUSED_ATTESTATION)
 		o->ops->unattested(o->arg);
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
+	if (m->code == KMC_REFUSED_PARKED && !p->abandoned) {
+		memcpy(p->why, why, sizeof(p->why));
+		p->may_hold = false; /* not by this */
+		p->step = STEP_RECALLING;
+		o->ops->parked(o->arg);
+		return;
+	}
 	if (may_change(p, m->code))
 		not_yet(o, p, why);
 	else

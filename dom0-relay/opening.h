@@ -31,6 +31,7 @@ struct opening_ops {
 	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
 	void (*refused)(void *arg, uint64_t ticket, const char *why);
 	void (*not_yet)(void *arg, uint64_t ticket, const char *why); /* a reservation that may be granted when it is asked for again */
+	void (*parked)(void *arg);     /* another host is asked to give a vTPM back: call openings_again() soon */
 	void (*unattested)(void *arg); /* the KMC wants this host attested: an open was refused for that */
 	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
 	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
@@ -60,6 +61,12 @@ bool openings_has(const struct openings *o, const struct uuid *uuid);
 /** openings_abandon() - nobody waits for @ticket any more. */
 void openings_abandon(struct openings *o, uint64_t ticket);
 
+/** openings_cancel() - @ticket was not asked at the KMC yet, and won't be. False: it was, or there is none. */
+bool openings_cancel(struct openings *o, uint64_t ticket);
+
+/** openings_again() - ask once more what another host was to give back. */
+void openings_again(struct openings *o);
+
 /** openings_why() - what @ticket is waiting for, in one line, into @why. */
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]);
 
@@ -78,5 +85,6 @@ enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT, KM
 #define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&7))
 #define KMC_ID_TICKET(id) ((id) >> 3)
 #define KMC_ID_ATTEST KMC_ID(KMC_ID_PROTECT, 1) /* see attesting.h */
+#define KMC_ID_RECALLS KMC_ID(KMC_ID_PROTECT, 2) /* see gracing.h */
 
 #endif

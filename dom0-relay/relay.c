@@ -16,6 +16,7 @@
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
+#include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/spares.h"
 #include "dom0-relay/standin.h"
@@ -496,13 +497,18 @@ void relay_destroyed(struct relay *r, uint64_t ticket)
 static void hold(struct guest *g)
 {
 	const struct guest_lease *l = &g->lease;
-	const struct state_record record = {
+	struct state_record record = {
 		.uuid = g->uuid, .handle = g->handle, .boot = g->relay->boot, .guest = g->ids.guest, .dev = g->ids.dev,
 		.lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
 		.platform_epoch = l->platform_epoch, .phase = PHASE_SERVING, .image = g->image,
 	};
-	int e = keeping_hold(g->relay->keeping, g->ticket, &record);
+	int e;
 
+	if (g->relay->conf->grace_s && buf_left(&l->state)) { /* what a start without KMC needs */
+		record.version = l->state_version;
+		record.state = view_of(buf_ptr(&l->state), buf_left(&l->state));
+	}
+	e = keeping_hold(g->relay->keeping, g->ticket, &record);
 	relay_event(g, GEV_SEED);
 	if (e != 0)
 		relay_fail(g, GEV_BROKEN, "can't put its lease on record: %s", error_text(e));

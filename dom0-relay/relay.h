@@ -32,6 +32,10 @@ struct relay {
 	struct spares *spares;
 	struct guests guests;
 	struct uuid boot;   /* of this host */
+	uint64_t contact, touched;   /* when a KMC was there last, and as it is written down; seconds since 1970 */
+	bool kmc_seen;		     /* since the last gracing_down() */
+	struct source *grace_timer;  /* NULL: no grace is configured */
+	struct source *again;	     /* openings that wait for another host */
 	bool listed;	    /* what earlier runs left is known: xenstore may be believed */
 	size_t look_next;   /* the next guest whose stub domain is looked at, of a round that goes on */
 	bool looking, look_again;

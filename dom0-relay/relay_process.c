@@ -15,6 +15,7 @@
 #include "dom0-relay/attesting.h"
 #include "dom0-relay/control.h"
 #include "dom0-relay/ctlmsg.h"
+#include "dom0-relay/gracing.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
@@ -239,7 +240,9 @@ static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct relay *r = arg;
 
-	if (id == ATTESTING_TICKET)
+	if (id != ATTESTING_TICKET && id & GRACING_TPM)
+		gracing_tpm(r, type, id, fields);
+	else if (id == ATTESTING_TICKET)
 		attesting_tpm(r->attesting, type, fields);
 	else
 		openings_tpm(r->openings, type, id, fields);
@@ -254,6 +257,29 @@ static void on_refused(void *arg, uint64_t ticket, const char *why)
 
 	if (g)
 		relay_fail(g, GEV_OPEN_FAILED, "%s", why);
+}
+
+#define AGAIN_MS 700 /* between two tries to open what is parked at another host */
+
+static void on_opened(void *arg, uint64_t ticket, const struct opening_result *result)
+{
+	gracing_opened(arg, ticket, result);
+	relay_opened(arg, ticket, result);
+}
+
+static void on_parked(void *arg)
+{
+	struct relay *r = arg;
+
+	source_set_ms(r->again, AGAIN_MS);
+}
+
+static void on_again(void *arg, unsigned int what)
+{
+	struct relay *r = arg;
+
+	(void)what;
+	openings_again(r->openings);
 }
 
 static void on_unattested(void *arg)
@@ -317,6 +343,7 @@ static void on_up(void *arg, const struct kmc_welcome *welcome)
 	struct relay *r = arg;
 
 	(void)welcome;
+	gracing_up(r);
 	keeping_up(r->keeping);
 	attesting_up(r->attesting); /* openings wait for what comes of it */
 }
@@ -336,13 +363,26 @@ static void on_down(void *arg, const char *why)
 	keeping_down(r->keeping);
 	attesting_down(r->attesting);
 	openings_down(r->openings);
+	gracing_down(r);
+}
+
+static void on_lost(void *arg)
+{
+	gracing_lost(arg);
+}
+
+static void on_unwelcome(void *arg)
+{
+	gracing_unwelcome(arg);
 }
 
 static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fields)
 {
 	struct relay *r = arg;
 
-	if (id == KMC_ID_ATTEST)
+	if (id == KMC_ID_RECALLS)
+		gracing_kmc(r, type, fields);
+	else if (id == KMC_ID_ATTEST)
 		attesting_kmc(r->attesting, type, fields);
 	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
 		keeping_kmc(r->keeping, type, id, fields);
@@ -367,9 +407,10 @@ static void on_record(struct relay *r, uint64_t number, const struct state_recor
 }
 
 /* Who asked or was served before we were there; and what nobody asks for any more. */
-static void on_listed(struct relay *r)
+static void on_listed(struct relay *r, uint64_t contact)
 {
 	r->listed = true;
+	gracing_start(r, contact);
 	xenstore_each_control(r->xs, on_control_arg, r);
 	keeping_settle(r->keeping);
 	link_send(r->builder, BUILDER_SWEEP, 0, NULL);
@@ -385,7 +426,9 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 	if (type == STATE_RECORD)
 		on_record(r, id, fields);
 	else if (type == STATE_LISTED)
-		on_listed(r);
+		on_listed(r, ((const struct state_listed *)fields)->contact);
+	else if (id == GRACING_CONTACT_TICKET)
+		return; /* if it failed, the state process has said so */
 	else
 		keeping_disk(r->keeping, type, id, fields);
 }
@@ -395,6 +438,13 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 static struct view text_or_none(const char *text)
 {
 	return text[0] ? view_text(text) : (struct view){0};
+}
+
+static struct view entry_reason(const struct guest *g)
+{
+	if (!g->reason[0] && g->grace)
+		return view_text("started in grace: without KMC, from the copy sealed to the host's TPM");
+	return text_or_none(g->reason);
 }
 
 static void fill(void *arg, struct buf *out)
@@ -409,7 +459,7 @@ static void fill(void *arg, struct buf *out)
 		const struct guest *g = &r->guests.table[i];
 		const struct ctl_entry e = {.guest = g->ids.guest, .dev = g->ids.dev, .uuid = g->uuid, .stub = g->ids.stub,
 					    .state = view_text(guest_state_text(g->machine.state)), .since = (uint64_t)g->since,
-					    .reason = text_or_none(g->reason), .connected = g->connected,
+					    .reason = entry_reason(g), .connected = g->connected,
 					    .commands = g->usage.commands, .malformed = g->usage.malformed,
 					    .service_ns = g->usage.service_ns, .memory_kib = g->usage.resident_kib};
 
@@ -453,10 +503,10 @@ static void read_boot_id(struct uuid *boot)
 static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
 	static const struct opening_ops opening_ops = {
-		.opened = relay_opened, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
+		.opened = on_opened, .parked = on_parked, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
-	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .answer = on_answer};
+	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .answer = on_answer};
 	uint8_t certificate[32];
 	char why[KMCLINK_WHY];
 
@@ -478,7 +528,8 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
 	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
-	if (!r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->openings || !r->keeping)
+	r->again = source_timer(r->loop, on_again, r);
+	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }
 

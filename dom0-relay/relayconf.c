@@ -28,6 +28,8 @@ static const struct config_option options[] = {
 	OPTION("stub", "spares", CONFIG_UINT, stub_spares, .fallback = "0", .min = 0, .max = 16),
 	OPTION("stub", "records", CONFIG_PATH, stub_records, .fallback = "/run/xen-vtpm-builder"),
 	OPTION("state", "directory", CONFIG_PATH, state_directory, .fallback = "/var/lib/xen-vtpm/state"),
+	OPTION("grace", "time", CONFIG_SECONDS, grace_s, .fallback = "0", .min = 0, .max = 30 * 86400),
+	OPTION("grace", "pcrs", CONFIG_TEXT, grace_pcr_list, .fallback = "0,1,2,3,7"),
 	OPTION("state", "durability", CONFIG_CHOICE, durability, .fallback = "host", .words = "host kmc"),
 };
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -91,6 +93,24 @@ static int check_addresses(const char *path, const char *list, char why[CONFIG_W
 	return E_CONFIG;
 }
 
+/* Numbers from 0 to 23, separated by commas. */
+static int read_pcrs(const char *list, uint32_t *mask)
+{
+	for (*mask = 0;; list++) {
+		char *end;
+		unsigned long n = strtoul(list, &end, 10);
+
+		if (*list < '0' || *list > '9' || n > 23)
+			return E_FORMAT;
+		*mask |= 1u << n;
+		if (!*end)
+			return 0;
+		if (*end != ',')
+			return E_FORMAT;
+		list = end;
+	}
+}
+
 int relayconf_read(const char *path, struct relayconf *c, char why[CONFIG_WHY])
 {
 	int r = config_read(path, options, N_OPTIONS, c, sizeof(*c), why);
@@ -98,6 +118,11 @@ int relayconf_read(const char *path, struct relayconf *c, char why[CONFIG_WHY])
 	if (r != 0)
 		return r;
 	r = check_addresses(path ? path : "the defaults", c->kmc_address, why);
+	if (r == 0 && read_pcrs(c->grace_pcr_list, &c->grace_pcrs) != 0) {
+		snprintf(why, CONFIG_WHY, "%s: [grace] pcrs: '%.64s' is no list of PCRs such as 0,1,2,3,7", path ? path : "the defaults",
+			 c->grace_pcr_list);
+		r = E_CONFIG;
+	}
 	if (r != 0)
 		relayconf_free(c);
 	return r;

@@ -33,6 +33,9 @@ struct relayconf {
 	uint64_t stub_spares;	 /* stub domains that wait for a guest */
 	char *stub_records;	 /* directory of the builder: what it built, while the host is up */
 	char *state_directory;	 /* leases and sealed state, over restarts of the host */
+	uint64_t grace_s;	 /* how long guests may be started without KMC; 0: never */
+	char *grace_pcr_list;	 /* what the copies are bound to */
+	uint32_t grace_pcrs;	 /* the same as a mask */
 	unsigned int durability; /* enum durability of keeping.h: host or kmc */
 };
 

@@ -119,6 +119,26 @@ static const struct msg_field attested[] = {
 	MSG_FIELD_BYTES(5, struct tpm_attested, values, 0, 768),
 };
 
+static const struct msg_field seal[] = {
+	MSG_FIELD_UUID(3, struct tpm_seal, uuid),
+	MSG_FIELD_TEXT(4, struct tpm_seal, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(5, struct tpm_seal, seed, 32, 32),
+	MSG_FIELD_UINT(6, struct tpm_seal, generation, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct tpm_seal, pcrs, 0xffffff),
+};
+
+static const struct msg_field sealed[] = {
+	MSG_FIELD_BYTES(3, struct tpm_sealed, sealed, 1, 512),
+};
+
+static const struct msg_field unseal[] = {
+	MSG_FIELD_UUID(3, struct tpm_unseal, uuid),
+	MSG_FIELD_TEXT(4, struct tpm_unseal, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(5, struct tpm_unseal, sealed, 1, 512),
+	MSG_FIELD_UINT(6, struct tpm_unseal, generation, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct tpm_unseal, pcrs, 0xffffff),
+};
+
 static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_WRAP, "wrap", tpm_wrap, wrap),
 	SCHEMA(TPM_WRAPPED, "wrapped", tpm_wrapped, wrapped),
@@ -128,6 +148,9 @@ static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_FAILED, "failed", relay_failed, failed),
 	SCHEMA(TPM_ATTEST, "attest", tpm_attest, attest),
 	SCHEMA(TPM_ATTESTED, "attested", tpm_attested, attested),
+	SCHEMA(TPM_SEAL, "seal", tpm_seal, seal),
+	SCHEMA(TPM_SEALED, "sealed", tpm_sealed, sealed),
+	SCHEMA(TPM_UNSEAL, "unseal", tpm_unseal, unseal),
 };
 
 const struct privsep_protocol tpm_protocol = {

@@ -5,8 +5,8 @@
  *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
  *                        KEEP, SWEEP, NAME, MEMORY,                         NAMED, FREE, MARKED, FAILED
  *                        MARK
- *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED
- *                        ATTEST
+ *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED,
+ *                        ATTEST, SEAL, UNSEAL                               SEALED
  */
 #ifndef DOM0_RELAY_RELAYMSG_H
 #define DOM0_RELAY_RELAYMSG_H
@@ -93,7 +93,8 @@ struct relay_failed {
 	struct view reason;
 };
 
-enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED, TPM_ATTEST, TPM_ATTESTED };
+enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED, TPM_ATTEST, TPM_ATTESTED,
+		TPM_SEAL, TPM_SEALED, TPM_UNSEAL };
 
 /* Step 2 of an open: make response key and nonce, encrypt them and the UUID in the host TPM. */
 struct tpm_wrap {
@@ -128,6 +129,24 @@ struct tpm_attest {
 
 struct tpm_attested {
 	struct view quote, signature, values; /* as in QUOTE of kmcmsg.h */
+};
+
+/* A copy of a seed for a time without KMC, bound to what it is the seed of. */
+struct tpm_seal {
+	struct uuid uuid;
+	struct view tenant, seed;
+	uint64_t generation, pcrs; /* pcrs: mask */
+};
+
+struct tpm_sealed {
+	struct view sealed;
+};
+
+/* Answered by SEED or FAILED. */
+struct tpm_unseal {
+	struct uuid uuid;
+	struct view tenant, sealed;
+	uint64_t generation, pcrs;
 };
 
 struct relay_empty {

@@ -65,7 +65,7 @@ static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 	int e;
 
 	if (number >= (uint64_t)p->n) {
-		link_send(p->relay, STATE_LISTED, id, NULL);
+		link_send(p->relay, STATE_LISTED, id, &(const struct state_listed){.contact = statedir_contact(p->dir)});
 		return;
 	}
 	e = statedir_load(p->dir, &p->list[number], &p->record, &r);
@@ -97,6 +97,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 	case STATE_DROP:
 		if (statedir_drop(p->dir, &((const struct state_drop *)fields)->uuid, why) == 0)
 			link_send(p->relay, STATE_DROPPED, id, NULL);
+		else
+			fail(p, id, why);
+		break;
+	case STATE_TOUCH:
+		if (statedir_touch(p->dir, ((const struct state_touch *)fields)->contact, why) == 0)
+			link_send(p->relay, STATE_TOUCHED, id, NULL);
 		else
 			fail(p, id, why);
 		break;

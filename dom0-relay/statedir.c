@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,4 +282,40 @@ int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, st
 	if (e == 0 && !uuid_equal(&r->uuid, uuid))
 		return E_INTEGRITY;
 	return e;
+}
+
+/* --- the last contact: a number as text, in a file of its own; what can't be read means none --- */
+
+#define CONTACT "contact"
+#define CONTACT_FORM "%020" PRIu64 "\n"
+#define CONTACT_SIZE 21
+
+int statedir_touch(struct statedir *d, uint64_t contact, char why[STATEDIR_WHY])
+{
+	int fd = openat(d->fd, CONTACT, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), ok;
+	char text[CONTACT_SIZE + 1];
+
+	if (fd < 0)
+		return complain(why, "write", CONTACT);
+	snprintf(text, sizeof(text), CONTACT_FORM, contact);
+	ok = pwrite(fd, text, CONTACT_SIZE, 0) == CONTACT_SIZE && fdatasync(fd) == 0;
+	if (!ok)
+		complain(why, "write", CONTACT);
+	close(fd);
+	return ok ? 0 : E_IO;
+}
+
+uint64_t statedir_contact(struct statedir *d)
+{
+	int fd = openat(d->fd, CONTACT, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char text[CONTACT_SIZE + 1] = "", again[CONTACT_SIZE + 1];
+	uint64_t contact = 0;
+
+	if (fd < 0)
+		return 0;
+	if (pread(fd, text, CONTACT_SIZE, 0) == CONTACT_SIZE)
+		contact = strtoull(text, NULL, 10);
+	close(fd);
+	snprintf(again, sizeof(again), CONTACT_FORM, contact);
+	return strcmp(text, again) == 0 ? contact : 0;
 }

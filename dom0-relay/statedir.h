@@ -10,6 +10,7 @@
 #define DOM0_RELAY_STATEDIR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/uuid.h"
 
@@ -35,6 +36,12 @@ int statedir_drop(struct statedir *d, const struct uuid *uuid, char why[STATEDIR
 
 /** statedir_list() - the vTPMs with a file, up to @max. Return: how many, or E_IO. */
 int statedir_list(struct statedir *d, struct uuid *list, size_t max);
+
+/** statedir_touch() - remember when the KMC was there last. 0, or E_IO with @why. */
+int statedir_touch(struct statedir *d, uint64_t contact, char why[STATEDIR_WHY]);
+
+/** statedir_contact() - as remembered, or 0. */
+uint64_t statedir_contact(struct statedir *d);
 
 /**
  * statedir_load() - the newest whole record of @uuid

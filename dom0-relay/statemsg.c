@@ -28,6 +28,15 @@ static const struct msg_field record[] = {
 	MSG_FIELD_UINT(16, struct state_record, image, UINT32_MAX),
 	MSG_FIELD_BYTES_OPT(17, struct state_record, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
 	MSG_FIELD_BYTES_OPT(18, struct state_record, transient, 1, HANDOFF_TRANSIENT_MAX),
+	MSG_FIELD_BYTES_OPT(19, struct state_record, grace, 1, STATE_GRACE_MAX),
+};
+
+static const struct msg_field listed[] = {
+	MSG_FIELD_UINT(3, struct state_listed, contact, UINT64_MAX),
+};
+
+static const struct msg_field touch[] = {
+	MSG_FIELD_UINT(3, struct state_touch, contact, UINT64_MAX),
 };
 
 static const struct msg_field drop[] = {
@@ -45,12 +54,14 @@ static const struct msg_field failed[] = {
 static const struct msg_schema schemas[] = {
 	SCHEMA(STATE_NEXT, "next", state_next, next),
 	SCHEMA(STATE_RECORD, "record", state_record, record),
-	EMPTY(STATE_LISTED, "listed"),
+	SCHEMA(STATE_LISTED, "listed", state_listed, listed),
 	SCHEMA(STATE_SAVE, "save", state_record, record),
 	EMPTY(STATE_SAVED, "saved"),
 	SCHEMA(STATE_DROP, "drop", state_drop, drop),
 	EMPTY(STATE_DROPPED, "dropped"),
 	SCHEMA(STATE_FAILED, "failed", state_failed, failed),
+	SCHEMA(STATE_TOUCH, "touch", state_touch, touch),
+	EMPTY(STATE_TOUCHED, "touched"),
 };
 
 const struct privsep_protocol state_protocol = {

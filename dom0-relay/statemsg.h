@@ -23,6 +23,8 @@ enum state_type {
 	STATE_DROP,
 	STATE_DROPPED,
 	STATE_FAILED,
+	STATE_TOUCH, /* when the KMC was there last */
+	STATE_TOUCHED,
 };
 
 struct state_next {
@@ -49,6 +51,7 @@ struct state_record {
 	uint64_t image;	   /* the guest domain's mark, or of what it slept with */
 	struct view request;   /* of the reservation; absent for none */
 	struct view transient; /* sealed, with phase frozen */
+	struct view grace; /* see gracing.h; absent: the KMC is needed to start it again */
 };
 
 struct state_drop {
@@ -59,11 +62,20 @@ struct state_failed {
 	struct view reason;
 };
 
+struct state_listed {
+	uint64_t contact; /* of the last TOUCH, seconds since 1970; 0: never */
+};
+
+struct state_touch {
+	uint64_t contact;
+};
+
 struct state_empty {
 	uint8_t unused;
 };
 
-#define STATE_BODY_MAX (HANDOFF_STATE_MAX + HANDOFF_TRANSIENT_MAX + 1024)
+#define STATE_GRACE_MAX 800
+#define STATE_BODY_MAX (HANDOFF_STATE_MAX + HANDOFF_TRANSIENT_MAX + 2048)
 
 extern const struct privsep_protocol state_protocol;
 

@@ -18,7 +18,7 @@ static struct world {
 	bool up;
 	struct loop *loop;
 	struct keeping *k;
-	unsigned int saves, drops, pushes, releases;
+	unsigned int parks, saves, drops, pushes, releases;
 	uint64_t saved_version, pushed_version;
 	uint64_t told_version; /* what the owner heard last */
 	int told;
@@ -63,6 +63,8 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	if (type == KMC_STORE) {
 		w.pushes++;
 		w.pushed_version = ((const struct kmc_store *)fields)->version;
+	} else if (type == KMC_PARK) {
+		w.parks++;
 	} else if (type == KMC_RELEASE) {
 		w.releases++;
 	} else {
@@ -659,6 +661,102 @@ static void a_vtpm_is_kept_once(void **state)
 	hold();
 	assert_int_equal(keeping_hold(w.k, TICKET + 1, &r), E_EXISTS);
 }
+/* --- parked leases --- */
+
+static void hold_with_copy(void)
+{
+	keeping_park_leases(w.k);
+	hold();
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+}
+
+static void a_lease_with_a_copy_is_parked_and_not_released(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	assert_null(keeping_parked(w.k, &vtpm)); /* a guest has it */
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.released, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.released, 1); /* the guest may go */
+	assert_int_equal(w.parks, 1);
+	assert_true(keeping_has(w.k, &vtpm)); /* the KMC does not know yet */
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
+	assert_int_equal(w.ended, 1);
+	assert_false(keeping_has(w.k, &vtpm));
+	assert_true(keeping_has_parked(w.k));
+	assert_int_equal(w.releases + w.drops, 0);
+}
+
+static void a_parked_lease_is_a_guests_again(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	hold();
+	assert_null(keeping_parked(w.k, &vtpm));
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 0);
+	keeping_release(w.k, TICKET); /* the copy of before is good */
+	disk_says(STATE_SAVED);
+	assert_non_null(keeping_parked(w.k, &vtpm));
+}
+
+static void a_recalled_lease_is_erased_before_it_is_released(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	keeping_recall(w.k, &vtpm);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_int_equal(w.releases, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 1);
+	kmc_released();
+	disk_says(STATE_DROPPED);
+	assert_false(keeping_has_parked(w.k));
+}
+
+static void a_guest_that_runs_is_not_recalled(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_recall(w.k, &vtpm);
+	assert_int_equal(w.releases, 0);
+}
+
+static void a_lease_that_was_taken_over_is_not_kept(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_RELEASE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.drops, 1);
+}
+
+static void an_orphan_of_a_parked_lease_is_parked_with_it(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4), 0);
+	assert_int_equal(keeping_parked(w.k, &vtpm) ? keeping_parked(w.k, &vtpm)->lease_epoch : 0, 0); /* not before it is safe */
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 0);
+	assert_int_equal(w.parks, 2);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->lease_epoch, 4);
+}
+
+static void without_a_copy_a_lease_is_released(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_forget_grace(w.k);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
+}
 
 #define HOST(t) cmocka_unit_test_setup_teardown(t, setup_host, teardown)
 #define KMC(t) cmocka_unit_test_setup_teardown(t, setup_kmc, teardown)
@@ -675,6 +773,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reservation_is_committed_or_cancelled, setup_host, teardown),
 		cmocka_unit_test_setup_teardown(a_committed_reservation_is_a_lease, setup_host, teardown),
 		cmocka_unit_test_setup_teardown(what_slept_when_the_host_went_down_is_told_at_the_next_start, setup_host, teardown),
+		HOST(a_lease_with_a_copy_is_parked_and_not_released),
+		HOST(a_parked_lease_is_a_guests_again),
+		HOST(a_recalled_lease_is_erased_before_it_is_released),
+		HOST(a_guest_that_runs_is_not_recalled),
+		HOST(a_lease_that_was_taken_over_is_not_kept),
+		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
+		HOST(without_a_copy_a_lease_is_released),
 		HOST(a_lease_is_on_record_before_it_is_told),
 		HOST(a_lease_that_cannot_be_recorded_is_told_so),
 		HOST(durability_host_tells_when_the_disk_has_it_and_the_kmc_later),
