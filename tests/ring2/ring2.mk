@@ -2,6 +2,7 @@
 
 RING2 := $(OUT)/ring2
 RING2_PROGRAMS :=
+comma := ,
 
 # ring2-program NAME, SOURCES, LIBRARIES: a helper of the tests, in $(RING2)
 define ring2-program
@@ -12,13 +13,15 @@ $(RING2)/$(1): $$(patsubst %.c,$(OUT)/obj/%.o,$(2)) $(OUT)/libcommon.a
 	@$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $(3)
 endef
 
-RING2_FAKES := $(addprefix tests/ring2/,domains.c fake_hypervisor.c fake_stub_domain.c fake_channel_vchan.c)
+RING2_FAKES := $(addprefix tests/ring2/,domains.c fake_hypervisor.c fake_stub_domain.c fake_channel_vchan.c disk.c)
 RING2_RELAYD := $(filter-out dom0-relay/hypervisor.c dom0-relay/stub_domain.c,$(RELAYD_SRCS)) $(RING2_FAKES)
-$(eval $(call ring2-program,vtpm-relayd-ring2,$(RING2_RELAYD),$(COMMON_LIBS) $(TSS_LIBS) -lxenstore))
+RING2_DISK := $(addprefix -Wl$(comma)--wrap=,openat pwrite fdatasync fsync unlinkat posix_fallocate)
+$(eval $(call ring2-program,vtpm-relayd-ring2,$(RING2_RELAYD),$(COMMON_LIBS) $(TSS_LIBS) -lxenstore $(RING2_DISK)))
 $(eval $(call ring2-program,libxl-player,tests/ring2/libxl_player.c tests/ring2/domains.c $(SCHEMA_SRCS),-lxenstore))
 
 $(eval $(call ring2-program,host-tpm-probe,tests/ring2/host_tpm_probe.c dom0-relay/host_tpm.c,$(COMMON_LIBS) $(TSS_LIBS)))
 $(eval $(call ring2-program,kmc-host,tests/ring2/kmc_host.c tests/ring2/kmc_client.c tests/ring2/kmc_load.c dom0-relay/host_tpm.c dom0-relay/host_identity.c,$(COMMON_LIBS) $(TSS_LIBS)))
+$(eval $(call ring2-program,nv-load,tests/ring2/nv_load.c tests/ring2/frontend.c,))
 $(eval $(call ring2-program,proxy,tests/ring2/proxy.c,))
 $(eval $(call ring2-program,memory-search,tests/ring2/memory_search.c,))
 $(eval $(call ring2-program,proxy-kernel,tests/ring2/proxy_kernel.c,))
