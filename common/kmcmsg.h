@@ -268,7 +268,6 @@ struct kmc_certified {
 	struct view rsa, ecc; /* certificates in DER */
 };
 
-/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED. */
 struct kmc_park {
 	struct uuid uuid;
 	uint64_t lease_epoch;
@@ -278,7 +277,7 @@ struct kmc_recalled {
 	struct view uuid; /* 16 bytes; absent: nobody waits */
 };
 
-/* Messages without fields: PARKED, RECALLS, PROTECT, RELEASED, ATTEST. */
+/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS. */
 struct kmc_empty {
 	uint8_t unused;
 };

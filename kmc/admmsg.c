@@ -84,6 +84,11 @@ static const struct msg_field vtpm[] = {
 	MSG_FIELD_UINT(14, struct adm_vtpm, created_at, UINT64_MAX),
 	MSG_FIELD_UINT(15, struct adm_vtpm, opened_at, UINT64_MAX),
 	MSG_FIELD_UINT(16, struct adm_vtpm, stored_at, UINT64_MAX),
+	MSG_FIELD_UINT(17, struct adm_vtpm, suspended, 1),
+	MSG_FIELD_UINT(18, struct adm_vtpm, image, UINT32_MAX),
+	MSG_FIELD_UINT(19, struct adm_vtpm, suspended_at, UINT64_MAX),
+	NAME_OPT(20, struct adm_vtpm, reserver),
+	MSG_FIELD_UINT(21, struct adm_vtpm, reserved_at, UINT64_MAX),
 };
 
 static const struct msg_field uuid[] = {

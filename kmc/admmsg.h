@@ -125,6 +125,9 @@ struct adm_vtpm {
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 	uint64_t has_seed;
 	uint64_t created_at, opened_at, stored_at; /* 0: never */
+	uint64_t suspended, image, suspended_at;   /* suspended: it waits for a domain that was restored from that image */
+	struct view reserver;			   /* the host where such a one comes in; absent: none */
+	uint64_t reserved_at;
 };
 
 struct adm_uuid {

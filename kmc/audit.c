@@ -63,6 +63,12 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_POLICY_CHANGED] = "policy-changed",
 		[AUDIT_HOST_ACCEPTED] = "host-accepted",
 		[AUDIT_REPLICA_ADDED] = "replica-added",
+		[AUDIT_SUSPENDED] = "suspended",
+		[AUDIT_RESUMED] = "resumed",
+		[AUDIT_RESERVED] = "reserved",
+		[AUDIT_COMMITTED] = "committed",
+		[AUDIT_CANCELLED] = "reservation-cancelled",
+		[AUDIT_IMAGE_ALLOWED] = "image-allowed",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

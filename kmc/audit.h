@@ -40,6 +40,12 @@ enum audit_event {
 	AUDIT_POLICY_CHANGED,
 	AUDIT_HOST_ACCEPTED, /* its present PCRs */
 	AUDIT_REPLICA_ADDED, /* a copy of the parent key was made for its TPM */
+	AUDIT_SUSPENDED,
+	AUDIT_RESUMED,
+	AUDIT_RESERVED, /* and the seed released */
+	AUDIT_COMMITTED,
+	AUDIT_CANCELLED,
+	AUDIT_IMAGE_ALLOWED, /* an earlier one, by order */
 	AUDIT_EVENTS,
 };
 

@@ -253,6 +253,7 @@ static int fit(struct conn *c)
 static bool is_request(uint64_t type)
 {
 	return type == KMC_HELLO || type == KMC_PROTECT || type == KMC_OPEN || type == KMC_RELEASE || type == KMC_STORE ||
+	       type == KMC_SUSPEND || type == KMC_RESUME || type == KMC_RESERVE || type == KMC_COMMIT || type == KMC_CANCEL ||
 	       type == KMC_ATTEST || type == KMC_QUOTE || type == KMC_PARK || type == KMC_RECALLS || type == KMC_ENROL || type == KMC_PROVE;
 }
 
@@ -384,6 +385,14 @@ static int queue(struct conn *c, struct view frame)
 	return buf_put(&c->out, frame.p, frame.n);
 }
 
+/* Told that its host has a newer connection: there is nothing left for this one to do. */
+static bool is_superseded(const struct msg *m)
+{
+	struct kmc_refused refused;
+
+	return m->head.type == KMC_REFUSED && msg_fields(m, kmc_schema(KMC_REFUSED), &refused) == 0 && refused.code == KMC_REFUSED_SESSION;
+}
+
 void conn_answer(struct conn *c, struct view frame)
 {
 	struct msg m = {0};
@@ -394,7 +403,7 @@ void conn_answer(struct conn *c, struct view frame)
 		c->state = CONN_CLOSING;
 	else if (c->state == CONN_NEW)
 		c->state = m.head.type == KMC_WELCOME ? CONN_READY : CONN_CLOSING;
-	else if (c->state == CONN_ENROL && m.head.type != KMC_CHALLENGE)
+	else if ((c->state == CONN_ENROL && m.head.type != KMC_CHALLENGE) || is_superseded(&m))
 		c->state = CONN_CLOSING;
 	c->asked = false;
 	buf_compact(&c->in);

@@ -138,6 +138,10 @@ static json_t *vtpm_object(const struct adm_vtpm *v)
 	json_object_set_new(o, "created", json_when(v->created_at));
 	json_object_set_new(o, "opened", json_when(v->opened_at));
 	json_object_set_new(o, "stored", json_when(v->stored_at));
+	json_object_set_new(o, "suspended", v->suspended ? json_when(v->suspended_at) : json_null());
+	json_object_set_new(o, "image", v->suspended ? json_number(v->image) : json_null());
+	json_object_set_new(o, "reserved_for", json_of(v->reserver));
+	json_object_set_new(o, "reserved", json_when(v->reserved_at));
 	return o;
 }
 
@@ -152,7 +156,7 @@ static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
 		json_array_append_new(s->rows, vtpm_object(v));
 	else
 		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s\n", uuid_format(&v->uuid, u), T(v->pool),
-		       T(v->holder), v->lease_epoch,
+		       T(v->suspended ? view_text(v->reserver.p ? "(reserved)" : "(suspended)") : v->holder), v->lease_epoch,
 		       v->state_version, when(v->opened_at, opened));
 }
 
@@ -230,6 +234,32 @@ int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json)
 	return code;
 }
 
+static void print_suspension(const struct adm_vtpm *v)
+{
+	char since[TIME_TEXT], reserved[TIME_TEXT];
+
+	if (v->suspended)
+		printf("suspended     since %s by host '%.*s', image %" PRIu64 "\n", when(v->suspended_at, since), T(v->last_holder), v->image);
+	if (v->reserver.p)
+		printf("reserved      since %s for its guest at host '%.*s'\n", when(v->reserved_at, reserved), T(v->reserver));
+}
+
+static void print_taken(const struct adm_vtpm *v)
+{
+	char u[UUID_TEXT];
+
+	uuid_format(&v->uuid, u);
+	if (!v->suspended)
+		printf("vTPM %s was held by host '%.*s' (lease %" PRIu64 "): that lease is over, the next open succeeds\n", u, T(v->holder),
+		       v->lease_epoch);
+	else if (v->reserver.p)
+		printf("vTPM %s is suspended: the reservation of host '%.*s' is over, its image can be restored anywhere in its pool\n", u,
+		       T(v->reserver));
+	else
+		printf("vTPM %s is suspended: host '%.*s' can't resume it any more, its image can be restored anywhere in its pool\n", u,
+		       T(v->last_holder));
+}
+
 static void print_vtpm(const struct adm_vtpm *v)
 {
 	char u[UUID_TEXT], created[TIME_TEXT], opened[TIME_TEXT], stored[TIME_TEXT];
@@ -243,6 +273,7 @@ static void print_vtpm(const struct adm_vtpm *v)
 	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch,
 	       v->endorsement_epoch, v->platform_epoch);
 	printf("state         version %" PRIu64 ", stored %s\n", v->state_version, when(v->stored_at, stored));
+	print_suspension(v);
 	printf("created       %s\n", when(v->created_at, created));
 	printf("opened        %s\n", when(v->opened_at, opened));
 }
@@ -251,16 +282,13 @@ static bool on_vtpm(void *arg, uint64_t type, const void *fields)
 {
 	struct showing *s = arg;
 	const struct adm_vtpm *v = fields;
-	char u[UUID_TEXT];
 
 	if (type != ADM_VTPM)
 		return false;
 	if (s->json)
 		json_object_update_new(s->rows, vtpm_object(v));
 	else if (s->takeover)
-		printf("vTPM %s was held by host '%.*s' (lease %" PRIu64 "): that lease is over, the next open succeeds\n",
-		       uuid_format(&v->uuid, u),
-		       T(v->holder), v->lease_epoch);
+		print_taken(v);
 	else
 		print_vtpm(v);
 	return true;

@@ -32,6 +32,7 @@ struct loop;
 /* A host as it stands at the other end of a connection. */
 struct asker {
 	uint64_t conn, id; /* id: of its request */
+	uint64_t session;  /* of its connection, see engine_session.h */
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
@@ -45,6 +46,9 @@ struct ticket {
 	struct asker asker;  /* all but host */
 	struct uuid uuid;    /* open: once decrypted */
 	struct store_vtpm vtpm; /* open: as committed */
+	bool reserve;	     /* an open that is a reservation: for a domain that came with this incarnation, under this name */
+	uint64_t image;
+	uint8_t request[KMC_REQUEST_ID_SIZE];
 	uint64_t client;     /* host, replica: of the control socket */
 	struct store_host host; /* host: to be added; replica: its name */
 	char remark[STORE_REASON_MAX + 1]; /* replica: for the audit trail */
@@ -60,6 +64,7 @@ struct engine {
 	struct source *timer; /* runs while there are tickets */
 	struct ekroots *ekroots;
 	struct attestation *attestations; /* by connection, see engine_attest.h */
+	struct session *sessions;	  /* by connection, see engine_session.h */
 	struct enrolment *enrolments;	  /* ENROLMENTS_MAX, see engine_enrol.h */
 	uint64_t last_enrolment;
 	int64_t stranger_at; /* when a peer without good token was logged last */
@@ -67,7 +72,7 @@ struct engine {
 	int64_t started_at;
 	bool front_ready, vault_ready;
 	struct ticket tickets[TICKETS_MAX];
-	struct buf frame, state; /* for one answer; for one state */
+	struct buf frame, state, volatile_state; /* for one answer; for one state */
 };
 
 /** engine_answer() - send one message to a host. */

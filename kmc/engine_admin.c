@@ -118,6 +118,8 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 		.endorsement_epoch = l->endorsement_epoch,
 		.platform_epoch = l->platform_epoch, .state_version = l->state_version, .has_seed = v->seed_size != 0,
 		.created_at = (uint64_t)v->created_at, .opened_at = (uint64_t)v->opened_at, .stored_at = (uint64_t)v->stored_at,
+		.suspended = l->suspended, .image = l->image, .suspended_at = l->suspended ? (uint64_t)v->suspended_at : 0,
+		.reserver = text_or_absent(l->reserver), .reserved_at = l->reserver[0] ? (uint64_t)v->reserved_at : 0,
 	};
 
 	return admin_answer(q->e->admin, q->client, ADM_VTPM, &m);
@@ -316,18 +318,26 @@ static void on_vtpm_show(const struct request *q, const struct adm_uuid *m)
 		end_page(q, E_NOTFOUND);
 }
 
+/* Who has, or had, what is taken over. */
+static const char *loser_of(const struct lease *l)
+{
+	return l->holder[0] ? l->holder : l->reserver[0] ? l->reserver : l->last_holder;
+}
+
 static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 {
 	const struct lease_request take = {.act = LEASE_TAKEOVER};
 	struct store_vtpm before = {0}, v;
-	const struct audit_act act = {.event = AUDIT_TAKEN_OVER, .vtpm = &m->uuid, .host = before.lease.holder,
-				      .pool = before.lease.pool};
+	char loser[STORE_NAME] = "";
+	struct audit_act act = {.event = AUDIT_TAKEN_OVER, .vtpm = &m->uuid, .host = loser, .pool = before.lease.pool};
 	char u[UUID_TEXT];
 	int r = q->s->ops->begin(q->s);
 
 	uuid_format(&m->uuid, u);
 	if (r == 0 && (r = q->s->ops->vtpm_get(q->s, &m->uuid, &v)) == 0) {
 		before = v;
+		snprintf(loser, sizeof(loser), "%s", loser_of(&before.lease));
+		act.detail = !before.lease.suspended ? NULL : before.lease.reserver[0] ? "its reservation of what is suspended" : "the right to resume";
 		if (lease_decide(&v.lease, &take).result == LEASE_APPLY) {
 			lease_apply(&v.lease, &take);
 			r = q->s->ops->vtpm_put(q->s, &v);
@@ -339,11 +349,11 @@ static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 	if (r == E_NOTFOUND) {
 		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_STATE) {
-		fail(q, r, "nobody holds vTPM %s: there is nothing to take over", u);
+		fail(q, r, "nobody holds vTPM %s, nor is it suspended: there is nothing to take over", u);
 	} else if (r != 0) {
 		fail_db(q);
 	} else {
-		log_info("vTPM %s was taken over from host '%s' (lease %" PRIu64 ")", u, before.lease.holder, before.lease.epoch);
+		log_info("vTPM %s was taken over from host '%s' (lease %" PRIu64 ")", u, loser, before.lease.epoch);
 		if (send_vtpm(q, &before) == 0)
 			end_page(q, E_NOTFOUND);
 	}

@@ -1,10 +1,11 @@
 /*
- * Opens and protection keys.
+ * Opens, reservations and protection keys.
  *
  *   open: DECRYPT at the vault -> decide -> (new vTPM: MAKE at the vault -> decide again) -> commit -> SEAL at the vault -> answer
  *
  * The decision is made in the transaction that records it, so that it holds whatever happened while the vault worked. The seed is
- * stored, wrapped, and the lease granted in that same transaction, before the vault puts the seed into its envelope.
+ * stored, wrapped, and the lease granted in that same transaction, before the vault puts the seed into its envelope. A reservation is an open
+ * that takes no lease: the host gets all of a suspended vTPM, to serve it once it has committed.
  */
 #include "kmc/engine_open.h"
 
@@ -16,6 +17,7 @@
 #include "common/log.h"
 #include "common/privsep.h"
 #include "kmc/engine_park.h"
+#include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
 
 static void answer_key(struct engine *e, const struct asker *a, const struct store_key *k)
@@ -71,12 +73,13 @@ void open_protected(struct engine *e, struct ticket *t, const struct vault_prote
 		answer_key(e, &a, &key);
 }
 
-void open_start(struct engine *e, const struct asker *a, const struct kmc_open *m)
+/* NULL: it was refused. */
+static struct ticket *start(struct engine *e, const struct asker *a, struct view key_id, struct view cipher)
 {
-	struct vault_decrypt q = {.key_id = m->key_id, .cipher = m->cipher};
+	struct vault_decrypt q = {.key_id = key_id, .cipher = cipher};
+	struct ticket *t = NULL;
 	struct store_key key;
-	struct ticket *t;
-	int r = e->store->ops->key_get(e->store, m->key_id.p, &key);
+	int r = e->store->ops->key_get(e->store, key_id.p, &key);
 
 	if (r == E_DB) {
 		engine_refuse_db(e, a);
@@ -89,6 +92,23 @@ void open_start(struct engine *e, const struct asker *a, const struct kmc_open *
 		q.wrapped = view_of(key.wrapped, key.wrapped_size);
 		link_send(e->vault, VAULT_DECRYPT, t->id, &q);
 	}
+	return t;
+}
+
+void open_start(struct engine *e, const struct asker *a, const struct kmc_open *m)
+{
+	start(e, a, m->key_id, m->cipher);
+}
+
+void open_reserve(struct engine *e, const struct asker *a, const struct kmc_reserve *m)
+{
+	struct ticket *t = start(e, a, m->key_id, m->cipher);
+
+	if (!t)
+		return;
+	t->reserve = true;
+	t->image = m->image;
+	memcpy(t->request, m->request.p, sizeof(t->request));
 }
 
 void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid,
@@ -97,7 +117,13 @@ void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal
 	char u[UUID_TEXT];
 
 	uuid_format(uuid, u);
-	if (code == KMC_REFUSED_HELD && lease)
+	if (code == KMC_REFUSED_SESSION)
+		engine_session_refuse(e, a);
+	else if (code == KMC_REFUSED_HELD && lease && lease->reserver[0])
+		engine_refuse(e, a, code,
+			      "vTPM %s is reserved for its guest that comes in at host '%s': wait for that, or 'kmcctl vtpm takeover %s' if that host is dead",
+			      u, lease->reserver, u);
+	else if (code == KMC_REFUSED_HELD && lease)
 		engine_refuse(e, a, code,
 			      "vTPM %s is held by host '%s' (lease %" PRIu64 "): close it there, or 'kmcctl vtpm takeover %s' if that host is dead",
 			      u, lease->holder, lease->epoch, u);
@@ -111,6 +137,15 @@ void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal
 		engine_refuse(e, a, code,
 			      "vTPM %s is not registered, and pool '%s' asks for that: run 'kmcctl vtpm register %s --pool %s'", u,
 			      a->pool, u, a->pool);
+	else if (code == KMC_REFUSED_IMAGE && lease && lease->suspended)
+		engine_refuse(e, a, code,
+			      "vTPM %s was suspended with another image than this domain comes from: only the guest's latest one may be restored",
+			      u);
+	else if (code == KMC_REFUSED_IMAGE)
+		engine_refuse(e, a, code, "vTPM %s is not suspended: its guest has run on since this image was saved, or its suspension has not arrived yet", u);
+	else if (code == KMC_REFUSED_RESERVATION)
+		engine_refuse(e, a, code, "vTPM %s is not reserved for host '%s' any more: its guest was resumed elsewhere, or it was taken over", u,
+			      a->host);
 	else if (code == KMC_REFUSED_EPOCH)
 		engine_refuse(e, a, code, "host '%s' does not hold vTPM %s under this lease any more", a->host, u);
 	else if (code == KMC_REFUSED_ROLLBACK)
@@ -140,7 +175,8 @@ static void ask_seal(struct engine *e, struct ticket *t)
 	const struct vault_seal q = {
 		.tenant = view_text(v->lease.pool), .seed = view_of(v->seed, v->seed_size), .generation = v->generation,
 		.lease_epoch = v->lease.epoch, .owner_epoch = v->lease.owner_epoch, .endorsement_epoch = v->lease.endorsement_epoch,
-		.platform_epoch = v->lease.platform_epoch, .state_version = v->lease.state_version,
+		.platform_epoch = v->lease.platform_epoch, .state_version = v->lease.state_version, .image = t->image,
+		.request = t->reserve ? view_of(t->request, sizeof(t->request)) : (struct view){0},
 	};
 
 	link_send(e->vault, VAULT_SEAL, t->id, &q);
@@ -156,12 +192,16 @@ struct grant {
 	struct store_pool pool;
 	struct store_vtpm vtpm;
 	bool known; /* the vTPM is */
+	bool woken; /* it was suspended, and starts cold */
 };
 
 static int read_facts(struct store *s, const struct ticket *t, struct grant *f)
 {
-	int r;
+	int r = engine_session_check(s, &t->asker);
 
+	f->code = r == E_STATE ? KMC_REFUSED_SESSION : KMC_REFUSED_INTERNAL;
+	if (r != 0)
+		return r == E_STATE ? E_DENIED : r;
 	if ((r = s->ops->host_get(s, t->asker.host, &f->host)) != 0 || (r = s->ops->pool_get(s, f->host.pool, &f->pool)) != 0)
 		return r;
 	r = s->ops->vtpm_get(s, &t->uuid, &f->vtpm);
@@ -179,10 +219,33 @@ static void create(struct grant *f, const struct uuid *uuid)
 static int record(const struct grant *f)
 {
 	const struct lease *l = &f->vtpm.lease;
-	const struct audit_act act = {.event = AUDIT_SEED_RELEASED, .actor = f->t->asker.host, .vtpm = &f->vtpm.uuid, .pool = l->pool,
-				      .lease_epoch = l->epoch, .detail = l->epoch == 1 ? "a new vTPM" : NULL};
+	char image[40];
+	const struct audit_act act = {.event = f->t->reserve ? AUDIT_RESERVED : AUDIT_SEED_RELEASED, .actor = f->t->asker.host,
+				      .vtpm = &f->vtpm.uuid, .pool = l->pool, .lease_epoch = l->epoch,
+				      .detail = f->t->reserve ? image : l->epoch == 1 ? "a new vTPM" : f->woken ? "a cold start: its image fits no more" : NULL};
 
+	snprintf(image, sizeof(image), "image %" PRIu64, l->image);
 	return auditlog_add(&f->e->audit, &act);
+}
+
+int open_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v)
+{
+	return s->ops->image_prune(s, &v->uuid, v->lease.suspended ? v->lease.image : 0, e->conf->images_kept);
+}
+
+static int write_grant(struct store *s, struct grant *f, const struct lease_request *q)
+{
+	int r = 0;
+
+	f->woken = q->act == LEASE_OPEN && f->vtpm.lease.suspended;
+	lease_apply(&f->vtpm.lease, q);
+	if (q->act == LEASE_OPEN)
+		f->vtpm.opened_at = engine_now();
+	else
+		f->vtpm.reserved_at = engine_now();
+	if (f->woken)
+		r = open_settle_images(s, f->e, &f->vtpm);
+	return r != 0 ? r : s->ops->vtpm_put(s, &f->vtpm);
 }
 
 /*
@@ -191,26 +254,27 @@ static int record(const struct grant *f)
  */
 static int decide(struct store *s, struct grant *f)
 {
-	struct view seed = f->seed;
-	const struct lease_request q = {
-		.act = LEASE_OPEN, .host = f->t->asker.host, .pool = f->host.pool, .registered_only = f->pool.registered_only};
-	struct lease_verdict verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
+	struct lease_request q = {.act = f->t->reserve ? LEASE_RESERVE : LEASE_OPEN, .host = f->t->asker.host, .pool = f->host.pool,
+				  .registered_only = f->pool.registered_only, .image = f->t->image};
+	struct lease_verdict verdict;
 
+	memcpy(q.id, f->t->request, sizeof(q.id));
+	verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
 	if (f->host.removed || verdict.result == LEASE_REFUSED) {
 		f->code = f->host.removed ? KMC_REFUSED_UNKNOWN_HOST : verdict.code;
 		return E_DENIED;
 	}
+	if (verdict.result == LEASE_ALREADY)
+		return 0; /* the same reservation once more */
 	if (verdict.result == LEASE_CREATE)
 		create(f, &f->t->uuid);
-	if (!f->vtpm.seed_size && !seed.n)
+	if (!f->vtpm.seed_size && !f->seed.n)
 		return E_AGAIN_OUT;
 	if (!f->vtpm.seed_size) {
-		memcpy(f->vtpm.seed, seed.p, seed.n);
-		f->vtpm.seed_size = seed.n;
+		memcpy(f->vtpm.seed, f->seed.p, f->seed.n);
+		f->vtpm.seed_size = f->seed.n;
 	}
-	lease_apply(&f->vtpm.lease, &q);
-	f->vtpm.opened_at = engine_now();
-	return s->ops->vtpm_put(s, &f->vtpm);
+	return write_grant(s, f, &q);
 }
 
 static int grant_it(struct store *s, void *arg)
@@ -260,34 +324,67 @@ void open_made(struct engine *e, struct ticket *t, const struct vault_made *m)
 	grant(e, t, m->seed);
 }
 
-void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *m)
+static void answer_opened(struct engine *e, const struct ticket *t, struct view reply)
 {
 	const struct lease *l = &t->vtpm.lease;
-	struct kmc_opened opened = {
-		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch,
-		.owner_epoch = l->owner_epoch,
+	struct kmc_opened m = {
+		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
 		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
-		.reply = m->reply, .audit = auditlog_head(&e->audit),
+		.reply = reply, .audit = auditlog_head(&e->audit),
 	};
-	char u[UUID_TEXT];
+
+	if (l->state_version)
+		m.state = view_of(buf_ptr(&e->state), buf_left(&e->state));
+	engine_answer(e, &t->asker, KMC_OPENED, &m);
+}
+
+static void answer_reserved(struct engine *e, const struct ticket *t, struct view reply)
+{
+	const struct lease *l = &t->vtpm.lease;
+	const struct kmc_reserved m = {
+		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
+		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
+		.reply = reply, .state = view_of(buf_ptr(&e->state), buf_left(&e->state)),
+		.volatile_state = view_of(buf_ptr(&e->volatile_state), buf_left(&e->volatile_state)), .audit = auditlog_head(&e->audit),
+	};
+
+	engine_answer(e, &t->asker, KMC_RESERVED, &m);
+}
+
+/* What goes with the seed. E_NOTFOUND: somebody changed the vTPM while the vault worked. */
+static int read_states(struct engine *e, const struct ticket *t)
+{
+	const struct lease *l = &t->vtpm.lease;
 	int r = 0;
 
 	buf_reset(&e->state);
-	if (l->state_version) {
+	buf_reset(&e->volatile_state);
+	if (l->state_version)
 		r = e->store->ops->state_get(e->store, &t->uuid, l->state_version, &e->state);
-		opened.state = view_of(buf_ptr(&e->state), buf_left(&e->state));
-	}
+	if (r == 0 && t->reserve)
+		r = e->store->ops->image_get(e->store, &t->uuid, l->image, &e->volatile_state);
+	return r;
+}
+
+void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *m)
+{
+	const struct lease *l = &t->vtpm.lease;
+	char u[UUID_TEXT];
+	int r = read_states(e, t);
+
 	if (r == E_DB) {
 		engine_refuse_db(e, &t->asker);
-	} else if (r != 0) { /* the same host opened again and stored, on another connection */
+	} else if (r != 0) { /* the same host opened again and stored, on another connection; or the source resumed */
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "vTPM %s changed hands while it was opened: try again",
 			      uuid_format(&t->uuid, u));
 	} else {
 		e->opens++;
-		log_info("host '%s' opened vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, uuid_format(&t->uuid, u),
-			 l->pool,
-			 l->epoch, l->epoch == 1 ? " (new)" : "");
-		engine_answer(e, &t->asker, KMC_OPENED, &opened);
+		log_info("host '%s' %s vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, t->reserve ? "reserved" : "opened",
+			 uuid_format(&t->uuid, u), l->pool, l->epoch, l->epoch == 1 && !t->reserve ? " (new)" : "");
+		if (t->reserve)
+			answer_reserved(e, t, m->reply);
+		else
+			answer_opened(e, t, m->reply);
 	}
 	engine_ticket_end(t);
 }

@@ -6,6 +6,7 @@
 
 void open_protect(struct engine *e, const struct asker *a);
 void open_start(struct engine *e, const struct asker *a, const struct kmc_open *m);
+void open_reserve(struct engine *e, const struct asker *a, const struct kmc_reserve *m);
 
 /* Answers of the vault to a ticket that still waits. */
 void open_protected(struct engine *e, struct ticket *t, const struct vault_protected *m);
@@ -16,5 +17,8 @@ void open_failed(struct engine *e, struct ticket *t, const struct vault_failed *
 
 /** open_refuse_lease() - a lease's verdict in words, with @lease as it is (NULL: unknown vTPM). */
 void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid, const struct lease *lease);
+
+/** open_settle_images() - in a transaction that changed @v's lease: destroy volatile states, but for the present and the kept ones. */
+int open_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v);
 
 #endif

@@ -13,6 +13,8 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "kmc/engine_session.h"
+
 struct parking {
 	const struct asker *a;
 	const struct kmc_park *m;
@@ -23,14 +25,16 @@ static bool stands(const struct store_parked *p, const struct lease *l)
 	return strcmp(p->holder, l->holder) == 0 && p->epoch == l->epoch;
 }
 
-/* In a transaction: 0; E_DENIED: not the holder under this epoch; E_DB. */
+/* In a transaction: 0; E_DENIED: not the holder under this epoch; E_STATE: over an older connection; E_DB. */
 static int park_it(struct store *s, void *arg)
 {
 	struct parking *t = arg;
 	struct store_parked p = {.uuid = t->m->uuid, .epoch = t->m->lease_epoch};
 	struct store_vtpm v;
-	int r = s->ops->vtpm_get(s, &t->m->uuid, &v);
+	int r = engine_session_check(s, t->a);
 
+	if (r == 0)
+		r = s->ops->vtpm_get(s, &t->m->uuid, &v);
 	if (r != 0)
 		return r == E_NOTFOUND ? E_DENIED : r;
 	memcpy(p.holder, t->a->host, sizeof(p.holder));
@@ -43,7 +47,9 @@ void engine_park(struct engine *e, const struct asker *a, const struct kmc_park 
 	char u[UUID_TEXT];
 	int r = store_transact(e->store, park_it, &t);
 
-	if (r == E_DENIED) {
+	if (r == E_STATE) {
+		engine_session_refuse(e, a);
+	} else if (r == E_DENIED) {
 		engine_refuse(e, a, KMC_REFUSED_EPOCH, "host '%s' does not hold vTPM %s under this lease any more", a->host, uuid_format(&m->uuid, u));
 	} else if (r != 0) {
 		engine_refuse_db(e, a);

@@ -21,6 +21,7 @@
 #include "kmc/engine_open.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_requests.h"
+#include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
 #include "kmc/store_open.h"
 
@@ -217,6 +218,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	if (ekroots_load(&e->ekroots, conf->ek_roots, why) != 0)
 		fatal("%s", why);
 	engine_attest_start(e);
+	engine_session_start(e);
 	e->enrolments = calloc(ENROLMENTS_MAX, sizeof(*e->enrolments));
 	e->front = loop ? link_new(loop, front_fd, "front", &front_protocol, on_front, e) : NULL;
 	e->vault = loop ? link_new(loop, vault_fd, "vault", &vault_protocol, on_vault, e) : NULL;
@@ -224,7 +226,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	e->timer = loop ? source_timer(loop, on_tick, e) : NULL;
 	if (!e->enrolments || !e->front || !e->vault || !e->admin || !e->timer || !source_signal(loop, SIGTERM, on_signal, loop) ||
 	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 ||
-	    buf_init(&e->state, KMC_STATE_MAX) != 0)
+	    buf_init(&e->state, KMC_STATE_MAX) != 0 || buf_init(&e->volatile_state, KMC_VOLATILE_MAX) != 0)
 		fatal("can't start: out of memory");
 	if (watchdog_start(loop) != 0)
 		fatal("can't start: out of memory");

@@ -93,16 +93,17 @@ static int restore_it(struct store *s, void *arg)
 	t->known = r == 0;
 	if (r != 0 || (r = find_state(s, t)) != 0)
 		return r;
-	if (l->holder[0] || l->epoch >= INT64_MAX)
+	if (l->holder[0] || l->reserver[0] || l->epoch >= INT64_MAX)
 		return E_STATE;
 	t->from = l->state_version;
+	lease_wake(l); /* the image of a suspended guest goes with the later state */
 	l->state_version = t->state.version;
 	l->owner_epoch = t->state.owner_epoch;
 	l->endorsement_epoch = t->state.endorsement_epoch;
 	l->platform_epoch = t->state.platform_epoch;
 	l->last_holder[0] = '\0';
 	l->epoch++;
-	if ((r = s->ops->state_drop(s, &t->m->uuid, l->state_version)) != 0 || (r = s->ops->vtpm_put(s, &t->vtpm)) != 0)
+	if ((r = s->ops->image_prune(s, &t->m->uuid, 0, 0)) != 0 || (r = s->ops->state_drop(s, &t->m->uuid, l->state_version)) != 0 || (r = s->ops->vtpm_put(s, &t->vtpm)) != 0)
 		return r;
 	return record(t);
 }
@@ -120,7 +121,7 @@ static void on_restore(struct engine *e, uint64_t client, const struct adm_state
 		fail(e, client, r, "vTPM %s has no stored state of version %" PRIu64 ": see 'kmcctl vtpm states %s'", u, m->version, u);
 	} else if (r == E_STATE) {
 		fail(e, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
-		     t.vtpm.lease.holder, u, u);
+		     t.vtpm.lease.holder[0] ? t.vtpm.lease.holder : t.vtpm.lease.reserver, u, u);
 	} else if (r != 0) {
 		log_error("%s", e->store->why);
 		fail(e, client, r, "%s", e->store->why);

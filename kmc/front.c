@@ -195,7 +195,7 @@ static void on_request(void *arg, struct conn *c, enum kmc_type type, struct vie
 	}
 	if (type == KMC_HELLO)
 		limit_host(f, conn_name(c)); /* never this one: it is the youngest */
-	e->size = type == KMC_OPEN || type == KMC_STORE ? SIZE_LARGE : SIZE_SMALL;
+	e->size = type == KMC_OPEN || type == KMC_STORE || type == KMC_SUSPEND || type == KMC_RESERVE ? SIZE_LARGE : SIZE_SMALL;
 	e->frame = frame;
 	if (f->used_slots[e->size] < slots[e->size]) {
 		pass_on(f, e);

@@ -25,6 +25,7 @@ static const struct config_option options[] = {
 	OPTION("store", "connection", CONFIG_TEXT, connection),
 	OPTION("store", "database", CONFIG_PATH, database),
 	OPTION("states", "keep", CONFIG_UINT, states_kept, .fallback = "4", .min = 1, .max = 1000),
+	OPTION("states", "images", CONFIG_UINT, images_kept, .fallback = "1", .min = 0, .max = 100),
 	OPTION("states", "quota", CONFIG_UINT, states_quota_kib, .fallback = "1024", .min = 16, .max = 1048576),
 	OPTION("tpm", "tcti", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("keys", "rsa", CONFIG_CHOICE, rsa_bits, .fallback = "2048", .words = "2048 3072"),

@@ -67,6 +67,8 @@ static const struct msg_field seal[] = {
 	MSG_FIELD_UINT(8, struct vault_seal, endorsement_epoch, UINT32_MAX),
 	MSG_FIELD_UINT(9, struct vault_seal, platform_epoch, UINT32_MAX),
 	MSG_FIELD_UINT(10, struct vault_seal, state_version, UINT64_MAX),
+	MSG_FIELD_UINT(11, struct vault_seal, image, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(12, struct vault_seal, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
 };
 
 static const struct msg_field sealed[] = {

@@ -92,6 +92,8 @@ struct vault_made {
 struct vault_seal {
 	struct view tenant, seed;
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	uint64_t image;	     /* of a reservation */
+	struct view request; /* likewise; absent: an open */
 };
 
 struct vault_sealed {

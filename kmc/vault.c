@@ -216,6 +216,7 @@ static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uin
 		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->cipher_size), .tenant = q->tenant,
 		.uuid = t->uuid, .generation = q->generation, .lease_epoch = q->lease_epoch, .owner_epoch = q->owner_epoch,
 		.endorsement_epoch = q->endorsement_epoch, .platform_epoch = q->platform_epoch, .state_version = q->state_version,
+		.image = q->image, .request = q->request,
 	};
 
 	memcpy(facts.nonce, t->nonce, sizeof(facts.nonce));

@@ -252,54 +252,98 @@ static int recover(struct kmc_client *c, const struct secret *inner, struct secr
 	return *block ? soft_encrypt(c, inner, false, (*block)->data) : E_NOMEM;
 }
 
-/* As the host-tpm process does it: both layers off, padding and hash right. */
-static void believe(struct kmc_client *c, const struct envelope_facts *facts, const struct secret *key, struct client_opened *out)
+/* As the host-tpm process does it: both layers off, padding and hash right. NULL: believed; else why not. */
+static const char *believe(struct kmc_client *c, const struct envelope_facts *facts, const struct secret *key, struct view reply, uint8_t out[32])
 {
 	struct secret *inner = NULL, *block = NULL, *seed = NULL;
 	uint8_t hash[ENVELOPE_HASH_SIZE];
 	int r;
 
-	if ((r = envelope_exchange(facts, hash)) == 0 && (r = envelope_open(key, hash, out->facts.reply, &inner)) == 0 &&
+	if ((r = envelope_exchange(facts, hash)) == 0 && (r = envelope_open(key, hash, reply, &inner)) == 0 &&
 	    (r = recover(c, inner, &block)) == 0 && (r = envelope_block_check(block, hash, &seed)) == 0)
-		memcpy(out->seed, seed->data, sizeof(out->seed));
-	out->distrust = r == 0 ? NULL : error_text(r);
+		memcpy(out, seed->data, 32);
 	secret_free(&inner);
 	secret_free(&block);
 	secret_free(&seed);
+	return r == 0 ? NULL : error_text(r);
+}
+
+/* A request on its way: what the host keeps until the reply. */
+struct request {
+	uint8_t cipher[KMC_RSA_MAX];
+	struct envelope_facts facts;
+	struct secret *key;
+};
+
+static void encrypt_request(struct kmc_client *c, const struct uuid *uuid, struct request *q)
+{
+	struct secret *plain;
+
+	*q = (struct request){.facts = {.key_id = c->key.key_id, .uuid = *uuid}, .key = secret_random(ENVELOPE_KEY_SIZE)};
+	q->facts.cipher = view_of(q->cipher, c->key.modulus.n);
+	if (!q->key || getrandom(q->facts.nonce, sizeof(q->facts.nonce), 0) != sizeof(q->facts.nonce))
+		abort();
+	plain = envelope_plain_pack(uuid, q->key, q->facts.nonce);
+	if (!plain || encrypt(c, plain, q->cipher) != 0)
+		abort();
+	secret_free(&plain);
 }
 
 void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, struct client_opened *out)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
-	uint8_t cipher[KMC_RSA_MAX] = {0};
-	struct envelope_facts facts = {.key_id = c->key.key_id, .cipher = view_of(cipher, c->key.modulus.n), .uuid = *uuid};
-	const struct kmc_open open = {.key_id = c->key.key_id, .cipher = facts.cipher};
-	struct secret *key = secret_random(ENVELOPE_KEY_SIZE), *plain;
+	struct kmc_open open = {.key_id = c->key.key_id};
+	struct request q;
 
 	memset(out, 0, sizeof(*out));
-	if (!key || getrandom(facts.nonce, sizeof(facts.nonce), 0) != sizeof(facts.nonce))
-		abort();
-	plain = envelope_plain_pack(uuid, key, facts.nonce);
-	if (!plain || encrypt(c, plain, cipher) != 0)
-		abort();
+	encrypt_request(c, uuid, &q);
 	if (spoil)
-		cipher[c->key.modulus.n / 2] ^= 1;
+		q.cipher[c->key.modulus.n / 2] ^= 1;
+	open.cipher = q.facts.cipher;
 	out->type = client_ask(c, KMC_OPEN, &open, fields);
 	if (out->type == KMC_REFUSED)
 		memcpy(&out->refused, fields, sizeof(out->refused));
 	if (out->type == KMC_OPENED) {
 		memcpy(&out->facts, fields, sizeof(out->facts));
-		facts.tenant = out->facts.tenant;
-		facts.generation = out->facts.generation;
-		facts.lease_epoch = out->facts.lease_epoch;
-		facts.owner_epoch = out->facts.owner_epoch;
-		facts.endorsement_epoch = out->facts.endorsement_epoch;
-		facts.platform_epoch = out->facts.platform_epoch;
-		facts.state_version = out->facts.state_version;
-		believe(c, &facts, key, out);
+		q.facts.tenant = out->facts.tenant;
+		q.facts.generation = out->facts.generation;
+		q.facts.lease_epoch = out->facts.lease_epoch;
+		q.facts.owner_epoch = out->facts.owner_epoch;
+		q.facts.endorsement_epoch = out->facts.endorsement_epoch;
+		q.facts.platform_epoch = out->facts.platform_epoch;
+		q.facts.state_version = out->facts.state_version;
+		out->distrust = believe(c, &q.facts, q.key, out->facts.reply, out->seed);
 	}
-	secret_free(&key);
-	secret_free(&plain);
+	secret_free(&q.key);
+}
+
+void client_reserve(struct kmc_client *c, const struct uuid *uuid, uint64_t image, const uint8_t request[KMC_REQUEST_ID_SIZE],
+		    struct client_reserved *out)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	struct kmc_reserve reserve = {.key_id = c->key.key_id, .image = image, .request = view_of(request, KMC_REQUEST_ID_SIZE)};
+	struct request q;
+
+	memset(out, 0, sizeof(*out));
+	encrypt_request(c, uuid, &q);
+	reserve.cipher = q.facts.cipher;
+	out->type = client_ask(c, KMC_RESERVE, &reserve, fields);
+	if (out->type == KMC_REFUSED)
+		memcpy(&out->refused, fields, sizeof(out->refused));
+	if (out->type == KMC_RESERVED) {
+		memcpy(&out->facts, fields, sizeof(out->facts));
+		q.facts.tenant = out->facts.tenant;
+		q.facts.generation = out->facts.generation;
+		q.facts.lease_epoch = out->facts.lease_epoch;
+		q.facts.owner_epoch = out->facts.owner_epoch;
+		q.facts.endorsement_epoch = out->facts.endorsement_epoch;
+		q.facts.platform_epoch = out->facts.platform_epoch;
+		q.facts.state_version = out->facts.state_version;
+		q.facts.image = image;
+		q.facts.request = reserve.request;
+		out->distrust = believe(c, &q.facts, q.key, out->facts.reply, out->seed);
+	}
+	secret_free(&q.key);
 }
 
 enum kmc_type client_nonce(struct kmc_client *c, void *fields)

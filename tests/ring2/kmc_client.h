@@ -54,6 +54,19 @@ enum kmc_type client_protect(struct kmc_client *c, struct kmc_refused *refused);
 /** client_open() - OPEN with the key of the last client_protect(). @spoil: flip a bit of the cipher text. */
 void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, struct client_opened *out);
 
+/* What a reservation gave. */
+struct client_reserved {
+	enum kmc_type type; /* KMC_RESERVED, KMC_REFUSED, or 0 for a dead connection */
+	struct kmc_reserved facts;
+	struct kmc_refused refused;
+	uint8_t seed[32];
+	const char *distrust; /* not NULL: the reply was not to be believed, and why */
+};
+
+/** client_reserve() - RESERVE likewise, for a domain of incarnation @image. */
+void client_reserve(struct kmc_client *c, const struct uuid *uuid, uint64_t image, const uint8_t request[KMC_REQUEST_ID_SIZE],
+		    struct client_reserved *out);
+
 /** client_nonce() - ask what to quote; the answer's type, its fields as of client_receive(). */
 enum kmc_type client_nonce(struct kmc_client *c, void *fields);
 

@@ -11,6 +11,11 @@
  *     requote                        the last quote once more: ATTESTED
  *     store UUID LEASE VERSION HEX|@SIZE     STORED version
  *     release UUID LEASE             RELEASED
+ *     suspend UUID LEASE IMAGE VERSION HEX|@SIZE|- HEX   SUSPENDED lease version; permanent state (-: as stored) and volatile state
+ *     resume UUID LEASE              RESUMED lease
+ *     reserve UUID IMAGE REQUEST     RESERVED seed=... lease=N version=N generation=N tenant=... state=... volatile=...
+ *     commit UUID REQUEST            COMMITTED lease; REQUEST: up to 16 letters
+ *     cancel UUID REQUEST            CANCELLED
  *     raw HEX                        bytes as they are, then the answer
  *     sleep SECONDS                  and say nothing
  *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
@@ -56,6 +61,7 @@ static void print_answer(struct kmc_client *c, enum kmc_type type, const void *f
 {
 	const struct kmc_welcome *w = fields;
 	const struct kmc_stored *s = fields;
+	const struct kmc_suspended *d = fields;
 
 	if (is_no(c, type, fields))
 		return;
@@ -69,6 +75,14 @@ static void print_answer(struct kmc_client *c, enum kmc_type type, const void *f
 		printf("NONCE\n");
 	else if (type == KMC_RELEASED)
 		printf("RELEASED\n");
+	else if (type == KMC_SUSPENDED)
+		printf("SUSPENDED %" PRIu64 " %" PRIu64 "\n", d->lease_epoch, d->version);
+	else if (type == KMC_RESUMED)
+		printf("RESUMED %" PRIu64 "\n", ((const struct kmc_resumed *)fields)->lease_epoch);
+	else if (type == KMC_COMMITTED)
+		printf("COMMITTED %" PRIu64 "\n", ((const struct kmc_committed *)fields)->lease_epoch);
+	else if (type == KMC_CANCELLED)
+		printf("CANCELLED\n");
 	else
 		printf("TYPE %d\n", (int)type);
 }
@@ -187,6 +201,90 @@ static void do_release(struct kmc_client *c, char **arg)
 	print_answer(c, client_ask(c, KMC_RELEASE, &m, fields), fields);
 }
 
+static struct uuid uuid_of(const char *text)
+{
+	struct uuid uuid;
+
+	if (uuid_parse(text, &uuid) != 0)
+		abort();
+	return uuid;
+}
+
+/* A request's id from a word. */
+static struct view id_of(const char *word, uint8_t id[KMC_REQUEST_ID_SIZE])
+{
+	size_t n = strlen(word);
+
+	memset(id, 0, KMC_REQUEST_ID_SIZE);
+	memcpy(id, word, n < KMC_REQUEST_ID_SIZE ? n : KMC_REQUEST_ID_SIZE);
+	return view_of(id, KMC_REQUEST_ID_SIZE);
+}
+
+static void do_suspend(struct kmc_client *c, char **arg)
+{
+	static uint8_t state[KMC_STATE_MAX + 1], volatile_state[KMC_VOLATILE_MAX];
+	_Alignas(max_align_t) uint8_t fields[256];
+	struct kmc_suspend m = {.uuid = uuid_of(arg[0]), .lease_epoch = strtoull(arg[1], NULL, 0), .image = strtoull(arg[2], NULL, 0),
+				.version = strtoull(arg[3], NULL, 0)};
+
+	if (arg[4][0] == '@')
+		m.state = view_of(state, strtoul(arg[4] + 1, NULL, 0));
+	else if (arg[4][0] != '-')
+		m.state = view_of(state, from_hex(arg[4], state, sizeof(state)));
+	m.volatile_state = arg[5][0] == '@' ? view_of(volatile_state, strtoul(arg[5] + 1, NULL, 0))
+					    : view_of(volatile_state, from_hex(arg[5], volatile_state, sizeof(volatile_state)));
+	print_answer(c, client_ask(c, KMC_SUSPEND, &m, fields), fields);
+}
+
+static void do_resume(struct kmc_client *c, char **arg)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct kmc_resume m = {.uuid = uuid_of(arg[0]), .lease_epoch = strtoull(arg[1], NULL, 0)};
+
+	print_answer(c, client_ask(c, KMC_RESUME, &m, fields), fields);
+}
+
+static void do_reserve(struct kmc_client *c, char **arg)
+{
+	const struct uuid uuid = uuid_of(arg[0]);
+	uint8_t id[KMC_REQUEST_ID_SIZE];
+	struct client_reserved o;
+
+	client_reserve(c, &uuid, strtoull(arg[1], NULL, 0), id_of(arg[2], id).p, &o);
+	if (is_no(c, o.type, &o.refused))
+		return;
+	if (o.distrust) {
+		printf("DISTRUST %s\n", o.distrust);
+		return;
+	}
+	printf("RESERVED seed=");
+	print_hex(o.seed, sizeof(o.seed));
+	printf(" lease=%" PRIu64 " version=%" PRIu64 " generation=%" PRIu64 " tenant=%.*s state=", o.facts.lease_epoch, o.facts.state_version,
+	       o.facts.generation, (int)o.facts.tenant.n, (const char *)o.facts.tenant.p);
+	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
+	printf(" volatile=");
+	print_hex(o.facts.volatile_state.p, o.facts.volatile_state.n < 64 ? o.facts.volatile_state.n : 64);
+	printf("\n");
+}
+
+static void do_commit(struct kmc_client *c, char **arg)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	uint8_t id[KMC_REQUEST_ID_SIZE];
+	const struct kmc_commit m = {.uuid = uuid_of(arg[0]), .request = id_of(arg[1], id)};
+
+	print_answer(c, client_ask(c, KMC_COMMIT, &m, fields), fields);
+}
+
+static void do_cancel(struct kmc_client *c, char **arg)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	uint8_t id[KMC_REQUEST_ID_SIZE];
+	const struct kmc_cancel m = {.uuid = uuid_of(arg[0]), .request = id_of(arg[1], id)};
+
+	print_answer(c, client_ask(c, KMC_CANCEL, &m, fields), fields);
+}
+
 static void do_raw(struct kmc_client *c, const char *hex)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
@@ -210,7 +308,8 @@ static int arguments_of(const char *command)
 	static const struct {
 		const char *name;
 		int n;
-	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"raw", 1}, {"hold", 1},
+	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"suspend", 6},
+		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"raw", 1}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -240,6 +339,16 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_store(c, arg);
 	else if (strcmp(command, "release") == 0)
 		do_release(c, arg);
+	else if (strcmp(command, "suspend") == 0)
+		do_suspend(c, arg);
+	else if (strcmp(command, "resume") == 0)
+		do_resume(c, arg);
+	else if (strcmp(command, "reserve") == 0)
+		do_reserve(c, arg);
+	else if (strcmp(command, "commit") == 0)
+		do_commit(c, arg);
+	else if (strcmp(command, "cancel") == 0)
+		do_cancel(c, arg);
 	else if (strcmp(command, "raw") == 0)
 		do_raw(c, arg[0]);
 	else if (strcmp(command, "hold") == 0)
