@@ -503,7 +503,7 @@ const char *guest_state_text(enum guest_state state)
 {
 	static const char *const texts[] = {
 		[GUEST_PREPARING] = "preparing", [GUEST_HANDOFF] = "hand-off",	[GUEST_ADOPTING] = "adopting", [GUEST_SERVING] = "serving",
-		[GUEST_RESERVED] = "reserved",	 [GUEST_COMMITTING] = "committing", [GUEST_SUSPENDING] = "suspending", [GUEST_SEALING] = "suspending",
+		[GUEST_RESERVED] = "reserved",	 [GUEST_COMMITTING] = "resuming", [GUEST_SUSPENDING] = "freezing", [GUEST_SEALING] = "freezing",
 		[GUEST_FROZEN] = "suspended",	 [GUEST_RESUMING] = "resuming", [GUEST_FENCED] = "frozen",
 		[GUEST_REVIVING] = "reviving", [GUEST_STANDIN] = "stand-in",
 		[GUEST_CLOSING] = "closing",	 [GUEST_CLEANING] = "cleaning", [GUEST_FAILED] = "failed",     [GUEST_GONE] = "gone",
