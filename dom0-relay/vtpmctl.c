@@ -28,6 +28,8 @@ enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
 
 #define ANSWER_MS 5000
 #define PATH_BYTES 1024
+#define WAITS_PER_S 5
+#define WAIT_S 60
 
 struct listing {
 	bool json;
@@ -39,6 +41,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: vtpmctl [-c FILE] COMMAND\n"
 			"  list [--json]                        vTPMs of this host, and what was refused\n"
+			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
 			"  enroll TOKEN --insecure-software-key [--tpm TCTI] [--replace]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
 			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n");
@@ -158,31 +161,72 @@ static int ask(int fd, struct listing *l)
 	return r;
 }
 
-static int list(const char *socket_path, bool json)
+/* All entries as JSON into l->rows: an exit code. */
+static int fetch(const char *socket_path, struct listing *l)
 {
-	struct listing l = {.json = json, .rows = json_array()};
 	int fd = connect_relay(socket_path), r;
 
 	if (fd < 0)
 		return EXIT_NO_RELAY;
-	r = ask(fd, &l);
+	r = ask(fd, l);
 	close(fd);
-	if (r != 0) {
-		fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path,
-			error_text(r));
-		return EXIT_ERROR;
-	}
-	if (json) {
+	if (r == 0)
+		return EXIT_FINE;
+	fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path, error_text(r));
+	return EXIT_ERROR;
+}
+
+static int list(const char *socket_path, bool json)
+{
+	struct listing l = {.json = json, .rows = json_array()};
+	int r = fetch(socket_path, &l);
+
+	if (json && r == EXIT_FINE) {
 		json_dumpf(l.rows, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
 		putchar('\n');
 	}
 	json_decref(l.rows);
-	return EXIT_FINE;
+	return r;
+}
+
+/* Is one of the entries of @uuid in @state? "gone": is there none but of what was refused? */
+static bool shows(const json_t *rows, const char *uuid, const char *state)
+{
+	bool gone = true, found = false;
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const char *s = json_string_value(json_object_get(row, "state"));
+
+		if (!s || strcmp(json_string_value(json_object_get(row, "uuid")), uuid) != 0)
+			continue;
+		gone = gone && strcmp(s, "refused") == 0;
+		found = found || strcmp(s, state) == 0;
+	}
+	return strcmp(state, "gone") == 0 ? gone : found;
+}
+
+static int wait_until(const char *socket_path, const char *uuid, const char *state, unsigned int seconds)
+{
+	for (unsigned int tries = 0; tries <= seconds * WAITS_PER_S; tries++) {
+		struct listing l = {.json = true, .rows = json_array()};
+		int r = fetch(socket_path, &l);
+		bool done = r == EXIT_FINE && shows(l.rows, uuid, state);
+
+		json_decref(l.rows);
+		if (done || r != EXIT_FINE)
+			return r;
+		usleep(1000000 / WAITS_PER_S);
+	}
+	fprintf(stderr, "vtpmctl: vTPM %s is not %s after %u s: see 'vtpmctl list'\n", uuid, state, seconds);
+	return EXIT_ERROR;
 }
 
 struct options {
 	const char *conf, *tpm;
 	bool json, software_key, replace;
+	unsigned int seconds; /* to wait; 0: WAIT_S */
 };
 
 /* Where the files of an enrolment go: as relay.conf says, or beside it where there is none yet. */
@@ -282,8 +326,11 @@ static int ek(const struct options *o)
 	return r;
 }
 
-static int run_list(const struct options *o)
+/* list, or, with a UUID, wait until it is in @state. */
+static int run_list(const struct options *o, const char *text, const char *state)
 {
+	char uuid_text[UUID_TEXT];
+	struct uuid uuid;
 	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
 	struct relayconf conf;
 	char why[CONFIG_WHY];
@@ -293,7 +340,12 @@ static int run_list(const struct options *o)
 		fprintf(stderr, "vtpmctl: %s\n", why);
 		return EXIT_ERROR;
 	}
-	r = list(conf.control, o->json);
+	if (!text)
+		r = list(conf.control, o->json);
+	else if (uuid_parse(text, &uuid) == 0)
+		r = wait_until(conf.control, uuid_format(&uuid, uuid_text), state, o->seconds ? o->seconds : WAIT_S);
+	else
+		r = usage();
 	relayconf_free(&conf);
 	return r;
 }
@@ -302,7 +354,7 @@ int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, 'j'}, {"config", required_argument, NULL, 'c'}, {"tpm", required_argument, NULL, 't'},
-		{"insecure-software-key", no_argument, NULL, 's'}, {"replace", no_argument, NULL, 'r'}, {0}};
+		{"timeout", required_argument, NULL, 'w'}, {"insecure-software-key", no_argument, NULL, 's'}, {"replace", no_argument, NULL, 'r'}, {0}};
 	struct options o = {0};
 	int c;
 
@@ -313,6 +365,7 @@ int main(int argc, char **argv)
 		case 't': o.tpm = optarg; break;
 		case 's': o.software_key = true; break;
 		case 'r': o.replace = true; break;
+		case 'w': o.seconds = (unsigned int)strtoul(optarg, NULL, 10); break;
 		default: return usage();
 		}
 	}
@@ -320,7 +373,9 @@ int main(int argc, char **argv)
 	argv += optind;
 	umask(022);
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
-		return run_list(&o);
+		return run_list(&o, NULL, NULL);
+	if (argc == 3 && strcmp(argv[0], "wait") == 0)
+		return run_list(&o, argv[1], argv[2]);
 	if (argc == 1 && strcmp(argv[0], "ek") == 0)
 		return ek(&o);
 	if (argc == 2 && strcmp(argv[0], "enroll") == 0)
