@@ -107,6 +107,8 @@ static int change_shutdown(unsigned int domid, const char *reason)
 	need(domain_read(domid, &d) == 0, "domain");
 	d.shutdown = reason[0] == '-' ? -1 : atoi(reason);
 	domain_write(domid, &d, false);
+	if (d.shutdown < 0)
+		xs_resume_domain(xs, domid); /* else xenstored would not tell of its next shutdown */
 	return 0;
 }
 
