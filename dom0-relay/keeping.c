@@ -361,6 +361,8 @@ int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *
 {
 	struct entry *e = find_parked(k, &r->uuid);
 
+	if (e && r->phase == PHASE_RESERVED) /* its guest has run here since it was saved */
+		return E_EXISTS;
 	if (e)
 		return unpark(k, e, ticket, r);
 	for (size_t i = 0; i < KEEPING_MAX; i++)
