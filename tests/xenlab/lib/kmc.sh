@@ -42,7 +42,7 @@ host_add() {
 	done
 	chmod 600 "/run/lab/$host/host.key"
 	# Nested page tables in software emulation take a PVH stub domain close to libxl's patience: PV ones start in a second.
-	printf '\n[stub]\ntype = %s\n' "${LAB_STUB_TYPE:-pv}" >>"/run/lab/$host/relay.conf"
+	printf '\n[stub]\ntype = %s\nspares = %s\n' "${LAB_STUB_TYPE:-pv}" "${LAB_STUB_SPARES:-0}" >>"/run/lab/$host/relay.conf"
 }
 
 # host_join KMC HOST: register a lab host (a or b), give it its files and start its relay.
