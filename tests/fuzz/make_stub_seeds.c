@@ -77,6 +77,7 @@ static void say(enum handoff_type type, const void *fields)
 static void conversations(void)
 {
 	const struct handoff_stored stored = {.version = 1};
+	const struct handoff_stand_in q = {.guest_domid = 5};
 	struct handoff_handoff h = given();
 
 	buf_put_u8(&out, 255);
@@ -99,6 +100,11 @@ static void conversations(void)
 	say(HANDOFF_STATUS, NULL);
 	say(HANDOFF_CLOSE, NULL);
 	save("handoff", "close-at-once");
+	buf_put_u8(&out, 1);
+	say(HANDOFF_STAND_IN, &q);
+	say(HANDOFF_STATUS, NULL);
+	say(HANDOFF_CLOSE, NULL);
+	save("handoff", "stand-in");
 	h.state_version = 5;
 	buf_put_u8(&out, 16);
 	say(HANDOFF_HANDOFF, &h);
