@@ -46,6 +46,7 @@ enum audit_event {
 	AUDIT_COMMITTED,
 	AUDIT_CANCELLED,
 	AUDIT_IMAGE_ALLOWED, /* an earlier one, by order */
+	AUDIT_RECOVERED, /* brought up from a backup */
 	AUDIT_EVENTS,
 };
 

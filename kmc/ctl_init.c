@@ -26,11 +26,12 @@ static const char *const directories[] = {"vault", "db", "empty"};
 /* Deepest first, the way they are removed after a failure. */
 static const char *const files[] = {"vault/parent.tpm", "vault/seed.tpm", "vault/wrapping.tpm", "vault/ca.key", "db/kmc.db", "db/kmc.db-wal",
 				    "db/kmc.db-shm",
-				    "ca.crt", "vault/audit.key", "audit.pub", "server.crt", "server.key", "authority.key"};
+				    "ca.crt", "vault/audit.key", "audit.pub", "recovery.kmc", "server.crt", "server.key", "authority.key"};
 
 struct init {
 	const struct kmcconf *conf;
 	const char *names;
+	const struct recovery_options *recovery;
 	int64_t now, server_until;
 	struct keyring keyring;
 	char why[KEYRING_WHY];
@@ -128,9 +129,14 @@ static int make_tpm_keys(struct init *i)
 		ca_key_free(&key);
 		return fail(i, r, "make", path);
 	}
-	ca_key_free(&key);
 	step("making the seed key in the TPM, and a wrapping key sealed by it");
-	return keyring_make_tpm_keys(&i->keyring, i->conf, &authority, i->why);
+	r = keyring_make_tpm_keys(&i->keyring, i->conf, &authority, i->why);
+	if (r == 0 && i->recovery->shares) {
+		printf("making a recovery key in %u shares, of which %u are needed\n", i->recovery->shares, i->recovery->needed);
+		r = recovery_make(i->conf, &i->keyring, key, i->recovery, i->why);
+	}
+	ca_key_free(&key);
+	return r;
 }
 
 static int make_ca(struct init *i)
@@ -220,9 +226,9 @@ int ctl_init_server(const struct kmcconf *conf, const char *names, unsigned int 
 	return r;
 }
 
-int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
+int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days, const struct recovery_options *recovery)
 {
-	struct init i = {.conf = conf, .now = (int64_t)time(NULL), .keyring = {.tcti = conf->tpm}};
+	struct init i = {.conf = conf, .recovery = recovery, .now = (int64_t)time(NULL), .keyring = {.tcti = conf->tpm}};
 	char fallback[ADDRESS_HOST];
 	int r = ctl_init_refuse_old(conf);
 
@@ -248,5 +254,8 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days)
 		return EXIT_ERROR;
 	printf("done: start kmcd, then 'kmcctl host add NAME'. Move %s/authority.key to a safe place off this machine:\n"
 	       "whoever has it can authorise a copy of the seed key; nothing here needs it from day to day.\n", conf->state);
+	if (recovery->shares)
+		printf("The shares are in %s: give each to another person, and remove them here. Any %u of them and a backup bring up a\n"
+		       "new machine, and are an authority too: who has them has the keys.\n", recovery->dir, recovery->needed);
 	return EXIT_FINE;
 }

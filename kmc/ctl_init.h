@@ -2,7 +2,7 @@
 #ifndef KMC_CTL_INIT_H
 #define KMC_CTL_INIT_H
 
-#include "kmc/keyring.h"
+#include "kmc/ctl_recovery.h"
 
 /**
  * ctl_init() - make the state directory, TPM keys, CA, server certificate and database, a line for each step
@@ -11,7 +11,7 @@
  *
  * Refuses to overwrite; what it made itself is removed again if a later step fails. Return: an exit code.
  */
-int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days);
+int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days, const struct recovery_options *recovery);
 
 /*
  * Parts of it, for a machine that gets its keys from elsewhere (replica, recovery).

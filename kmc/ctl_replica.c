@@ -187,23 +187,13 @@ int ctl_replica_add(const struct kmcconf *conf, struct ctl_client *c, const stru
 	return code;
 }
 
-static int fill_copy(const struct keyfile_copy *m, struct kmctpm_copy *copy)
-{
-	if (m->public.n > sizeof(copy->public) || m->duplicate.n > sizeof(copy->duplicate) || m->seed.n > sizeof(copy->seed))
-		return E_RANGE;
-	memcpy(copy->public, m->public.p, copy->public_size = m->public.n);
-	memcpy(copy->duplicate, m->duplicate.p, copy->duplicate_size = m->duplicate.n);
-	memcpy(copy->seed, m->seed.p, copy->seed_size = m->seed.n);
-	return 0;
-}
-
 /* The parent into this machine's TPM. */
 static int take_parent(const struct kmcconf *conf, const struct keyfile_copy *m, struct kmctpm_blob *parent, char why[KEYFILE_WHY])
 {
 	struct secret *value = NULL, *inner = NULL;
 	struct kmctpm *tpm = NULL;
 	struct kmctpm_copy copy;
-	int r = fill_copy(m, &copy);
+	int r = kmctpm_copy_fill(&copy, m->public, m->duplicate, m->seed);
 
 	snprintf(why, KEYFILE_WHY, "the package is damaged");
 	if (r == 0 && (r = kmctpm_open(&tpm, conf->tpm, why)) == 0)

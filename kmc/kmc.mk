@@ -10,9 +10,9 @@ KMCD_SRCS += $(addprefix kmc/,engine_replica.c)
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
 
 $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS)))
-KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c store_open.c ctl_client.c ctl_init.c ctl_replica.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c store_open.c ctl_client.c ctl_init.c ctl_replica.c ctl_recovery.c ctl_backup.c store_copy.c lease.c shares.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c admmsg.c keyring.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
-$(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson))
+$(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson -lgfshare))
 
 $(eval $(call unit,lease,kmc/lease.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_seed,kmc/seed.c kmc/drbg.c,$(COMMON_LIBS)))
@@ -20,6 +20,7 @@ $(eval $(call unit,kmc_crypto,kmc/wrap.c kmc/rsakey.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) $(KMC_STORE_LIBS)))
 $(eval $(call unit,kmc_audit,$(KMC_STORE_SRCS) kmc/ca.c,$(COMMON_LIBS) $(KMC_STORE_LIBS)))
 $(eval $(call unit,kmc_tpm,$(filter-out kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)),$(KMC_LIBS)))
+$(eval $(call unit,shares,kmc/shares.c,$(COMMON_LIBS) -lgfshare))
 $(eval $(call unit,kmc_front,kmc/address.c kmc/admission.c kmc/kmcconf.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_cddl,,$(COMMON_LIBS)))
 

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_audit.h"
+#include "kmc/ctl_backup.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_replica.h"
@@ -24,6 +25,8 @@
 
 struct options {
 	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek, *authority;
+	const char *recovery, *shares_dir;
+	struct ctl_recover_options recover;
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
@@ -41,6 +44,9 @@ static int usage(void)
 {
 	fputs("usage: kmcctl [-c FILE] COMMAND\n"
 	      "  init [--san NAME-OR-ADDRESS]... [--days N]   make keys, CA and database on this machine\n"
+	      "      [--recovery M-of-N [--shares DIR]]         and N shares of a recovery key, of which M are needed\n"
+	      "  backup --out DIR                             database and keys, while kmcd runs\n"
+	      "  recover BACKUP [--share FILE]... [--san NAME-OR-ADDRESS]... [--days N]   on a new machine; without shares: on a machine with the old TPM\n"
 	      "  status [--json]\n"
 	      "  pool add NAME [--policy auto|registered]     registered: vTPMs must be registered before they can be opened\n"
 	      "  pool set NAME --policy auto|registered\n"
@@ -67,7 +73,7 @@ static int usage(void)
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
 	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
-	      "All but init, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
+	      "All but init, backup, recover, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
 	      stderr);
 	return EXIT_USAGE;
 }
@@ -88,7 +94,29 @@ static bool is_policy(const char *policy, uint64_t *registered_only)
 
 static int run_init(const struct invocation *in)
 {
-	return ctl_init(in->conf, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
+	char dir[KMCCONF_PATH];
+	struct recovery_options r = {.dir = in->o->shares_dir ? in->o->shares_dir : kmcconf_path(in->conf, "shares", dir)};
+	int end = 0;
+
+	if (in->o->recovery && (sscanf(in->o->recovery, "%2u-of-%2u%n", &r.needed, &r.shares, &end) != 2 || in->o->recovery[end] || r.needed < 2 ||
+				r.needed > r.shares || r.shares > CTL_SHARES_MAX))
+		return usage();
+	return ctl_init(in->conf, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS, &r);
+}
+
+static int run_backup(const struct invocation *in)
+{
+	return in->o->out ? ctl_backup(in->conf, in->o->config ? in->o->config : KMC_CONF, in->o->out) : usage();
+}
+
+static int run_recover(const struct invocation *in)
+{
+	struct ctl_recover_options o = in->o->recover;
+
+	o.backup = in->argument;
+	o.names = in->o->names[0] ? in->o->names : NULL;
+	o.days = in->o->days ? in->o->days : SERVER_DAYS;
+	return ctl_recover(in->conf, &o);
 }
 
 static int run_status(const struct invocation *in)
@@ -320,6 +348,8 @@ static const struct command {
 	{"vtpm", "states", ONE_ARGUMENT, run_vtpm_states},
 	{"vtpm", "restore", ONE_ARGUMENT, run_vtpm_restore},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
+	{"backup", NULL, NO_ARGUMENT, run_backup},
+	{"recover", NULL, ONE_FILE, run_recover},
 	{"replica", "request", NO_ARGUMENT, run_replica_request},
 	{"replica", "add", ONE_FILE, run_replica_add},
 	{"replica", "join", ONE_FILE, run_replica_join},
@@ -331,7 +361,8 @@ static const struct command {
 /* Without kmcd: there is none yet. */
 static bool works_alone(const struct command *c)
 {
-	return c->run == run_init || c->run == run_replica_request || c->run == run_replica_join;
+	return c->run == run_init || c->run == run_replica_request || c->run == run_replica_join ||
+	       c->run == run_backup || c->run == run_recover;
 }
 
 static const struct command *find(char **argv, int argc, const char **argument)
@@ -359,6 +390,14 @@ static bool add_name(struct options *o, const char *name)
 	return true;
 }
 
+static bool add_share(struct options *o, const char *file)
+{
+	if (o->recover.n_shares == CTL_SHARES_MAX)
+		return false;
+	o->recover.shares[o->recover.n_shares++] = file;
+	return true;
+}
+
 static bool set_days(struct options *o, const char *text)
 {
 	char *end;
@@ -368,7 +407,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_AUTHORITY };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -383,7 +422,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"ek", required_argument, NULL, 'e'}, {"pcrs", required_argument, NULL, OPT_PCRS},
 		{"interval", required_argument, NULL, OPT_INTERVAL}, {"require-attestation", required_argument, NULL, OPT_REQUIRE},
 		{"clock", required_argument, NULL, OPT_CLOCK}, {"firmware", required_argument, NULL, OPT_FIRMWARE},
-		{"until", required_argument, NULL, OPT_UNTIL}, {"authority", required_argument, NULL, OPT_AUTHORITY}, {0}};
+		{"until", required_argument, NULL, OPT_UNTIL}, {"authority", required_argument, NULL, OPT_AUTHORITY},
+		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
+		{"share", required_argument, NULL, OPT_SHARE}, {0}};
 	bool ok = true;
 	int c;
 
@@ -408,6 +449,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_CLOCK: o->trust.clock = optarg; break;
 		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
+		case OPT_RECOVERY: o->recovery = optarg; break;
+		case OPT_SHARES: o->shares_dir = optarg; break;
+		case OPT_SHARE: ok = add_share(o, optarg); break;
 		case OPT_AUTHORITY: o->authority = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;

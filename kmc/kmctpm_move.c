@@ -303,6 +303,16 @@ static int pack_copy(const TPM2B_PUBLIC *public, const TPM2B_PRIVATE *duplicate,
 	       Tss2_MU_TPM2B_ENCRYPTED_SECRET_Marshal(seed, out->seed, sizeof(out->seed), &out->seed_size) == OK ? 0 : E_RANGE;
 }
 
+int kmctpm_copy_fill(struct kmctpm_copy *copy, struct view public, struct view duplicate, struct view seed)
+{
+	if (public.n > sizeof(copy->public) || duplicate.n > sizeof(copy->duplicate) || seed.n > sizeof(copy->seed))
+		return E_RANGE;
+	memcpy(copy->public, public.p, copy->public_size = public.n);
+	memcpy(copy->duplicate, duplicate.p, copy->duplicate_size = duplicate.n);
+	memcpy(copy->seed, seed.p, copy->seed_size = seed.n);
+	return 0;
+}
+
 static int unpack_copy(const struct kmctpm_copy *copy, TPM2B_PUBLIC *public, TPM2B_PRIVATE *duplicate, TPM2B_ENCRYPTED_SECRET *seed)
 {
 	size_t at_duplicate = 0, at_seed = 0;

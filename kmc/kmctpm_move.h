@@ -36,6 +36,9 @@ struct kmctpm_copy {
 	size_t public_size, duplicate_size, seed_size;
 };
 
+/** kmctpm_copy_fill() - a copy from its parts; 0 or E_RANGE. */
+int kmctpm_copy_fill(struct kmctpm_copy *copy, struct view public, struct view duplicate, struct view seed);
+
 /* A recovery key: P-256, in software. */
 struct kmctpm_recovery {
 	uint8_t x[32], y[32];

@@ -210,24 +210,37 @@ static int refused(struct pgsql_store *s, const PGresult *result, const char *wh
 	return state && (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0) ? E_BUSY : E_DB;
 }
 
-/* Numbers go as 8 bytes, big endian, into @number. */
-static int execute(struct pgsql_store *s, enum statement which, const struct sql_value *in, size_t n, const char *what)
-{
+/* Parameters as libpq takes them; numbers go as 8 bytes, big endian. */
+struct parameters {
 	int64_t number[SQL_VALUES_MAX];
 	const char *values[SQL_VALUES_MAX];
 	int lengths[SQL_VALUES_MAX], formats[SQL_VALUES_MAX];
+	Oid types[SQL_VALUES_MAX];
+};
+
+static void set_parameters(struct parameters *p, const struct sql_value *in, size_t n)
+{
+	static const Oid types[] = {[SQL_NULL] = 0, [SQL_NUMBER] = TYPE_INT8, [SQL_TEXT] = TYPE_TEXT, [SQL_BLOB] = TYPE_BYTEA};
+
+	for (size_t i = 0; i < n; i++) {
+		p->number[i] = (int64_t)htobe64((uint64_t)in[i].number);
+		p->values[i] = in[i].kind == SQL_NULL ? NULL
+			       : in[i].kind == SQL_NUMBER ? (const char *)&p->number[i] : (const char *)in[i].bytes.p;
+		p->lengths[i] = in[i].kind == SQL_NUMBER ? (int)sizeof(p->number[i]) : (int)in[i].bytes.n;
+		p->formats[i] = 1;
+		p->types[i] = types[in[i].kind];
+	}
+}
+
+static int execute(struct pgsql_store *s, enum statement which, const struct sql_value *in, size_t n, const char *what)
+{
+	struct parameters p;
 	ExecStatusType status;
 	char name[16];
 
-	for (size_t i = 0; i < n; i++) {
-		number[i] = (int64_t)htobe64((uint64_t)in[i].number);
-		values[i] = in[i].kind == SQL_NULL ? NULL
-			    : in[i].kind == SQL_NUMBER ? (const char *)&number[i] : (const char *)in[i].bytes.p;
-		lengths[i] = in[i].kind == SQL_NUMBER ? (int)sizeof(number[i]) : (int)in[i].bytes.n;
-		formats[i] = 1;
-	}
+	set_parameters(&p, in, n);
 	snprintf(name, sizeof(name), "s%d", (int)which);
-	s->row = PQexecPrepared(s->db, name, (int)n, values, lengths, formats, 1);
+	s->row = PQexecPrepared(s->db, name, (int)n, p.values, p.lengths, p.formats, 1);
 	status = PQresultStatus(s->row);
 	if (status == PGRES_TUPLES_OK && PQntuples(s->row) > 0)
 		return 0;
@@ -259,14 +272,12 @@ static int run_statement(struct sql_store *store, enum statement which, const st
 	return alone && r == E_BUSY ? E_DB : r;
 }
 
-static struct sql_value column(struct sql_store *store, enum statement which, int i)
+static struct sql_value value_of(const PGresult *row, int i)
 {
-	const PGresult *row = self(store)->row;
 	const struct view bytes = view_of(PQgetvalue(row, 0, i), (size_t)PQgetlength(row, 0, i));
 	uint64_t n8;
 	uint32_t n4;
 
-	(void)which;
 	if (PQgetisnull(row, 0, i))
 		return (struct sql_value){.kind = SQL_NULL};
 	switch (PQftype(row, i)) {
@@ -284,6 +295,51 @@ static struct sql_value column(struct sql_store *store, enum statement which, in
 	default:
 		return (struct sql_value){.kind = SQL_NULL};
 	}
+}
+
+static struct sql_value column(struct sql_store *store, enum statement which, int i)
+{
+	(void)which;
+	return value_of(self(store)->row, i);
+}
+
+static int each_row(const PGresult *result, sql_row_fn *fn, void *arg)
+{
+	struct sql_value row[SQL_VALUES_MAX];
+	int columns = PQnfields(result), r = 0;
+
+	for (int i = 0; i < PQntuples(result) && r == 0; i++) { /* one, in single-row mode */
+		for (int j = 0; j < columns && j < SQL_VALUES_MAX; j++)
+			row[j] = value_of(result, j);
+		r = fn(arg, row, (size_t)columns);
+	}
+	return r;
+}
+
+static int query(struct sql_store *store, const char *sql, const struct sql_value *in, size_t n, sql_row_fn *fn, void *arg, const char *what)
+{
+	struct pgsql_store *s = self(store);
+	char text[SQL_BYTES];
+	struct parameters p;
+	PGresult *result;
+	int r = spell(sql, text, sizeof(text));
+
+	if (r != 0 || n > SQL_VALUES_MAX)
+		return fail(s, what, "the statement is too long");
+	set_parameters(&p, in, n);
+	if (!PQsendQueryParams(s->db, text, (int)n, p.types, p.values, p.lengths, p.formats, 1))
+		return fail(s, what, PQerrorMessage(s->db));
+	PQsetSingleRowMode(s->db);
+	while ((result = PQgetResult(s->db))) { /* to the end, whatever came */
+		ExecStatusType status = PQresultStatus(result);
+
+		if (r == 0 && (status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_OK))
+			r = fn ? each_row(result, fn, arg) : 0;
+		else if (r == 0 && status != PGRES_COMMAND_OK)
+			r = fail(s, what, PQresultErrorMessage(result));
+		PQclear(result);
+	}
+	return r;
 }
 
 static int begin(struct sql_store *store)
@@ -350,6 +406,7 @@ static const struct sql_driver driver = {
 	.run = run_statement,
 	.column = column,
 	.end = end_statement,
+	.query = query,
 };
 
 /* --- migrations --- */

@@ -47,6 +47,9 @@ struct sql_value {
 
 struct sql_store;
 
+/* A row of a query; not 0 ends it and is what query() returns. */
+typedef int sql_row_fn(void *arg, const struct sql_value *row, size_t n);
+
 struct sql_driver {
 	const char *name;
 	void (*close)(struct sql_store *s);
@@ -57,6 +60,8 @@ struct sql_driver {
 	int (*run)(struct sql_store *s, enum statement which, const struct sql_value *in, size_t n, const char *what);
 	struct sql_value (*column)(struct sql_store *s, enum statement which, int column);
 	void (*end)(struct sql_store *s, enum statement which);
+	/* any SQL that both engines understand, beside the prepared statements; @fn NULL: there are no rows. 0, E_DB or what @fn said */
+	int (*query)(struct sql_store *s, const char *sql, const struct sql_value *in, size_t n, sql_row_fn *fn, void *arg, const char *what);
 };
 
 /* The first member of an engine's own struct. */

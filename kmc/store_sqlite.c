@@ -141,9 +141,8 @@ static int run_statement(struct sql_store *store, enum statement which, const st
 	return rc == SQLITE_DONE ? E_NOTFOUND : fail(self(store), what);
 }
 
-static struct sql_value column(struct sql_store *store, enum statement which, int i)
+static struct sql_value value_of(sqlite3_stmt *st, int i)
 {
-	sqlite3_stmt *st = self(store)->statement[which];
 	struct sql_value v = {.kind = SQL_NULL};
 
 	switch (sqlite3_column_type(st, i)) {
@@ -162,6 +161,33 @@ static struct sql_value column(struct sql_store *store, enum statement which, in
 	if (v.bytes.p)
 		v.bytes.n = (size_t)sqlite3_column_bytes(st, i);
 	return v;
+}
+
+static struct sql_value column(struct sql_store *store, enum statement which, int i)
+{
+	return value_of(self(store)->statement[which], i);
+}
+
+static int query(struct sql_store *store, const char *sql, const struct sql_value *in, size_t n, sql_row_fn *fn, void *arg, const char *what)
+{
+	struct sql_value row[SQL_VALUES_MAX];
+	sqlite3_stmt *st = NULL;
+	int rc, columns, r = 0;
+	bool ok = sqlite3_prepare_v2(self(store)->db, sql, -1, &st, NULL) == SQLITE_OK;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = bind(st, (int)i + 1, &in[i]);
+	columns = ok ? sqlite3_column_count(st) : 0;
+	rc = !ok || columns > SQL_VALUES_MAX ? SQLITE_ERROR : sqlite3_step(st);
+	for (; rc == SQLITE_ROW && r == 0; rc = r == 0 ? sqlite3_step(st) : rc) {
+		for (int i = 0; i < columns; i++)
+			row[i] = value_of(st, i);
+		r = fn(arg, row, (size_t)columns);
+	}
+	if (r == 0 && rc != SQLITE_DONE)
+		r = fail(self(store), what);
+	sqlite3_finalize(st);
+	return r;
 }
 
 static void end_statement(struct sql_store *store, enum statement which)
@@ -214,6 +240,7 @@ static const struct sql_driver driver = {
 	.run = run_statement,
 	.column = column,
 	.end = end_statement,
+	.query = query,
 };
 
 static int open_file(struct sqlite_store *s, const char *path, bool create)

@@ -20,7 +20,7 @@ struct secret;
 #define WRAP_OVERHEAD (1 + 4 + 12 + 16) /* bytes of what is wrapped beyond the secret */
 #define WRAP_CONTEXT_MAX 128
 
-enum wrap_purpose { WRAP_CA_KEY = 1, WRAP_PROTECTION_KEY, WRAP_SEED, WRAP_AUDIT_KEY };
+enum wrap_purpose { WRAP_CA_KEY = 1, WRAP_PROTECTION_KEY, WRAP_SEED, WRAP_AUDIT_KEY, WRAP_RECOVERY_KEY, WRAP_AUTHORITY };
 
 struct wrap_key {
 	uint32_t number; /* of this wrapping key: they are counted as they are replaced */

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2015
 # A real KMC for a test: swtpm as its TPM, kmcd and kmcctl as built. Source it; several KMCs can run at once, each with its own DIR.
 #
-#   kmc_setup DIR [NAME]       a new KMC in DIR (made): TPM, configuration, init. Everything of it lives in DIR.
+#   kmc_setup DIR [NAME]       (options of init: KMC_INIT) a new KMC in DIR (made): TPM, configuration, init. Everything of it lives in DIR.
 #   kmc_start DIR              start kmcd (and the TPM, if it was stopped); returns when it serves, or fails with the log's end
 #   kmc_stop DIR               end kmcd in good order
 #   kmc_kill DIR               kill -9 all of kmcd
@@ -91,7 +91,7 @@ kmc_setup() {
 		printf '[store]\nengine = postgresql\nconnection = host=%s/pg dbname=postgres user=kmc\n' "$dir" >>"$dir/kmc.conf"
 		"$KMC_PGSQL" start "$dir/pg" || return
 	fi
-	kmc_tpm_start "$dir" && kmc_ctl "$dir" init >"$dir/init.log" || { cat "$dir/init.log"; return 1; }
+	kmc_tpm_start "$dir" && kmc_ctl "$dir" init ${KMC_INIT:-} >"$dir/init.log" || { cat "$dir/init.log"; return 1; }
 }
 
 # Quicker than "kmcctl replica add": a copy of the emulated TPM.
