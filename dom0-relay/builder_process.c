@@ -2,8 +2,8 @@
  * The builder process.
  *
  * Theory of operation: requests are taken one after the other; libxl works synchronously, about a second for a
- * domain. The relay may look at any domain, but destroy only what this builder, or one before it, built: the relay's
- * word alone never ends a guest. The builder keeps root and no system call filter, because libxl forks and executes
+ * domain. The relay may look at any domain and mark any guest (hypervisor_mark()), but destroy only what this builder,
+ * or one before it, built: the relay's word alone never ends a guest. The builder keeps root and no system call filter, because libxl forks and executes
  * helpers; what guards it is that its input is a handful of message types from one process, strictly checked.
  */
 #include "dom0-relay/builder_process.h"
