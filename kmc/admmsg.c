@@ -160,6 +160,18 @@ static const struct msg_field state[] = {
 	MSG_FIELD_UINT(9, struct adm_state, newest, 1),
 };
 
+static const struct msg_field image[] = {
+	MSG_FIELD_UINT(3, struct adm_image, image, UINT32_MAX),
+	MSG_FIELD_UINT(4, struct adm_image, version, UINT64_MAX),
+	MSG_FIELD_UINT(5, struct adm_image, suspended_at, UINT64_MAX),
+	MSG_FIELD_UINT(6, struct adm_image, fits, 1),
+};
+
+static const struct msg_field image_allow[] = {
+	MSG_FIELD_UUID(3, struct adm_image_allow, uuid),
+	MSG_FIELD_UINT(4, struct adm_image_allow, image, UINT32_MAX),
+};
+
 static const struct msg_field state_restore[] = {
 	MSG_FIELD_UUID(3, struct adm_state_restore, uuid),
 	MSG_FIELD_UINT(4, struct adm_state_restore, version, INT64_MAX),
@@ -215,6 +227,9 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_AUDIT_CHAIN, "audit chain", adm_audit_chain, audit_chain),
 	SCHEMA(ADM_STATE_LIST, "state list", adm_uuid, uuid),
 	SCHEMA(ADM_STATE, "state", adm_state, state),
+	SCHEMA(ADM_IMAGE_LIST, "image list", adm_uuid, uuid),
+	SCHEMA(ADM_IMAGE, "image", adm_image, image),
+	SCHEMA(ADM_IMAGE_ALLOW, "image allow", adm_image_allow, image_allow),
 	SCHEMA(ADM_STATE_RESTORE, "state restore", adm_state_restore, state_restore),
 	SCHEMA(ADM_TOKEN_ADD, "token add", adm_token_add, token_add),
 	SCHEMA(ADM_TOKEN, "token", adm_token, token),

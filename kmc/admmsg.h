@@ -15,6 +15,8 @@
  *   AUDIT_LAST                          AUDIT_CHAIN
  *   STATE_LIST                          STATE ..., END
  *   STATE_RESTORE                       DONE
+ *   IMAGE_LIST                          IMAGE ..., END
+ *   IMAGE_ALLOW                         DONE
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -69,6 +71,9 @@ enum adm_type {
 	ADM_POLICY_ACCEPT,
 	ADM_REPLICA_ADD,
 	ADM_REPLICA_COPY,
+	ADM_IMAGE_LIST,
+	ADM_IMAGE,
+	ADM_IMAGE_ALLOW,
 };
 
 struct adm_status_reply {
@@ -202,6 +207,16 @@ struct adm_replica_add {
 struct adm_replica_copy {
 	struct view kmc; /* this one's name */
 	struct view credential, secret, public, duplicate, seed; /* as struct vault_duplicated */
+};
+
+struct adm_image {
+	uint64_t image, version, suspended_at;
+	uint64_t fits; /* 1: the one that the vTPM is suspended with */
+};
+
+struct adm_image_allow {
+	struct uuid uuid;
+	uint64_t image;
 };
 
 struct adm_empty {

@@ -178,6 +178,20 @@ static void show_state(struct showing *s, const struct adm_state *v)
 		       v->newest ? "  for the next open" : "");
 }
 
+static void show_image(struct showing *s, const struct adm_image *i)
+{
+	char since[TIME_TEXT];
+
+	if (head(s))
+		printf("%10s  %8s  %s\n", "IMAGE", "VERSION", "SUSPENDED");
+	if (s->json)
+		json_array_append_new(s->rows, json_pack("{s:o, s:o, s:o, s:b}", "image", json_number(i->image), "version",
+							 json_number(i->version), "suspended", json_when(i->suspended_at), "fits", (int)i->fits));
+	else
+		printf("%10" PRIu64 "  %8" PRIu64 "  %s%s\n", i->image, i->version, when(i->suspended_at, since),
+		       i->fits ? "  may be restored" : "");
+}
+
 static bool on_entry(void *arg, uint64_t type, const void *fields)
 {
 	const struct adm_end *end = fields;
@@ -191,6 +205,8 @@ static bool on_entry(void *arg, uint64_t type, const void *fields)
 		list_vtpm(s, fields);
 	else if (type == ADM_STATE)
 		show_state(s, fields);
+	else if (type == ADM_IMAGE)
+		show_image(s, fields);
 	else
 		s->more = type == ADM_END && end->more;
 	return type != ADM_END;
@@ -222,16 +238,27 @@ int ctl_list(struct ctl_client *c, enum adm_type list, bool json, bool all)
 	return code;
 }
 
-int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json)
+/* What there is of one vTPM. */
+static int list_of(struct ctl_client *c, enum adm_type type, const struct uuid *uuid, bool json)
 {
 	struct showing s = {.json = json, .rows = json_array()};
 	const struct adm_uuid m = {.uuid = *uuid};
-	int code = ctl_ask(c, ADM_STATE_LIST, &m, on_entry, &s);
+	int code = ctl_ask(c, type, &m, on_entry, &s);
 
 	if (code == EXIT_FINE)
 		dump(&s);
 	json_decref(s.rows);
 	return code;
+}
+
+int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json)
+{
+	return list_of(c, ADM_STATE_LIST, uuid, json);
+}
+
+int ctl_list_images(struct ctl_client *c, const struct uuid *uuid, bool json)
+{
+	return list_of(c, ADM_IMAGE_LIST, uuid, json);
 }
 
 static void print_suspension(const struct adm_vtpm *v)

@@ -15,6 +15,9 @@ int ctl_show_vtpm(struct ctl_client *c, enum adm_type type, const struct uuid *u
 /** ctl_list_states() - the stored states of one vTPM. Return: an exit code. */
 int ctl_list_states(struct ctl_client *c, const struct uuid *uuid, bool json);
 
+/** ctl_list_images() - the images of a vTPM for which a volatile state is kept. */
+int ctl_list_images(struct ctl_client *c, const struct uuid *uuid, bool json);
+
 /** ctl_status() - one screen. Return: an exit code. */
 int ctl_status(struct ctl_client *c, bool json);
 

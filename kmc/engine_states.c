@@ -103,7 +103,8 @@ static int restore_it(struct store *s, void *arg)
 	l->platform_epoch = t->state.platform_epoch;
 	l->last_holder[0] = '\0';
 	l->epoch++;
-	if ((r = s->ops->image_prune(s, &t->m->uuid, 0, 0)) != 0 || (r = s->ops->state_drop(s, &t->m->uuid, l->state_version)) != 0 || (r = s->ops->vtpm_put(s, &t->vtpm)) != 0)
+	if ((r = s->ops->image_prune(s, &t->m->uuid, 0, 0)) != 0 || (r = s->ops->state_drop(s, &t->m->uuid, l->state_version)) != 0 ||
+	    (r = s->ops->vtpm_put(s, &t->vtpm)) != 0)
 		return r;
 	return record(t);
 }

@@ -4,7 +4,7 @@ KMC_TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c kmctpm_move.c keyring.c vault.c kmcconf.c address.c)
 KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_rows.c store_sqlite.c store_pgsql.c)
 KMC_STORE_LIBS := -lsqlite3 -lpq
-KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_admin.c engine_audit.c engine_states.c engine_requests.c engine_open.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_enrol.c engine_policy.c engine.c attest.c quote.c ekcert.c \
+KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_admin.c engine_audit.c engine_states.c engine_images.c engine_requests.c engine_open.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_enrol.c engine_policy.c engine.c attest.c quote.c ekcert.c \
 	admin.c admmsg.c lease.c vault_process.c keymaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS)
 KMCD_SRCS += $(addprefix kmc/,engine_replica.c)
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)

@@ -28,7 +28,7 @@ struct kmcconf {
 	char *connection;	   /* PostgreSQL: libpq's connection string; not for logs */
 	uint64_t states_kept;	   /* sealed states of one vTPM, the newest included */
 	uint64_t states_quota_kib; /* of one vTPM in all */
-	uint64_t images_kept;	   /* earlier volatile states of one vTPM, for 'kmcctl vtpm restore --image' */
+	uint64_t images_kept;	   /* earlier volatile states of one vTPM, for 'kmcctl vtpm allow-image' */
 	char *tpm; /* TCTI of the KMC's TPM */
 	unsigned int rsa_bits; /* 2048 or 3072 */
 	uint64_t key_lifetime_s, keys_ready;

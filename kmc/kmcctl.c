@@ -24,7 +24,7 @@
 #define HOST_DAYS 825
 
 struct options {
-	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek, *authority;
+	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek, *image, *authority;
 	const char *recovery, *shares_dir;
 	struct ctl_recover_options recover;
 	struct ctl_policy_options trust;
@@ -66,6 +66,8 @@ static int usage(void)
 	      "  vtpm takeover UUID [--json]                  end the lease of a host that is dead\n"
 	      "  vtpm states UUID [--json]                    its stored states, the newest last\n"
 	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
+	      "  vtpm images UUID [--json]                    the saved guests whose TPM is kept, the latest last\n"
+	      "  vtpm allow-image UUID --image N              let an earlier one be restored: what came later is dropped\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
 	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
@@ -248,6 +250,26 @@ static int run_vtpm_states(const struct invocation *in)
 	return take_uuid(in, &uuid) ? ctl_list_states(in->client, &uuid, in->o->json) : EXIT_USAGE;
 }
 
+static int run_vtpm_images(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	return take_uuid(in, &uuid) ? ctl_list_images(in->client, &uuid, in->o->json) : EXIT_USAGE;
+}
+
+static int run_vtpm_allow_image(const struct invocation *in)
+{
+	struct adm_image_allow m;
+	char *end;
+
+	if (!in->o->image || *in->o->image < '0' || *in->o->image > '9')
+		return usage();
+	m.image = strtoull(in->o->image, &end, 10);
+	if (*end || m.image > UINT32_MAX)
+		return usage();
+	return take_uuid(in, &m.uuid) ? ctl_ask(in->client, ADM_IMAGE_ALLOW, &m, ignore, NULL) : EXIT_USAGE;
+}
+
 static int run_vtpm_restore(const struct invocation *in)
 {
 	struct adm_state_restore m;
@@ -347,6 +369,8 @@ static const struct command {
 	{"vtpm", "takeover", ONE_ARGUMENT, run_vtpm_takeover},
 	{"vtpm", "states", ONE_ARGUMENT, run_vtpm_states},
 	{"vtpm", "restore", ONE_ARGUMENT, run_vtpm_restore},
+	{"vtpm", "images", ONE_ARGUMENT, run_vtpm_images},
+	{"vtpm", "allow-image", ONE_ARGUMENT, run_vtpm_allow_image},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
 	{"backup", NULL, NO_ARGUMENT, run_backup},
 	{"recover", NULL, ONE_FILE, run_recover},
@@ -407,7 +431,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -422,7 +446,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"ek", required_argument, NULL, 'e'}, {"pcrs", required_argument, NULL, OPT_PCRS},
 		{"interval", required_argument, NULL, OPT_INTERVAL}, {"require-attestation", required_argument, NULL, OPT_REQUIRE},
 		{"clock", required_argument, NULL, OPT_CLOCK}, {"firmware", required_argument, NULL, OPT_FIRMWARE},
-		{"until", required_argument, NULL, OPT_UNTIL}, {"authority", required_argument, NULL, OPT_AUTHORITY},
+		{"until", required_argument, NULL, OPT_UNTIL}, {"image", required_argument, NULL, OPT_IMAGE},
+		{"authority", required_argument, NULL, OPT_AUTHORITY},
 		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
 		{"share", required_argument, NULL, OPT_SHARE}, {0}};
 	bool ok = true;
@@ -449,6 +474,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_CLOCK: o->trust.clock = optarg; break;
 		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
+		case OPT_IMAGE: o->image = optarg; break;
 		case OPT_RECOVERY: o->recovery = optarg; break;
 		case OPT_SHARES: o->shares_dir = optarg; break;
 		case OPT_SHARE: ok = add_share(o, optarg); break;
