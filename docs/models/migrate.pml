@@ -26,6 +26,8 @@
  *   RESUME_ABANDONED A domain may sleep again before its RESUME was answered. Its SUSPEND then names the epoch before that RESUME, and is
  *                    taken whether the RESUME was executed or not (the answer says the present epoch). To finish the RESUME first
  *                    would cancel the reservation of the second image; to refuse would cost the guest its vTPM.
+ *   FORGETS_GRANT    And if that SUSPEND is not answered either, the source goes on naming the older epoch: the grant to the RESUME outlives
+ *                    the suspension.
  *   NEW_GUEST        An OPEN (cold start) does not pass over a reservation, and RESERVE not over another's. Else the guest that
  *                    migrates loses its vTPM to a mistake elsewhere.
  *   FORGOTTEN        Whoever may have a reservation gives it back (CANCEL, also for one that was committed but whose answer was lost)
