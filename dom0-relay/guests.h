@@ -47,6 +47,8 @@ struct guest {
 	bool looking;		/* it is set */
 	bool look_pending;	/* the builder was asked */
 	uint64_t look_asked_ms;
+	bool closing;		/* libxl takes the device away, and it is looked once more whether the guest sleeps */
+	bool look_stale;	/* the look under way was asked before that */
 	bool reserving;		/* a reservation is to be asked for, once it is on record or some time has passed */
 	char not_yet[GUEST_REASON]; /* what the KMC said to the last try */
 	bool build_pending; /* the builder has not answered yet */

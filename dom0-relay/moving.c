@@ -62,11 +62,50 @@ void relay_look(struct guest *g)
 	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
 }
 
+/*
+ * libxl takes the device away. It may have suspended, saved and be destroying the guest faster than we looked, when the builder was busy;
+ * the domain is there until we answer, so one more look tells, and what sleeps is frozen first.
+ */
+void relay_close(struct guest *g)
+{
+	if (g->machine.state != GUEST_SERVING) {
+		relay_event(g, GEV_CLOSE);
+	} else if (!g->closing) {
+		g->closing = true;
+		g->look_stale = g->look_pending;
+		relay_look(g);
+	}
+}
+
+static void close_after_look(struct guest *g, bool asleep)
+{
+	if (g->look_stale && g->machine.state == GUEST_SERVING && !asleep) { /* that one was asked before */
+		g->look_stale = false;
+		relay_look(g);
+		return;
+	}
+	g->closing = false;
+	if (asleep)
+		relay_event(g, GEV_ASLEEP);
+	relay_event(g, GEV_CLOSE);
+}
+
+void relay_not_looked(struct guest *g)
+{
+	g->look_pending = false;
+	if (g->closing)
+		close_after_look(g, false);
+}
+
 void relay_looked(struct guest *g, const struct builder_domain *d)
 {
-	bool asleep = d->shutdown == 1 + RELAY_SHUTDOWN_SUSPEND;
+	bool asleep = d->exists && d->shutdown == 1 + RELAY_SHUTDOWN_SUSPEND;
 
 	g->look_pending = false;
+	if (g->closing) {
+		close_after_look(g, asleep);
+		return;
+	}
 	if (!d->exists || (d->shutdown && !asleep)) /* libxl takes the device away */
 		return;
 	if (asleep != g->machine.asleep)

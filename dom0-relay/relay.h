@@ -83,9 +83,13 @@ void relay_meet_stub(struct guest *g);
 
 struct handoff_frozen;
 
+/** relay_close() - libxl takes the device away. */
+void relay_close(struct guest *g);
+
 /** relay_look() - ask whether the guest sleeps; relay_looked() - the answer; relay_watch_sleep() - and again while it matters. */
 void relay_look(struct guest *g);
 void relay_looked(struct guest *g, const struct builder_domain *d);
+void relay_not_looked(struct guest *g); /* the hypervisor did not answer */
 void relay_watch_sleep(struct guest *g);
 void relay_on_look(void *arg, unsigned int what);
 

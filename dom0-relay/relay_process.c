@@ -62,7 +62,7 @@ static void on_control(struct relay *r, struct node_ids ids)
 	if (!g && state >= 2 && state <= 5)
 		g = relay_adopt(r, ids);
 	if (g && (state == 5 || state < 0))
-		relay_event(g, GEV_CLOSE);
+		relay_close(g);
 	else if (!g && state == 1)
 		relay_request(r, ids);
 	else if (!g && state == 5)
@@ -182,6 +182,13 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 		relay_fail(g, GEV_BROKEN, "the hypervisor knows no such domain");
 }
 
+/* Its identity or its mark is waited for; else it was looked whether it sleeps, and a domain that dies just then is no news. */
+static bool needs_domain(const struct guest *g)
+{
+	return g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF || g->machine.state == GUEST_ADOPTING ||
+	       g->machine.state == GUEST_RESUMING;
+}
+
 static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct relay_failed *f)
 {
 	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
@@ -192,6 +199,8 @@ static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t
 		on_looked(r);
 	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why))
 		relay_build_failed(r, ticket, why);
+	else if (g && kind == BUILD_ID_GUEST && !needs_domain(g))
+		relay_not_looked(g);
 	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
 		relay_fail(g, GEV_BROKEN, "%s", why);
 }

@@ -52,7 +52,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	wait_for 30 eval '[ "$(peer_run vtpm_field "$(vtpm_uuid mover)" state)" = serving ]' || fail "not served there: $(peer_run vtpmctl list)"
 	expect_clean 20
 	step "round $round: and back"
-	output=$(peer_run guest_migrate mover 2>&1) || fail "xl migrate: $output"
+	output=$(RUN_TIMEOUT=900 peer_run guest_migrate mover 2>&1) || fail "xl migrate: $output"
 	[[ $output != *"libxl: error"* ]] || fail "xl migrate: $output"
 	expect_ok wait_for 60 guest_run mover true
 	wait_for 30 eval '[ "$(vtpm_field "$(vtpm_uuid mover)" state)" = serving ]' || fail "not served here: $(vtpmctl list)"
