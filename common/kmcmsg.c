@@ -119,8 +119,9 @@ static const struct msg_field certify[] = {
 };
 
 static const struct msg_field certified[] = {
-	MSG_FIELD_BYTES(3, struct kmc_certified, rsa, 1, KMC_CERTIFICATE_MAX),
-	MSG_FIELD_BYTES(4, struct kmc_certified, ecc, 1, KMC_CERTIFICATE_MAX),
+	MSG_FIELD_UINT(3, struct kmc_certified, later, 3600),
+	MSG_FIELD_BYTES_OPT(4, struct kmc_certified, rsa, 1, KMC_CERTIFICATE_MAX),
+	MSG_FIELD_BYTES_OPT(5, struct kmc_certified, ecc, 1, KMC_CERTIFICATE_MAX),
 };
 
 static const struct msg_field suspend[] = {

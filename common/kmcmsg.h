@@ -265,6 +265,7 @@ struct kmc_certify {
 };
 
 struct kmc_certified {
+	uint64_t later;	      /* they are being made: ask again in so many seconds; 0: here they are */
 	struct view rsa, ecc; /* certificates in DER */
 };
 

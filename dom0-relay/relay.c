@@ -13,6 +13,7 @@
 #include "common/privsep.h"
 #include "common/secret.h"
 #include "common/text.h"
+#include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
@@ -130,6 +131,7 @@ static void destroy(struct guest *g)
 {
 	const struct builder_destroy q = {.domid = g->ids.stub};
 
+	certifying_forget(g->relay->certifying, g->ticket);
 	stublink_free(&g->stub);
 	if (g->build_pending)
 		g->destroy_wanted = true;
@@ -553,6 +555,14 @@ static void on_store(struct guest *g, const struct handoff_store *s)
 		stublink_send(g->stub, HANDOFF_STORED, &no);
 }
 
+/* Its own lease, whatever it says: a stub domain can't ask for another's certificates. */
+static void on_certify(struct guest *g, const struct handoff_certify *m)
+{
+	const struct kmc_certify q = {.uuid = g->uuid, .lease_epoch = g->lease.epoch, .endorsement_epoch = m->endorsement_epoch};
+
+	certifying_want(g->relay->certifying, g->ticket, &q);
+}
+
 /* A new stub domain holds nothing; one that is adopted holds just what our record says. */
 static void on_hello(struct guest *g, const struct handoff_hello *h)
 {
@@ -601,6 +611,9 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 		break;
 	case HANDOFF_STORE:
 		on_store(g, fields);
+		break;
+	case HANDOFF_CERTIFY:
+		on_certify(g, fields);
 		break;
 	case HANDOFF_CLOSED:
 		relay_event(g, GEV_CLOSED);

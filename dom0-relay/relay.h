@@ -14,6 +14,7 @@ struct kmclink;
 struct link;
 struct loop;
 struct attesting;
+struct certifying;
 struct openings;
 struct relayconf;
 struct spares;
@@ -26,6 +27,7 @@ struct relay {
 	struct link *builder, *tpm, *disk;
 	struct kmclink *kmc;
 	struct attesting *attesting;
+	struct certifying *certifying;
 	struct openings *openings;
 	struct keeping *keeping;
 	struct control *control;

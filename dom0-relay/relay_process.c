@@ -13,6 +13,7 @@
 #include "common/process.h"
 #include "common/watchdog.h"
 #include "dom0-relay/attesting.h"
+#include "dom0-relay/certifying.h"
 #include "dom0-relay/control.h"
 #include "dom0-relay/ctlmsg.h"
 #include "dom0-relay/gracing.h"
@@ -357,11 +358,21 @@ static void on_up(void *arg, const struct kmc_welcome *welcome)
 	attesting_up(r->attesting); /* openings wait for what comes of it */
 }
 
+static void on_certificates(void *arg, uint64_t ticket, const struct handoff_certificates *c)
+{
+	struct relay *r = arg;
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (g && g->stub)
+		stublink_send(g->stub, HANDOFF_CERTIFICATES, c);
+}
+
 static void on_settled(void *arg)
 {
 	struct relay *r = arg;
 
 	openings_up(r->openings);
+	certifying_up(r->certifying);
 }
 
 static void on_down(void *arg, const char *why)
@@ -373,6 +384,7 @@ static void on_down(void *arg, const char *why)
 	attesting_down(r->attesting);
 	openings_down(r->openings);
 	gracing_down(r);
+	certifying_down(r->certifying);
 }
 
 static void on_lost(void *arg)
@@ -393,6 +405,8 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 		gracing_kmc(r, type, fields);
 	else if (id == KMC_ID_ATTEST)
 		attesting_kmc(r->attesting, type, fields);
+	else if (id == KMC_ID_CERTIFY)
+		certifying_kmc(r->certifying, type, fields);
 	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
@@ -534,11 +548,13 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	if (kmclink_certificate(r->kmc, certificate) != 0)
 		fatal("can't hash this host's certificate");
 	r->attesting = attesting_new(r->loop, r->kmc, r->tpm, certificate, on_settled, r);
+	r->certifying = certifying_new(r->loop, r->kmc, on_certificates, r);
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
 	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
 	r->again = source_timer(r->loop, on_again, r);
-	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->openings || !r->keeping)
+	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->certifying ||
+	    !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }
 

@@ -70,6 +70,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_CANCELLED] = "reservation-cancelled",
 		[AUDIT_IMAGE_ALLOWED] = "image-allowed",
 		[AUDIT_RECOVERED] = "recovered",
+		[AUDIT_EK_CERTIFIED] = "ek-certified",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

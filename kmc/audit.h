@@ -47,6 +47,7 @@ enum audit_event {
 	AUDIT_CANCELLED,
 	AUDIT_IMAGE_ALLOWED, /* an earlier one, by order */
 	AUDIT_RECOVERED, /* brought up from a backup */
+	AUDIT_EK_CERTIFIED,
 	AUDIT_EVENTS,
 };
 

@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/error.h"
 #include "common/secret.h"
 
+#define EK_USAGE "2.23.133.8.1" /* tcg-kp-EKCertificate */
 #define SERIAL_BITS 127 /* random: RFC 5280 4.1.2.2 allows 20 bytes */
 
 struct x509_key {
@@ -222,6 +224,33 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 	return ok;
 }
 
+/* "caIssuers;URI:...": the configuration has checked that the URL has no comma in it. */
+static bool add_url(X509 *cert, X509 *issuer, const char *url)
+{
+	char value[300];
+
+	return !url || (snprintf(value, sizeof(value), "caIssuers;URI:%s", url) < (int)sizeof(value) &&
+			add_extension(cert, issuer, NID_info_access, value));
+}
+
+static bool add_more(X509 *cert, const struct ca_profile *p)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < p->n_more && ok; i++) {
+		ASN1_OBJECT *oid = OBJ_txt2obj(p->more[i].oid, 1);
+		ASN1_OCTET_STRING *bytes = ASN1_OCTET_STRING_new();
+		X509_EXTENSION *x = NULL;
+
+		ok = oid && bytes && ASN1_OCTET_STRING_set(bytes, p->more[i].der.p, (int)p->more[i].der.n) == 1 &&
+		     (x = X509_EXTENSION_create_by_OBJ(NULL, oid, p->more[i].critical, bytes)) && X509_add_ext(cert, x, -1) == 1;
+		X509_EXTENSION_free(x);
+		ASN1_OCTET_STRING_free(bytes);
+		ASN1_OBJECT_free(oid);
+	}
+	return ok;
+}
+
 static bool is_dns_name(const char *s)
 {
 	return *s && strlen(s) <= 253 &&
@@ -270,17 +299,19 @@ static bool set_serial(X509 *cert)
 	return ok;
 }
 
-static bool set_times(X509 *cert, const struct ca_profile *p)
+static bool set_times(X509 *cert, X509 *issuer, const struct ca_profile *p)
 {
-	return ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)p->not_before) &&
-	       ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)p->not_after);
+	if (!ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)p->not_before))
+		return false;
+	return p->not_after ? ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)p->not_after) != NULL
+			    : issuer && X509_set1_notAfter(cert, X509_get0_notAfter(issuer)) == 1;
 }
 
 static bool set_subject(X509 *cert, const char *name)
 {
 	X509_NAME *subject = X509_get_subject_name(cert);
 
-	return X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1;
+	return !name || X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1;
 }
 
 /* RFC 5280's profile of each kind. */
@@ -292,6 +323,8 @@ static bool add_usage(X509 *cert, X509 *issuer, enum ca_kind kind)
 		[CA_ROOT] = {"critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign", NULL},
 		[CA_SERVER] = {"critical,CA:FALSE", "critical,digitalSignature", "serverAuth"},
 		[CA_HOST] = {"critical,CA:FALSE", "critical,digitalSignature", "clientAuth"},
+		[CA_EK_RSA] = {"critical,CA:FALSE", "critical,keyEncipherment", EK_USAGE},
+		[CA_EK_ECC] = {"critical,CA:FALSE", "critical,keyAgreement", EK_USAGE},
 	};
 
 	return add_extension(cert, issuer, NID_basic_constraints, profiles[kind].constraints) &&
@@ -326,10 +359,10 @@ static int make(EVP_PKEY *ca_key, X509 *issuer, const struct ca_profile *p, EVP_
 	X509 *cert = X509_new();
 	int r = E_CRYPTO;
 
-	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) || !set_times(cert, p) ||
+	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !set_serial(cert) || !set_times(cert, issuer, p) ||
 	    !set_subject(cert, p->name) ||
 	    X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert)) != 1 || X509_set_pubkey(cert, subject) != 1 ||
-	    !add_usage(cert, issuer ? issuer : cert, p->kind)) {
+	    !add_usage(cert, issuer ? issuer : cert, p->kind) || !add_url(cert, issuer, p->ca_url) || !add_more(cert, p)) {
 		complain(why, "can't fill in a certificate");
 		goto out;
 	}
@@ -409,6 +442,40 @@ int ca_cert_read(struct ca_cert *cert, const char *path)
 	X509_free(x);
 	ERR_clear_error();
 	return r == 0 ? 0 : E_FORMAT;
+}
+
+int ca_cert_print(const struct ca_cert *cert, FILE *out)
+{
+	X509 *x = from_der(cert);
+	int r = !x ? E_FORMAT : PEM_write_X509(out, x) == 1 && fflush(out) == 0 ? 0 : E_IO;
+
+	X509_free(x);
+	return r;
+}
+
+static bool seconds_of(const ASN1_TIME *t, int64_t *seconds)
+{
+	struct tm tm = {0};
+
+	if (ASN1_TIME_to_tm(t, &tm) != 1)
+		return false;
+	*seconds = (int64_t)timegm(&tm);
+	return true;
+}
+
+int ca_cert_describe(const struct ca_cert *cert, struct ca_description *d)
+{
+	X509 *x = from_der(cert);
+	const ASN1_INTEGER *serial = x ? X509_get0_serialNumber(x) : NULL;
+	bool ok = x && seconds_of(X509_get0_notBefore(x), &d->not_before) && seconds_of(X509_get0_notAfter(x), &d->not_after) &&
+		  X509_NAME_oneline(X509_get_subject_name(x), d->subject, CA_TEXT) && X509_NAME_oneline(X509_get_issuer_name(x), d->issuer, CA_TEXT);
+
+	d->serial[0] = '\0';
+	for (int i = 0; ok && i < serial->length && i < 20; i++)
+		snprintf(d->serial + 2 * i, 3, "%02x", serial->data[i]);
+	X509_free(x);
+	ERR_clear_error();
+	return ok ? 0 : E_FORMAT;
 }
 
 int ca_cert_fingerprint(const struct ca_cert *cert, uint8_t hash[32])

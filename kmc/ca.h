@@ -2,8 +2,10 @@
 #ifndef KMC_CA_H
 #define KMC_CA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/msg.h"
 
@@ -20,14 +22,24 @@ struct ca_cert {
 	size_t size;
 };
 
-enum ca_kind { CA_ROOT, CA_SERVER, CA_HOST };
+enum ca_kind { CA_ROOT, CA_SERVER, CA_HOST, CA_EK_RSA, CA_EK_ECC };
+
+/* An extension whose contents the caller has encoded. */
+struct ca_extension {
+	const char *oid; /* in digits */
+	bool critical;
+	struct view der;
+};
 
 /* What a certificate says. */
 struct ca_profile {
 	enum ca_kind kind;
-	const char *name;	     /* common name */
+	const char *name;	     /* common name; NULL: no subject, an extension names it */
 	const char *alt_names;	     /* servers: DNS names and addresses, separated by spaces */
-	int64_t not_before, not_after; /* seconds since 1970 */
+	const char *ca_url;	     /* where the CA's certificate is to be had; NULL: not said */
+	int64_t not_before, not_after; /* seconds since 1970; not_after 0: as long as the CA's own */
+	const struct ca_extension *more;
+	size_t n_more;
 };
 
 /** ca_key_make() - a new ECDSA key on P-256. 0 (*key is the caller's) or E_CRYPTO. */
@@ -81,6 +93,20 @@ int ca_cert_write(const struct ca_cert *cert, const char *path);
 
 /** ca_cert_read() - the first certificate of a PEM file; 0, E_NOTFOUND or E_FORMAT. */
 int ca_cert_read(struct ca_cert *cert, const char *path);
+
+/** ca_cert_print() - as PEM to @out; 0, E_FORMAT or E_IO. */
+int ca_cert_print(const struct ca_cert *cert, FILE *out);
+
+#define CA_TEXT 200
+
+/* What a certificate says, for people. */
+struct ca_description {
+	char subject[CA_TEXT], issuer[CA_TEXT], serial[2 * 20 + 1];
+	int64_t not_before, not_after; /* seconds since 1970 */
+};
+
+/** ca_cert_describe() - 0 or E_FORMAT. */
+int ca_cert_describe(const struct ca_cert *cert, struct ca_description *d);
 
 /** ca_cert_fingerprint() - SHA-256 of the DER; 0 or E_CRYPTO. */
 int ca_cert_fingerprint(const struct ca_cert *cert, uint8_t hash[32]);

@@ -17,6 +17,7 @@
 #include "kmc/engine_admin.h"
 #include "kmc/engine_attest.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_replica.h"
@@ -111,6 +112,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		replica_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
+	else if (t->kind == TICKET_ENDORSE)
+		certify_failed(e, t, m);
 	else
 		open_failed(e, t, m);
 }
@@ -153,6 +156,9 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	case VAULT_DUPLICATED:
 		replica_duplicated(e, t, fields);
 		break;
+	case VAULT_ENDORSED:
+		certify_endorsed(e, t, fields);
+		break;
 	case VAULT_SIGNED:
 		audit_signed(e, t, fields);
 		break;
@@ -176,7 +182,8 @@ static void on_tick(void *arg, unsigned int what)
 		struct ticket *t = &e->tickets[i];
 
 		any |= t->kind != TICKET_FREE;
-		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->given_up || now - t->since_ms < TICKET_MS)
+		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->kind == TICKET_ENDORSE ||
+		    t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");

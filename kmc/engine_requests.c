@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/engine_attest.h"
+#include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_lease.h"
 #include "kmc/engine_open.h"
@@ -67,6 +68,10 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 		break;
 	case KMC_ATTEST:
 		engine_attest_ask(e, &a);
+		break;
+	case KMC_CERTIFY:
+		if (engine_attest_allows(e, &a))
+			certify_ask(e, &a, (const void *)fields);
 		break;
 	case KMC_QUOTE:
 		engine_attest_quote(e, &a, ask->fingerprint, (const void *)fields);

@@ -21,6 +21,7 @@ static const struct config_option options[] = {
 	OPTION("tls", "ca", CONFIG_PATH, tls_ca),
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate),
 	OPTION("tls", "key", CONFIG_PATH, tls_key),
+	OPTION("ca", "url", CONFIG_TEXT, ca_url),
 	OPTION("store", "engine", CONFIG_CHOICE, store_engine, .fallback = "sqlite", .words = "sqlite postgresql"),
 	OPTION("store", "connection", CONFIG_TEXT, connection),
 	OPTION("store", "database", CONFIG_PATH, database),
@@ -82,6 +83,21 @@ static int each_word(struct kmcconf *c, const char *key, const char *list, word_
 	return r == 0 || r == E_NOMEM ? r : E_CONFIG;
 }
 
+#define URL_MAX 200
+
+/* It goes into certificates, where a comma would end it. */
+static bool is_url(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > URL_MAX || (strncmp(s, "http://", 7) != 0 && strncmp(s, "ldap://", 7) != 0))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] > '~' || strchr(",;\\\"", s[i]))
+			return false;
+	return true;
+}
+
 const char *kmcconf_user(const struct kmcconf *c)
 {
 	return strcmp(c->user, "root") == 0 ? NULL : c->user;
@@ -127,6 +143,10 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 		r = each_word(c, "allow", c->allow, on_allow, "a network such as 192.0.2.0/24 or 2001:db8::/32", why);
 	if (r != 0)
 		return r;
+	if (c->ca_url && !is_url(c->ca_url)) {
+		snprintf(why, CONFIG_WHY, "kmc.conf: [ca] url: write an http:// or ldap:// URL of up to %d characters without commas and spaces", URL_MAX);
+		return E_CONFIG;
+	}
 	if (c->store_engine == STORE_ENGINE_PGSQL && !c->connection) {
 		snprintf(why, CONFIG_WHY, "kmc.conf: [store] engine = postgresql needs connection = ..., as in libpq's documentation");
 		return E_CONFIG;

@@ -12,6 +12,7 @@
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_audit.h"
 #include "kmc/ctl_backup.h"
+#include "kmc/ctl_ca.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_replica.h"
@@ -30,7 +31,7 @@ struct options {
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
-	bool json, all;
+	bool json, all, der;
 };
 
 struct invocation {
@@ -72,10 +73,12 @@ static int usage(void)
 	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
 	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
+	      "  ca show [--json]                             the CA of servers, hosts and vTPMs' endorsement keys\n"
+	      "  ca export [--der]                            its certificate, for those who check these\n"
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
 	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
-	      "All but init, backup, recover, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
+	      "All but init, ca, backup, recover, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
 	      stderr);
 	return EXIT_USAGE;
 }
@@ -309,6 +312,16 @@ static int run_replica_join(const struct invocation *in)
 	return ctl_replica_join(in->conf, in->argument, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
 }
 
+static int run_ca_show(const struct invocation *in)
+{
+	return ctl_ca_show(in->conf, in->o->json);
+}
+
+static int run_ca_export(const struct invocation *in)
+{
+	return ctl_ca_export(in->conf, in->o->der);
+}
+
 static bool take_number(const struct invocation *in, uint64_t *n)
 {
 	char *end = NULL;
@@ -377,16 +390,18 @@ static const struct command {
 	{"replica", "request", NO_ARGUMENT, run_replica_request},
 	{"replica", "add", ONE_FILE, run_replica_add},
 	{"replica", "join", ONE_FILE, run_replica_join},
+	{"ca", "show", NO_ARGUMENT, run_ca_show},
+	{"ca", "export", NO_ARGUMENT, run_ca_export},
 	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},
 	{"audit", "verify", NO_ARGUMENT, run_audit_verify},
 	{"audit", "export", MAYBE_ARGUMENT, run_audit_export},
 };
 
-/* Without kmcd: there is none yet. */
+/* Without kmcd: there is none yet, or files tell all. */
 static bool works_alone(const struct command *c)
 {
 	return c->run == run_init || c->run == run_replica_request || c->run == run_replica_join ||
-	       c->run == run_backup || c->run == run_recover;
+	       c->run == run_backup || c->run == run_recover || c->run == run_ca_show || c->run == run_ca_export;
 }
 
 static const struct command *find(char **argv, int argc, const char **argument)
@@ -431,7 +446,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -449,7 +464,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"until", required_argument, NULL, OPT_UNTIL}, {"image", required_argument, NULL, OPT_IMAGE},
 		{"authority", required_argument, NULL, OPT_AUTHORITY},
 		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
-		{"share", required_argument, NULL, OPT_SHARE}, {0}};
+		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER}, {0}};
 	bool ok = true;
 	int c;
 
@@ -473,6 +488,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_REQUIRE: o->trust.require = optarg; break;
 		case OPT_CLOCK: o->trust.clock = optarg; break;
 		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
+		case OPT_DER: o->der = true; break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
 		case OPT_IMAGE: o->image = optarg; break;
 		case OPT_RECOVERY: o->recovery = optarg; break;

@@ -122,6 +122,20 @@ static const struct msg_field duplicated[] = {
 	MSG_FIELD_BYTES(7, struct vault_duplicated, seed, 1, 512),
 };
 
+static const struct msg_field endorse[] = {
+	MSG_FIELD_TEXT(3, struct vault_endorse, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_endorse, seed, 1, VAULT_SEED_MAX),
+	MSG_FIELD_UUID(5, struct vault_endorse, uuid),
+	MSG_FIELD_UINT(6, struct vault_endorse, generation, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct vault_endorse, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct vault_endorse, not_before, INT64_MAX),
+};
+
+static const struct msg_field endorsed[] = {
+	MSG_FIELD_BYTES(3, struct vault_endorsed, rsa, 1, VAULT_CERT_MAX),
+	MSG_FIELD_BYTES(4, struct vault_endorsed, ecc, 1, VAULT_CERT_MAX),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -147,6 +161,8 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_CHALLENGE, "challenge", vault_challenge, challenge),
 	SCHEMA(VAULT_DUPLICATE, "duplicate", vault_duplicate, duplicate),
 	SCHEMA(VAULT_DUPLICATED, "duplicated", vault_duplicated, duplicated),
+	SCHEMA(VAULT_ENDORSE, "endorse", vault_endorse, endorse),
+	SCHEMA(VAULT_ENDORSED, "endorsed", vault_endorsed, endorsed),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */
@@ -168,3 +184,29 @@ static const struct msg_schema keymaker_schemas[] = {
 
 const struct privsep_protocol keymaker_protocol = {
 	.name = "keymaker", .body_max = 4096, .schemas = keymaker_schemas, .n_schemas = COUNT(keymaker_schemas)};
+
+static const struct msg_field keys[] = {
+	MSG_FIELD_BYTES(3, struct ekmaker_keys, eps, EKMAKER_SEED_SIZE, EKMAKER_SEED_SIZE),
+};
+
+static const struct msg_field keys_made[] = {
+	MSG_FIELD_BYTES(3, struct ekmaker_made, rsa, 256, 256),
+	MSG_FIELD_BYTES(4, struct ekmaker_made, ecc, 64, 64),
+	MSG_FIELD_UINT(5, struct ekmaker_made, manufacturer, UINT32_MAX),
+	MSG_FIELD_UINT(6, struct ekmaker_made, firmware, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct ekmaker_made, level, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct ekmaker_made, revision, UINT32_MAX),
+};
+
+static const struct msg_field keys_failed[] = {
+	MSG_FIELD_UINT(3, struct ekmaker_failed, code, 255),
+};
+
+static const struct msg_schema ekmaker_schemas[] = {
+	SCHEMA(EKMAKER_KEYS, "keys", ekmaker_keys, keys),
+	SCHEMA(EKMAKER_MADE, "keys made", ekmaker_made, keys_made),
+	SCHEMA(EKMAKER_FAILED, "keys failed", ekmaker_failed, keys_failed),
+};
+
+const struct privsep_protocol ekmaker_protocol = {
+	.name = "ekmaker", .body_max = 8192, .schemas = ekmaker_schemas, .n_schemas = COUNT(ekmaker_schemas)};

@@ -3,9 +3,10 @@
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE     id: the engine's ticket; every request gets one answer
- *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, FAILED
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
+ *   vault  -> ekmaker    KEYS         ekmaker  -> vault     KEYS_MADE or KEYS_FAILED
  *
  * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
  */
@@ -57,6 +58,8 @@ enum vault_type {
 	VAULT_CHALLENGE,
 	VAULT_DUPLICATE,
 	VAULT_DUPLICATED,
+	VAULT_ENDORSE,
+	VAULT_ENDORSED,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -142,6 +145,18 @@ struct vault_duplicated {
 	struct view public, duplicate, seed; /* struct kmctpm_copy */
 };
 
+/* Certificates of the endorsement keys that come of a seed. */
+struct vault_endorse {
+	struct view tenant, seed; /* seed: wrapped */
+	struct uuid uuid;	  /* under which its keys are derived */
+	uint64_t generation, endorsement_epoch;
+	uint64_t not_before;
+};
+
+struct vault_endorsed {
+	struct view rsa, ecc; /* DER */
+};
+
 struct vault_failed {
 	uint64_t code; /* a positive enum vtpm_error */
 	struct view reason;
@@ -157,6 +172,23 @@ struct keymaker_made {
 	struct view der;
 };
 
+enum ekmaker_type { EKMAKER_KEYS = 1, EKMAKER_MADE, EKMAKER_FAILED };
+
+#define EKMAKER_SEED_SIZE 64
+
+struct ekmaker_keys {
+	struct view eps; /* the endorsement primary seed */
+};
+
+struct ekmaker_made {
+	struct view rsa, ecc; /* modulus; coordinates */
+	uint64_t manufacturer, firmware, level, revision; /* of the TPM implementation */
+};
+
+struct ekmaker_failed {
+	uint64_t code; /* a positive enum vtpm_error */
+};
+
 struct proc_empty {
 	uint8_t unused;
 };
@@ -164,5 +196,6 @@ struct proc_empty {
 extern const struct privsep_protocol front_protocol;
 extern const struct privsep_protocol vault_protocol;
 extern const struct privsep_protocol keymaker_protocol;
+extern const struct privsep_protocol ekmaker_protocol;
 
 #endif

@@ -132,6 +132,19 @@ struct store_parked {
 	int64_t recalled_at; /* 0: nobody else wants it */
 };
 
+#define STORE_CERTIFICATE_MAX 2048
+
+/* The certificates of a vTPM's present endorsement keys. */
+struct store_ek {
+	struct uuid uuid;
+	uint32_t generation;
+	uint64_t endorsement_epoch;
+	uint8_t ca[32]; /* SHA-256 of the certificate of the CA that signed them */
+	int64_t issued_at;
+	uint8_t rsa[STORE_CERTIFICATE_MAX], ecc[STORE_CERTIFICATE_MAX]; /* DER */
+	size_t rsa_size, ecc_size;
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -207,6 +220,9 @@ struct store_ops {
 	int (*parked_get)(struct store *s, const struct uuid *uuid, struct store_parked *p);
 	int (*parked_put)(struct store *s, const struct store_parked *p);
 	int (*parked_recalled)(struct store *s, const char *holder, struct store_parked *p); /* the one recalled first */
+	int (*ek_get)(struct store *s, const struct uuid *uuid, struct store_ek *k);
+	int (*ek_put)(struct store *s, const struct store_ek *k); /* instead of older ones; the vTPM must be there */
+	int (*ek_drop)(struct store *s, const struct uuid *uuid);
 };
 
 struct store {

@@ -17,6 +17,7 @@
 	"reset_count, restart_count, attested_at, failed, reason"
 #define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until"
 #define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
+#define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
 
 const char *const store_sql[N_STATEMENTS] = {
 	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
@@ -101,6 +102,11 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_PARKED_PUT] = "INSERT INTO parked (" PARKED_COLUMNS ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uuid) DO UPDATE SET"
 			   " holder = excluded.holder, epoch = excluded.epoch, recalled_at = excluded.recalled_at",
 	[SQL_PARKED_RECALLED] = "SELECT " PARKED_COLUMNS " FROM parked WHERE holder = ?1 AND recalled_at > 0 ORDER BY recalled_at LIMIT 1",
+	[SQL_EK_GET] = "SELECT " EK_COLUMNS " FROM ek_certificates WHERE uuid = ?1",
+	[SQL_EK_PUT] = "INSERT INTO ek_certificates (" EK_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (uuid) DO UPDATE SET"
+		       " generation = excluded.generation, endorsement_epoch = excluded.endorsement_epoch, ca = excluded.ca,"
+		       " issued_at = excluded.issued_at, rsa = excluded.rsa, ecc = excluded.ecc",
+	[SQL_EK_DROP] = "DELETE FROM ek_certificates WHERE uuid = ?1",
 };
 
 /* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
@@ -973,6 +979,47 @@ static int parked_recalled(struct store *s, const char *holder, struct store_par
 	return r != 0 ? r : read_parked(s, &w, p);
 }
 
+static int ek_get(struct store *s, const struct uuid *uuid, struct store_ek *k)
+{
+	struct row w = start(s, SQL_EK_GET);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	r = find(s, &w, "can't look up a vTPM's certificates");
+	if (r != 0)
+		return r;
+	get_exact(&w, k->uuid.b, UUID_SIZE);
+	k->generation = (uint32_t)get_number(&w);
+	k->endorsement_epoch = get_number(&w);
+	get_exact(&w, k->ca, sizeof(k->ca));
+	k->issued_at = get_time(&w);
+	k->rsa_size = get_blob(&w, k->rsa, sizeof(k->rsa));
+	k->ecc_size = get_blob(&w, k->ecc, sizeof(k->ecc));
+	return finish(s, &w, "a vTPM's certificates");
+}
+
+static int ek_put(struct store *s, const struct store_ek *k)
+{
+	struct row w = start(s, SQL_EK_PUT);
+
+	put_blob(&w, k->uuid.b, UUID_SIZE);
+	put_number(&w, k->generation);
+	put_number(&w, k->endorsement_epoch);
+	put_blob(&w, k->ca, sizeof(k->ca));
+	put_time(&w, k->issued_at);
+	put_blob(&w, k->rsa, k->rsa_size);
+	put_blob(&w, k->ecc, k->ecc_size);
+	return run(s, &w, "can't write a vTPM's certificates");
+}
+
+static int ek_drop(struct store *s, const struct uuid *uuid)
+{
+	struct row w = start(s, SQL_EK_DROP);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	return run(s, &w, "can't remove a vTPM's certificates");
+}
+
 const struct store_ops store_rows_ops = {
 	.close = close_it,
 	.begin = begin,
@@ -1022,4 +1069,7 @@ const struct store_ops store_rows_ops = {
 	.parked_get = parked_get,
 	.parked_put = parked_put,
 	.parked_recalled = parked_recalled,
+	.ek_get = ek_get,
+	.ek_put = ek_put,
+	.ek_drop = ek_drop,
 };

@@ -60,5 +60,9 @@ const char *const store_schema[] = {
 	"CREATE TABLE images (uuid BLOB NOT NULL REFERENCES vtpms(uuid), image INTEGER NOT NULL, number INTEGER NOT NULL,"
 	" version INTEGER NOT NULL, suspended_at INTEGER NOT NULL, volatile_state BLOB NOT NULL, PRIMARY KEY (uuid, image));"
 	"CREATE TABLE sessions (host TEXT PRIMARY KEY REFERENCES hosts(name), session INTEGER NOT NULL) WITHOUT ROWID;",
+
+	/* Certificates of vTPMs' endorsement keys. */
+	"CREATE TABLE ek_certificates (uuid BLOB PRIMARY KEY REFERENCES vtpms(uuid), generation INTEGER NOT NULL,"
+	" endorsement_epoch INTEGER NOT NULL, ca BLOB NOT NULL, issued_at INTEGER NOT NULL, rsa BLOB NOT NULL, ecc BLOB NOT NULL);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -10,8 +10,11 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/secret.h"
+#include "kmc/ekissue.h"
 #include "kmc/rsakey.h"
+#include "vtpm-stubdom/derive.h"
 
+#define SEED_TROUBLE "can't unwrap the stored seed (was the database changed or mixed with another KMC's?)"
 #define TICKETS_MAX 64
 #define CACHE_MAX 256 /* unwrapped protection keys: some 4 KiB each */
 
@@ -198,16 +201,15 @@ int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wra
 	return r;
 }
 
-static int unwrap_seed(struct vault *v, const struct ticket *t, const struct vault_seal *q, struct secret **seed)
+static int unwrap_seed(struct vault *v, const struct seed_owner *owner, struct view wrapped, struct secret **seed)
 {
-	const struct seed_owner owner = {.tenant = q->tenant, .uuid = t->uuid, .generation = (uint32_t)q->generation};
 	uint8_t text[SEED_MESSAGE_MAX];
 	struct buf b;
 	int r;
 
 	buf_over(&b, text, sizeof(text));
-	r = seed_message(&owner, &b);
-	return r != 0 ? r : wrap_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), q->seed, seed);
+	r = seed_message(owner, &b);
+	return r != 0 ? r : wrap_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), wrapped, seed);
 }
 
 static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uint8_t hash[ENVELOPE_HASH_SIZE])
@@ -230,14 +232,16 @@ int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uin
 	struct secret *seed = NULL, *block = NULL, *inner = NULL;
 	struct ticket *t = ticket ? find(v, ticket) : NULL;
 	const struct rsakey *key = t ? key_of(v, t) : NULL;
+	struct seed_owner owner = {.tenant = q->tenant, .generation = (uint32_t)q->generation};
 	uint8_t hash[ENVELOPE_HASH_SIZE];
 	int r;
 
 	if (!key)
 		return complain(why, "can't reply to an open that is not under way", E_STATE);
-	r = unwrap_seed(v, t, q, &seed);
+	owner.uuid = t->uuid;
+	r = unwrap_seed(v, &owner, q->seed, &seed);
 	if (r != 0) {
-		complain(why, "can't unwrap the stored seed (was the database changed or mixed with another KMC's?)", r);
+		complain(why, SEED_TROUBLE, r);
 		goto out;
 	}
 	if ((r = hash_exchange(t, q, hash)) != 0)
@@ -332,4 +336,34 @@ int vault_duplicate(struct vault *v, const struct vault_duplicate *q, struct kmc
 	secret_free(&inner);
 	secret_free(&value);
 	return r;
+}
+
+int vault_endorsement_seed(struct vault *v, const struct vault_endorse *q, struct secret **eps, char why[KEYRING_WHY])
+{
+	const struct seed_owner owner = {.tenant = q->tenant, .uuid = q->uuid, .generation = (uint32_t)q->generation};
+	const struct epochs epochs = {.endorsement = q->endorsement_epoch};
+	struct secret *seed = NULL, *roots = NULL;
+	struct derive d = {0};
+	int r = unwrap_seed(v, &owner, q->seed, &seed);
+
+	*eps = NULL;
+	if (r != 0)
+		return complain(why, SEED_TROUBLE, r);
+	r = derive_init(&d, seed->data, seed->size, &q->uuid, q->generation);
+	if (r == 0)
+		r = (roots = derive_roots(&d, &epochs)) ? 0 : E_CRYPTO;
+	if (r == 0)
+		r = (*eps = secret_dup(((const struct roots *)roots->data)->value[ROOT_EPS], DERIVE_ROOT_SIZE)) ? 0 : E_NOMEM;
+	secret_free(&seed);
+	secret_free(&roots);
+	derive_free(&d);
+	return r == 0 ? 0 : complain(why, "can't derive a vTPM's endorsement seed", r);
+}
+
+int vault_endorse(struct vault *v, const char *url, int64_t not_before, const struct ekmaker_made *made, struct ca_cert *rsa, struct ca_cert *ecc,
+		  char why[KEYRING_WHY])
+{
+	const struct ekissue_authority by = {.key = v->keyring.ca_key, .ca = &v->keyring.ca, .url = url, .not_before = not_before};
+
+	return ekissue(&by, made, rsa, ecc, why);
 }

@@ -63,9 +63,15 @@ int vault_challenge(struct vault *v, const struct vault_credential *q, struct km
 /** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);
 
-
 /** vault_duplicate() - a copy of the parent for the TPM that @q names, and the credential that only that TPM opens. 0 or an error with @why. */
 int vault_duplicate(struct vault *v, const struct vault_duplicate *q, struct kmctpm_credential *credential, struct kmctpm_copy *copy,
 		    char why[KEYRING_WHY]);
+
+/** vault_endorsement_seed() - the seed of a vTPM's endorsement hierarchy, as its stub domain derives it; *eps is the caller's. 0 or an error with @why. */
+int vault_endorsement_seed(struct vault *v, const struct vault_endorse *q, struct secret **eps, char why[KEYRING_WHY]);
+
+/** vault_endorse() - certificates for the keys that were made of it. @url: of the CA's certificate, or NULL. 0 or an error with @why filled in. */
+int vault_endorse(struct vault *v, const char *url, int64_t not_before, const struct ekmaker_made *made, struct ca_cert *rsa, struct ca_cert *ecc,
+		  char why[KEYRING_WHY]);
 
 #endif

@@ -21,16 +21,25 @@
 #include "common/secret.h"
 #include "common/text.h"
 #include "kmc/cleanheap.h"
+#include "kmc/ekmaker.h"
 #include "kmc/keymaker.h"
 #include "kmc/vault.h"
 
 #define READY_MAX 32
 #define WAITING_MAX 512
+#define ENDORSING_MAX 64 /* the engine asks for fewer at once */
+
+/* A request whose keys the ekmaker is making. */
+struct endorsing {
+	uint64_t id; /* 0: free */
+	int64_t not_before;
+};
 
 struct vault_process {
 	const struct kmcconf *conf;
 	struct vault *vault;
-	struct link *engine, *keymaker;
+	struct link *engine, *keymaker, *ekmaker;
+	struct endorsing endorsing[ENDORSING_MAX];
 	struct vault_key ready[READY_MAX];
 	size_t n_ready;
 	uint64_t waiting[WAITING_MAX]; /* tickets of PROTECTs, oldest first */
@@ -222,6 +231,63 @@ static void on_duplicate(struct vault_process *p, uint64_t id, const struct vaul
 	link_send(p->engine, VAULT_DUPLICATED, id, &m);
 }
 
+static struct endorsing *find_endorsing(struct vault_process *p, uint64_t id)
+{
+	for (size_t i = 0; i < ENDORSING_MAX; i++)
+		if (p->endorsing[i].id == id)
+			return &p->endorsing[i];
+	return NULL;
+}
+
+static void on_endorse(struct vault_process *p, uint64_t id, const struct vault_endorse *q)
+{
+	struct endorsing *slot = find_endorsing(p, 0);
+	struct secret *eps = NULL;
+	char why[KEYRING_WHY] = "";
+	int r = slot ? vault_endorsement_seed(p->vault, q, &eps, why) : E_BUSY;
+
+	if (r == 0) {
+		const struct ekmaker_keys keys = {.eps = view_of(eps->data, eps->size)};
+
+		*slot = (struct endorsing){.id = id, .not_before = (int64_t)q->not_before};
+		link_send(p->ekmaker, EKMAKER_KEYS, id, &keys);
+	} else {
+		fail(p, id, r, why);
+	}
+	secret_free(&eps);
+}
+
+static void give_certificates(struct vault_process *p, uint64_t id, int64_t not_before, const struct ekmaker_made *made)
+{
+	struct ca_cert rsa, ecc;
+	struct vault_endorsed m;
+	char why[KEYRING_WHY] = "";
+	int r = vault_endorse(p->vault, p->conf->ca_url, not_before, made, &rsa, &ecc, why);
+
+	m.rsa = view_of(rsa.der, rsa.size);
+	m.ecc = view_of(ecc.der, ecc.size);
+	if (r == 0)
+		link_send(p->engine, VAULT_ENDORSED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_ekmaker(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct vault_process *p = arg;
+	struct endorsing *slot = id ? find_endorsing(p, id) : NULL;
+	int64_t not_before;
+
+	if (!slot || (type != EKMAKER_MADE && type != EKMAKER_FAILED))
+		fatal("the ekmaker process sent what was not asked for");
+	not_before = slot->not_before;
+	*slot = (struct endorsing){0};
+	if (type == EKMAKER_MADE)
+		give_certificates(p, id, not_before, fields);
+	else
+		fail(p, id, -(int)((const struct ekmaker_failed *)fields)->code, "libtpms can't make endorsement keys");
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -256,6 +322,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 	case VAULT_DUPLICATE:
 		on_duplicate(p, id, fields);
 		break;
+	case VAULT_ENDORSE:
+		on_endorse(p, id, fields);
+		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");
 	}
@@ -268,17 +337,17 @@ static void on_end(void *arg)
 }
 
 /* Before the TPM is opened: the child inherits nothing but its link. */
-static int start_keymaker(const struct kmcconf *conf, int engine_fd)
+static int start_maker(void (*child)(const struct kmcconf *conf, int fd), const struct kmcconf *conf, int engine_fd, const char *name)
 {
 	int fd[2];
 	pid_t pid;
 
 	if (privsep_pair(fd) != 0 || (pid = process_spawn()) < 0)
-		fatal("can't start the keymaker process");
+		fatal("can't start the %s process", name);
 	if (pid == 0) {
 		if (dup2(fd[1], engine_fd) != engine_fd || close_range((unsigned int)engine_fd + 1, ~0U, 0) != 0)
-			fatal("can't start the keymaker process: %s", strerror(errno));
-		keymaker_main(conf, engine_fd);
+			fatal("can't start the %s process: %s", name, strerror(errno));
+		child(conf, engine_fd);
 	}
 	close(fd[1]);
 	return fd[0];
@@ -304,7 +373,7 @@ void vault_main(const struct kmcconf *conf, int fd)
 	const struct confinement box = {.user = kmcconf_user(conf), .groups = getgrnam("tss") ? "tss" : NULL, .rules = rules,
 					.n_rules = sizeof(rules) / sizeof(rules[0])};
 	static struct vault_process p;
-	int keymaker_fd = start_keymaker(conf, fd);
+	int keymaker_fd = start_maker(keymaker_main, conf, fd, "keymaker"), ekmaker_fd = start_maker(ekmaker_main, conf, fd, "ekmaker");
 	struct loop *loop;
 
 	log_open("kmcd[vault]", LOG_LV_INFO);
@@ -314,7 +383,8 @@ void vault_main(const struct kmcconf *conf, int fd)
 	p.vault = open_vault(conf);
 	p.engine = loop ? link_new(loop, fd, "engine", &vault_protocol, on_message, &p) : NULL;
 	p.keymaker = loop ? link_new(loop, keymaker_fd, "keymaker", &keymaker_protocol, on_key, &p) : NULL;
-	if (!p.engine || !p.keymaker)
+	p.ekmaker = loop ? link_new(loop, ekmaker_fd, "ekmaker", &ekmaker_protocol, on_ekmaker, &p) : NULL;
+	if (!p.engine || !p.keymaker || !p.ekmaker)
 		fatal("can't start: out of memory");
 	link_on_end(p.engine, on_end, NULL);
 	process_confine(&box);

@@ -16,6 +16,7 @@
  *     reserve UUID IMAGE REQUEST     RESERVED seed=... lease=N version=N generation=N tenant=... state=... volatile=...
  *     commit UUID REQUEST            COMMITTED lease; REQUEST: up to 16 letters
  *     cancel UUID REQUEST            CANCELLED
+ *     certify UUID LEASE EPOCH       CERTIFIED and the sizes of both certificates, once they are made
  *     raw HEX                        bytes as they are, then the answer
  *     sleep SECONDS                  and say nothing
  *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
@@ -285,6 +286,21 @@ static void do_cancel(struct kmc_client *c, char **arg)
 	print_answer(c, client_ask(c, KMC_CANCEL, &m, fields), fields);
 }
 
+static void do_certify(struct kmc_client *c, char **arg)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	struct kmc_certify m = {.lease_epoch = strtoull(arg[1], NULL, 0), .endorsement_epoch = strtoull(arg[2], NULL, 0)};
+	const struct kmc_certified *got = (const void *)fields;
+	enum kmc_type type;
+
+	if (uuid_parse(arg[0], &m.uuid) != 0)
+		abort();
+	while ((type = client_ask(c, KMC_CERTIFY, &m, fields)) == KMC_CERTIFIED && got->later)
+		sleep(1);
+	if (!is_no(c, type, (const void *)fields))
+		printf("CERTIFIED %zu %zu\n", got->rsa.n, got->ecc.n);
+}
+
 static void do_raw(struct kmc_client *c, const char *hex)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
@@ -309,7 +325,7 @@ static int arguments_of(const char *command)
 		const char *name;
 		int n;
 	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"suspend", 6},
-		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"raw", 1}, {"hold", 1},
+		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"certify", 3}, {"raw", 1}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -349,6 +365,8 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_commit(c, arg);
 	else if (strcmp(command, "cancel") == 0)
 		do_cancel(c, arg);
+	else if (strcmp(command, "certify") == 0)
+		do_certify(c, arg);
 	else if (strcmp(command, "raw") == 0)
 		do_raw(c, arg[0]);
 	else if (strcmp(command, "hold") == 0)

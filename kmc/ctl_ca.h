@@ -1,0 +1,15 @@
+/* kmcctl ca: the CA's certificate, from the state directory. */
+#ifndef KMC_CTL_CA_H
+#define KMC_CTL_CA_H
+
+#include <stdbool.h>
+
+struct kmcconf;
+
+/** ctl_ca_show() - what it says; an exit code of ctl_client.h. */
+int ctl_ca_show(const struct kmcconf *conf, bool json);
+
+/** ctl_ca_export() - the certificate itself to standard output, PEM or DER. */
+int ctl_ca_export(const struct kmcconf *conf, bool der);
+
+#endif
