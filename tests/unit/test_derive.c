@@ -1,4 +1,4 @@
-/* Derivation: RFC 5869's vectors, known answers of an independent implementation, and what each root depends on. */
+/* Derivation: RFC 5869's and NIST's vectors, known answers of an independent implementation, and what each root depends on. */
 #include "vtpm-stubdom/derive.h"
 
 #include <stdio.h>
@@ -53,6 +53,28 @@ static void hkdf_gives_the_vectors_of_rfc_5869(void **state)
 	     "c58179ec3e87c14c01d5c1f3434f1d87");
 	hkdf("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b", "", "",
 	     "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+}
+
+/* NIST's sample vectors of ACVP, KDA HKDF (SP 800-56C), SHA2-256: cases 91, 92, 97. Info is both parties' and the output's bits, u32. */
+static void hkdf_gives_nists_vectors(void **state)
+{
+	(void)state;
+	hkdf("8faac97fdb01c87ef85864c9580144648d1be5978c5ee3766c163c1db22f27e0b35d2f",
+	     "a814d6b2034877bccf2afeab8b5c756f120e8ba4bf52dd568e0511f5b5288fc8048da0dafd2ef423301d3653c3a4412ea8e44f6f7c62bd48eed3e1f86ca8da06",
+	     "1eb1eb5eecb492954f3ec240eb2ed8473644e31793996caf37c3b205a24d2fb7bf44ce39aded3a3a543436ce7be9042d63af488fb307a55b14ea8e091db3ee42"
+	     "61461900000400",
+	     "c9195d6189ff58608f20c503001ba54481687fa7476f55254bd732f9178def69eb6db0d11567c961bf36f3618cff9afd0f842d3cc46f6ea01b8ff18970d281c0"
+	     "ea9e9ecf65b524908f23b52844f958ecd693bf62b8018d5c1662cf82c1bf6e431e4f6d2a63013069f49fed4fba21c99377e8949181d3bc37c185829d87795144");
+	hkdf("f9bacac202139d48e1a403e7cdaf5fc79093d2113e5eb9f4324192ca24b47523d51cd0",
+	     "9396b3b2ec123db0fde8c1e78b0f7b142ad0ca64ca4d6176b500af8592a1eba9b43a6f43a4bea3dca2280755a8f6927aaa46160f7ed10b02d958718feee0d904",
+	     "1a01ff5243f48ea6f8445660b5acf547fe296f3e7e2ddcd2d020ed4f2133ce2300000400",
+	     "07848cd8f5a1ac51fa49eef2fed6bdb9f51e0eaa45eed0a08dfe273324fd81e70404ac28baaed6c4fa596041a1881ecc254f3082fdf48154786c0737abac4950"
+	     "ac15599daa81ce10a50eb53053ab60c9d966b7d9952a1cca9fdc7819a0315e6ea63387f31fc963e037acffbdb3309df36b290869315266090bdf7e44a7b1f0eb");
+	hkdf("511d1436329577ba4e1d28c0f954276aedf9b879b0cfbf494fde94f5",
+	     "b3d25e7e611f02cfa6f018b9faefdfe1d9faf0709de574d91994fa54ecba264b4f71a92efe01baeac4c45062d2d10daa23ac03762ae3675c015d7f1c09c793f6",
+	     "00803e102190aa11dba832a17a9a32da9715e8787e384c7e1d47d57da13419abfe7df8844156a125aea73b02391d394490b5a375d8341395f67b3efb00000400",
+	     "06f3da603dd908b1c8ac5344d17225e110ceaf60a9ac9d5b36b9aad7f343f96d6a122ed5c050712546f22fdfa84ab69efeb8d7215e09096efbf7d2295aab1e52"
+	     "5a9c394cdb7176112172c9414f9cf2433feefa4a135af7d6dd720400db3f870ba1226f305daaf758230395bd6d71bd535a1c732d041db73d92298b55fea123c6");
 }
 
 static const struct epochs epochs = {.owner = 3, .endorsement = 5, .platform = 0x100000002};
@@ -171,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hkdf_gives_the_vectors_of_rfc_5869),
+		cmocka_unit_test(hkdf_gives_nists_vectors),
 		cmocka_unit_test(roots_are_those_of_an_independent_implementation),
 		cmocka_unit_test(an_epoch_renews_the_roots_that_its_command_renews),
 		cmocka_unit_test(seed_uuid_and_generation_each_change_everything),
