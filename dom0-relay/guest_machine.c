@@ -8,7 +8,7 @@
 enum { OPEN_MS = 9000, SEAL_MS = 4000, CLOSE_MS = 5000, CLEAN_MS = 3500, ADOPT_MS = 5000 };
 
 /* libxl's own guard against the reuse of a domain's number works in whole seconds, and a dead domain may take some to go. */
-enum { REVIVE_MS = 1500, REVIVE_TRIES = 6, REVIVE_WAITS = 15 };
+enum { REVIVE_MS = 1500, REVIVE_TRIES = 6, REVIVE_WAITS = 30 };
 
 unsigned int guest_start(struct guest_machine *g)
 {

@@ -319,15 +319,15 @@ static unsigned int pack(const struct guest_machine *g)
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		n |= (unsigned int)flags[i] << (4 + i);
-	assert_true(g->tries < 8 && g->waits < 16);
+	assert_true(g->tries < 8 && g->waits < 32);
 	return n | g->tries << 14 | g->waits << 17;
 }
 
-#define PACKED (1 << 21)
+#define PACKED (1 << 22)
 
 struct walk {
 	bool seen[PACKED];
-	struct guest_machine queue[1 << 16];
+	struct guest_machine queue[1 << 18];
 	unsigned int n;
 };
 

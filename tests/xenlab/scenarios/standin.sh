@@ -24,7 +24,7 @@ says_initialize() {
 
 # stands_in NAME STUB: within a while, under the number of the dead one.
 stands_in() {
-	wait_for 40 is_standing_in "$1" || fail "no stand-in within 40 s: $(vtpmctl list); $(relay_log 5)"
+	wait_for 120 is_standing_in "$1" || fail "no stand-in within 120 s: $(vtpmctl list); $(relay_log 5)"
 	expect_same "$(stub_of "$1")" "$2" "domain of the stand-in"
 	wait_for 20 says_initialize "$1" || fail "the guest's TPM does not say TPM_RC_INITIALIZE"
 	says_initialize "$1" 80010000000c000001440000 || fail "TPM2_Startup started something"
