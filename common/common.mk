@@ -5,7 +5,7 @@ $(OUT)/libcommon.a: $(patsubst %.c,$(OUT)/obj/%.o,$(COMMON_SRCS))
 	@echo "  AR      $@"
 	@rm -f $@ && ar rcs $@ $^
 
-COMMON_LIBS := -lcbor -linih -levent_core -lseccomp -lssl -lcrypto
+COMMON_LIBS := -linih -levent_core -lseccomp -lssl -lcrypto
 $(eval $(call unit,buf,,$(COMMON_LIBS)))
 $(eval $(call unit,secret,,$(COMMON_LIBS)))
 $(eval $(call unit,uuid,,$(COMMON_LIBS)))

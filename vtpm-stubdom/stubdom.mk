@@ -2,7 +2,7 @@
 
 STUBDOM_SRCS := $(addprefix vtpm-stubdom/,main.c service.c relaylink.c vtpm.c standin.c backend.c port.c port_unix.c port_xen.c tpmif.c tpm12.c \
 	sealed.c endorsement.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
-STUBDOM_LIBS := -ltpms -lxenvchan -lxengnttab -lxenevtchn -lxenstore -lcbor -levent_core -lseccomp -lcrypto
+STUBDOM_LIBS := -ltpms -lxenvchan -lxengnttab -lxenevtchn -lxenstore -levent_core -lseccomp -lcrypto
 $(eval $(call program,vtpm-stubdom,$(STUBDOM_SRCS),$(STUBDOM_LIBS)))
 
 # Ring 2: a guest and a relay for it (tests/ring2/lib/stub.sh).
