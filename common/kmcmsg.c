@@ -74,6 +74,7 @@ static const struct msg_field quote[] = {
 	MSG_FIELD_BYTES(3, struct kmc_quote, quote, 1, 512),
 	MSG_FIELD_BYTES(4, struct kmc_quote, signature, 1, 128),
 	MSG_FIELD_BYTES(5, struct kmc_quote, values, 0, 768),
+	MSG_FIELD_BYTES_OPT(6, struct kmc_quote, image, 32, 32),
 };
 
 static const struct msg_field attested[] = {

@@ -225,6 +225,7 @@ struct kmc_nonce {
 struct kmc_quote {
 	struct view quote, signature; /* TPMS_ATTEST, TPMT_SIGNATURE */
 	struct view values;	      /* of the PCRs, 32 bytes each */
+	struct view image;	      /* digest of the image that its stub domains start from, signed with the quote; absent: not said */
 };
 
 struct kmc_attested {

@@ -28,6 +28,8 @@ struct attesting {
 	void (*settled)(void *arg);
 	void *arg;
 	uint8_t certificate[32];
+	uint8_t image[PROOF_IMAGE_SIZE], quoted[PROOF_IMAGE_SIZE]; /* what stub domains start from now; what this try's quote says */
+	bool image_said, has_image, quoted_image;
 	enum step step;
 	bool is_settled, abandoned; /* abandoned: an answer of the TPM is on its way that nobody waits for */
 	uint64_t tried_at;
@@ -60,7 +62,7 @@ static void refused(struct attesting *a, const char *why)
 
 static void begin(struct attesting *a)
 {
-	if (a->step != STEP_RESTING || a->abandoned)
+	if (a->step != STEP_RESTING || a->abandoned || !a->image_said)
 		return;
 	a->tried_at = loop_now_ms();
 	a->step = STEP_ASKING;
@@ -114,6 +116,19 @@ void attesting_down(struct attesting *a)
 	source_clear(a->timer);
 }
 
+void attesting_image(struct attesting *a, const uint8_t *digest)
+{
+	a->has_image = digest != NULL;
+	if (digest)
+		memcpy(a->image, digest, sizeof(a->image));
+	if (!a->image_said) {
+		a->image_said = true;
+		begin(a);
+	} else {
+		attesting_hurry(a);
+	}
+}
+
 void attesting_hurry(struct attesting *a)
 {
 	if (a->step == STEP_RESTING)
@@ -125,7 +140,9 @@ static void on_nonce(struct attesting *a, const struct kmc_nonce *m)
 	struct tpm_attest q = {.pcrs = m->pcrs};
 	uint8_t proof[PROOF_SIZE];
 
-	if (proof_make(PROOF_ATTEST, m->nonce.p, a->certificate, proof) != 0) {
+	memcpy(a->quoted, a->image, sizeof(a->quoted));
+	a->quoted_image = a->has_image;
+	if (proof_attest(m->nonce.p, a->certificate, a->quoted_image ? a->quoted : NULL, proof) != 0) {
 		refused(a, "can't compute a hash");
 		return;
 	}
@@ -174,7 +191,8 @@ void attesting_tpm(struct attesting *a, uint64_t type, const void *fields)
 		return;
 	}
 	if (type == TPM_ATTESTED && a->step == STEP_QUOTING) {
-		const struct kmc_quote m = {.quote = t->quote, .signature = t->signature, .values = t->values};
+		const struct kmc_quote m = {.quote = t->quote, .signature = t->signature, .values = t->values,
+					    .image = a->quoted_image ? view_of(a->quoted, sizeof(a->quoted)) : (struct view){0}};
 
 		a->step = STEP_SHOWING;
 		if (kmclink_send(a->kmc, KMC_QUOTE, KMC_ID_ATTEST, &m) != 0)

@@ -34,6 +34,9 @@ void attesting_free(struct attesting **a);
 void attesting_up(struct attesting *a);	  /* the KMC can be asked */
 void attesting_down(struct attesting *a); /* it can't any more */
 
+/** attesting_image() - digest of what stub domains start from, NULL if it can't be read: nothing is attested before the first call. */
+void attesting_image(struct attesting *a, const uint8_t *digest);
+
 /** attesting_hurry() - an open was refused for want of it: try now instead of later. */
 void attesting_hurry(struct attesting *a);
 

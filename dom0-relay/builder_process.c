@@ -24,6 +24,7 @@
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/stub_domain.h"
+#include "dom0-relay/stub_image.h"
 #include "dom0-relay/stub_records.h"
 
 #define DOMIDS 0x7ff0
@@ -34,6 +35,7 @@ struct builder {
 	struct hypervisor *xen;
 	struct toolstack *toolstack;
 	int records;
+	struct stub_image image;
 	struct {
 		enum { NOT_OURS, OURS, FOUND } whose; /* found: an earlier builder's, which nobody has kept yet */
 		struct uuid handle;
@@ -89,6 +91,25 @@ static int make_handle(struct uuid *handle)
 	return 0;
 }
 
+/* What do stub domains start from now? The relay is told when that is something else than before. */
+static void look_at_image(struct builder *b)
+{
+	const struct stub_image before = b->image;
+	char why[STUB_IMAGE_WHY], text[STUB_IMAGE_TEXT];
+	struct builder_image m = {{0}};
+	int r = stub_image_read(&b->image, b->conf->stub_kernel, b->conf->stub_initramfs, why);
+
+	if (r == 0 && before.known && memcmp(before.digest, b->image.digest, sizeof(before.digest)) == 0)
+		return;
+	if (r == 0) {
+		log_info("stub domains start from image %s", stub_image_text(b->image.digest, text));
+		m.digest = view_of(b->image.digest, sizeof(b->image.digest));
+	} else {
+		log_error("%s", why);
+	}
+	link_send(b->relay, BUILDER_IMAGE, 0, &m);
+}
+
 static void on_build(struct builder *b, uint64_t id, const struct builder_build *q)
 {
 	char name[65] = "", why[STUB_WHY] = "can't note down the stub domain to be built";
@@ -97,6 +118,7 @@ static void on_build(struct builder *b, uint64_t id, const struct builder_build 
 	uint32_t domid = (uint32_t)q->domid;
 	int r = view_copy_text(q->name, name, sizeof(name));
 
+	look_at_image(b);
 	if (r == 0 && (r = make_handle(&handle)) == 0 && (r = stub_records_add(b->records, &handle)) == 0) {
 		r = stub_create(b->toolstack, b->conf, name, &handle, q->headroom_mib, &domid, why);
 		if (r != 0)
@@ -252,6 +274,7 @@ void builder_main(const struct relayconf *conf, int fd)
 	if (!b.relay)
 		fatal("can't start: out of memory");
 	link_on_end(b.relay, on_end, NULL);
+	look_at_image(&b);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");
 	exit(0);

@@ -235,6 +235,9 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 	case BUILDER_FREE:
 		spares_memory(r->spares, ((const struct builder_free *)fields)->mib);
 		break;
+	case BUILDER_IMAGE:
+		attesting_image(r->attesting, ((const struct builder_image *)fields)->digest.p);
+		break;
 	case BUILDER_SWEPT:
 		log_debug("no stub domain without a guest is left");
 		break;

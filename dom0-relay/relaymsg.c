@@ -57,6 +57,10 @@ static const struct msg_field keep[] = {
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct relay_empty)}
 
+static const struct msg_field image[] = {
+	MSG_FIELD_BYTES_OPT(3, struct builder_image, digest, 32, 32),
+};
+
 static const struct msg_schema builder_schemas[] = {
 	SCHEMA(BUILDER_INSPECT, "inspect", builder_inspect, inspect),
 	SCHEMA(BUILDER_DOMAIN, "domain", builder_domain, domain),
@@ -75,6 +79,7 @@ static const struct msg_schema builder_schemas[] = {
 	SCHEMA(BUILDER_FAILED, "failed", relay_failed, failed),
 	SCHEMA(BUILDER_MARK, "mark", builder_mark, mark),
 	EMPTY(BUILDER_MARKED, "marked"),
+	SCHEMA(BUILDER_IMAGE, "image", builder_image, image),
 };
 
 const struct privsep_protocol builder_protocol = {

@@ -3,8 +3,8 @@
  * with its id.
  *
  *   relay -> builder     INSPECT, BUILD, DESTROY,      builder -> relay     DOMAIN, BUILT, DESTROYED, KEPT, SWEPT,
- *                        KEEP, SWEEP, NAME, MEMORY,                         NAMED, FREE, MARKED, FAILED
- *                        MARK
+ *                        KEEP, SWEEP, NAME, MEMORY,                         NAMED, FREE, MARKED, FAILED,
+ *                        MARK                                               IMAGE
  *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED,
  *                        ATTEST, SEAL, UNSEAL                               SEALED
  */
@@ -35,6 +35,7 @@ enum builder_type {
 	BUILDER_FAILED,
 	BUILDER_MARK, /* give a guest a new incarnation, by which the next image of it is known */
 	BUILDER_MARKED,
+	BUILDER_IMAGE, /* unasked, at the start and whenever it is another: what stub domains start from */
 };
 
 /* Ids on the builder's link say what they are about. */
@@ -76,6 +77,10 @@ struct builder_destroy {
 
 struct builder_keep {
 	uint64_t domid;
+};
+
+struct builder_image {
+	struct view digest; /* see stub_image.h; absent: it can't be read */
 };
 
 #define RELAY_REASON_MAX 240 /* bytes of UTF-8 */

@@ -22,6 +22,7 @@
 #include "dom0-relay/ctlmsg.h"
 #include "dom0-relay/enroll.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/stub_image.h"
 
 /* Exit codes, as in the manual page. */
 enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
@@ -44,7 +45,8 @@ static int usage(void)
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
 			"  enroll TOKEN --insecure-software-key [--tpm TCTI] [--replace]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
-			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n");
+			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n"
+			"  image [KERNEL INITRAMFS]             the digest of the stub domains' image, for 'kmcctl policy set --stub-image'\n");
 	return EXIT_USAGE;
 }
 
@@ -326,6 +328,28 @@ static int ek(const struct options *o)
 	return r;
 }
 
+/* Of files that are named, of this host's configuration, or of a build elsewhere. */
+static int image(int argc, char **argv, const struct options *o)
+{
+	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
+	struct stub_image image = {.known = false};
+	char why[CONFIG_WHY], text[STUB_IMAGE_TEXT];
+	struct relayconf conf;
+	int r = argc == 2 ? 0 : relayconf_read(path, &conf, why);
+
+	if (r == 0) {
+		r = argc == 2 ? stub_image_read(&image, argv[0], argv[1], why) : stub_image_read(&image, conf.stub_kernel, conf.stub_initramfs, why);
+		if (argc != 2)
+			relayconf_free(&conf);
+	}
+	if (r != 0) {
+		fprintf(stderr, "vtpmctl: %s\n", why);
+		return EXIT_ERROR;
+	}
+	printf("%s\n", stub_image_text(image.digest, text));
+	return EXIT_FINE;
+}
+
 /* list, or, with a UUID, wait until it is in @state. */
 static int run_list(const struct options *o, const char *text, const char *state)
 {
@@ -378,6 +402,8 @@ int main(int argc, char **argv)
 		return run_list(&o, argv[1], argv[2]);
 	if (argc == 1 && strcmp(argv[0], "ek") == 0)
 		return ek(&o);
+	if ((argc == 1 || argc == 3) && strcmp(argv[0], "image") == 0)
+		return image(argc - 1, argv + 1, &o);
 	if (argc == 2 && strcmp(argv[0], "enroll") == 0)
 		return enroll(argv[1], &o);
 	return usage();

@@ -49,6 +49,7 @@ static const struct msg_field host[] = {
 	MSG_FIELD_UINT(12, struct adm_host, attested_at, UINT64_MAX),
 	MSG_FIELD_UINT(13, struct adm_host, failed, 1),
 	MSG_FIELD_TEXT_OPT(14, struct adm_host, reason, 1, 240),
+	MSG_FIELD_BYTES_OPT(15, struct adm_host, image, 32, 32),
 };
 
 static const struct msg_field host_add[] = {
@@ -125,6 +126,7 @@ static const struct msg_field policy[] = {
 	MSG_FIELD_UINT(8, struct adm_policy, note_clock, 1),
 	MSG_FIELD_UINT(9, struct adm_policy, note_firmware, 1),
 	MSG_FIELD_UINT(10, struct adm_policy, maintenance_until, INT64_MAX),
+	MSG_FIELD_BYTES_OPT(11, struct adm_policy, images, 32, 256),
 };
 
 static const struct msg_field failed[] = {

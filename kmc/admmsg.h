@@ -107,6 +107,7 @@ struct adm_host {
 	struct view ek;	       /* SHA-256 of its endorsement key; absent: not enrolled */
 	uint64_t attested_at, failed;
 	struct view reason; /* why it failed, or a remark; absent: neither */
+	struct view image;  /* that its stub domains start from; absent: not known */
 };
 
 struct adm_host_add {
@@ -162,6 +163,7 @@ struct adm_token {
 struct adm_policy {
 	struct view pool;
 	uint64_t pcrs, interval, require, ek, note_clock, note_firmware, maintenance_until; /* as struct store_policy */
+	struct view images; /* 32 bytes each; absent: any */
 };
 
 struct adm_failed {

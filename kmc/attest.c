@@ -115,6 +115,30 @@ static const char *clock_fault(const struct store_identity *known, const struct 
 	return f->clock_ms < known->clock_ms ? "its TPM's clock went back: an older state of it was put back" : NULL;
 }
 
+static bool permits(const struct store_policy *policy, const uint8_t *image)
+{
+	bool found = policy->n_images == 0;
+
+	for (size_t i = 0; image && i < policy->n_images && !found; i++)
+		found = memcmp(policy->images[i], image, sizeof(policy->images[i])) == 0;
+	return found;
+}
+
+/* Why a pool that asks for an image does not take this one. */
+static void complain_of_image(const struct store_policy *policy, const uint8_t *image, bool maintenance, char text[ATTEST_WHY])
+{
+	char hex[65] = "";
+
+	for (int i = 0; image && i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", image[i]);
+	if (image)
+		snprintf(text, ATTEST_WHY, "its stub domains' image %s is none that pool '%.40s' permits%s", hex, policy->pool,
+			 maintenance ? " (maintenance)" : ": install one, or add it with 'kmcctl policy set --stub-image'");
+	else
+		snprintf(text, ATTEST_WHY, "it does not say which image its stub domains start from, and pool '%.40s' asks for it%s", policy->pool,
+			 maintenance ? " (maintenance)" : ": upgrade its vtpm-relayd, and see its log");
+}
+
 struct attest_verdict attest_decide(const struct store_policy *policy, const struct store_identity *known, const struct attest_facts *facts,
 				    int64_t now)
 {
@@ -136,6 +160,9 @@ struct attest_verdict attest_decide(const struct store_policy *policy, const str
 		v.good = maintenance || policy->note_firmware;
 		snprintf(v.text, sizeof(v.text), "its TPM's firmware version changed from %016" PRIx64 " to %016" PRIx64 "%s",
 			 known->reference_firmware, facts->firmware, v.good ? "" : ": 'kmcctl policy accept' this host if that was an update");
+	} else if (!permits(policy, facts->image)) {
+		v.good = maintenance;
+		complain_of_image(policy, facts->image, maintenance, v.text);
 	}
 	return v;
 }

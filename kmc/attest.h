@@ -36,6 +36,7 @@ struct attest_facts {
 	struct store_pcrs pcrs;
 	uint64_t firmware, clock_ms, reset_count, restart_count;
 	bool clock_safe;
+	const uint8_t *image; /* that the host said with the quote, 32 bytes; NULL: none */
 };
 
 /**

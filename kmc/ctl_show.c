@@ -79,14 +79,21 @@ static void show_pool(struct showing *s, const struct adm_pool *p)
 		printf("%-20.*s  %s\n", T(p->name), policy);
 }
 
+/* A hash in hex; null: there is none. */
+static json_t *json_hash(struct view hash)
+{
+	char hex[65] = "";
+
+	for (size_t i = 0; i < hash.n && i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", hash.p[i]);
+	return hash.p ? json_string(hex) : json_null();
+}
+
 static json_t *host_object(const struct adm_host *h)
 {
 	static const char *const checks[] = {"no certificate", "unknown CA", "certified"};
-	char ek[65] = "";
 	json_t *o = json_object();
 
-	for (size_t i = 0; i < h->ek.n && i < 32; i++)
-		snprintf(ek + 2 * i, 3, "%02x", h->ek.p[i]);
 	json_object_set_new(o, "name", json_of(h->name));
 	json_object_set_new(o, "pool", json_of(h->pool));
 	json_object_set_new(o, "added", json_when(h->added_at));
@@ -94,10 +101,11 @@ static json_t *host_object(const struct adm_host *h)
 	json_object_set_new(o, "removed", json_boolean(h->removed));
 	json_object_set_new(o, "insecure_software_key", json_boolean(h->software_key));
 	json_object_set_new(o, "enrolled_by", json_string(h->enrolled ? "token" : "files"));
-	json_object_set_new(o, "ek", h->ek.p ? json_string(ek) : json_null());
+	json_object_set_new(o, "ek", json_hash(h->ek));
 	json_object_set_new(o, "ek_certificate", h->enrolled && h->ek_check < 3 ? json_string(checks[h->ek_check]) : json_null());
 	json_object_set_new(o, "attested", json_when(h->attested_at));
 	json_object_set_new(o, "attestation_failed", json_boolean(h->failed));
+	json_object_set_new(o, "stub_image", json_hash(h->image));
 	json_object_set_new(o, "remark", json_of(h->reason));
 	return o;
 }

@@ -17,6 +17,7 @@
 #define TTL_MAX_S (30 * 86400)
 #define PCRS 24
 #define TIME_TEXT 24
+#define IMAGES_MAX 8
 
 static const char *const ek_words[] = {"first", "listed", "require"};
 #define N_EK_WORDS (sizeof(ek_words) / sizeof(ek_words[0]))
@@ -136,24 +137,41 @@ int ctl_token(struct ctl_client *c, const char *host, const char *pool, const ch
 	return ctl_ask(c, ADM_TOKEN_ADD, &m, on_token, NULL);
 }
 
-/* What POLICY_SHOW gave; the pool's name is the caller's. */
+/* A pool's policy, and the memory that its views point into. */
+struct policy {
+	struct adm_policy m;
+	uint8_t images[IMAGES_MAX][32];
+};
+
 static bool on_policy(void *arg, uint64_t type, const void *fields)
 {
-	struct adm_policy *p = arg;
-	struct view pool = p->pool;
+	struct policy *p = arg;
+	struct view pool = p->m.pool;
 
-	if (type == ADM_POLICY)
-		memcpy(p, fields, sizeof(*p));
-	p->pool = pool;
+	if (type != ADM_POLICY)
+		return false;
+	memcpy(&p->m, fields, sizeof(p->m));
+	p->m.pool = pool;
+	if (p->m.images.p) {
+		memcpy(p->images, p->m.images.p, p->m.images.n);
+		p->m.images.p = p->images[0];
+	}
 	return false;
 }
 
-static int get(struct ctl_client *c, const char *pool, struct adm_policy *p)
+static int get(struct ctl_client *c, const char *pool, struct policy *p)
 {
 	const struct adm_name m = {.name = view_text(pool)};
 
-	*p = (struct adm_policy){.pool = view_text(pool)};
+	*p = (struct policy){.m.pool = view_text(pool)};
 	return ctl_ask(c, ADM_POLICY_SHOW, &m, on_policy, p);
+}
+
+static const char *image_text(const struct adm_policy *p, size_t which, char out[65])
+{
+	for (int i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", p->images.p[32 * which + (size_t)i]);
+	return out;
 }
 
 static const char *list_pcrs(uint64_t mask, char out[96])
@@ -169,12 +187,16 @@ static const char *list_pcrs(uint64_t mask, char out[96])
 
 static void print_json(const struct adm_policy *p)
 {
-	char list[96], until[TIME_TEXT];
+	char list[96], until[TIME_TEXT], hex[65];
+	json_t *images = json_array();
 	json_t *o = json_pack("{s:s%, s:s, s:I, s:b, s:s, s:s, s:s, s:o}", "pool", (const char *)p->pool.p, p->pool.n, "pcrs",
 			      list_pcrs(p->pcrs, list), "interval_s", (json_int_t)p->interval, "require_attestation", (int)p->require, "ek",
 			      ek_words[p->ek], "clock", p->note_clock ? "note" : "refuse", "firmware", p->note_firmware ? "note" : "refuse",
 			      "maintenance_until", p->maintenance_until ? json_string(when(p->maintenance_until, until)) : json_null());
 
+	for (size_t i = 0; i < p->images.n / 32; i++)
+		json_array_append_new(images, json_string(image_text(p, i, hex)));
+	json_object_set_new(o, "images", images);
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(o);
@@ -182,9 +204,10 @@ static void print_json(const struct adm_policy *p)
 
 int ctl_policy_show(struct ctl_client *c, const char *pool, bool json)
 {
-	char list[96], until[TIME_TEXT];
-	struct adm_policy p;
-	int code = get(c, pool, &p);
+	char list[96], until[TIME_TEXT], hex[65];
+	struct policy got;
+	int code = get(c, pool, &got);
+	const struct adm_policy p = got.m;
 
 	if (code != EXIT_FINE)
 		return code;
@@ -197,6 +220,10 @@ int ctl_policy_show(struct ctl_client *c, const char *pool, bool json)
 	printf("a quote every         %" PRIu64 " s, and at each connection\n", p.interval);
 	printf("attestation           %s\n", p.require ? "required: hosts added by files get no seeds" : "of hosts that were enrolled by token");
 	printf("endorsement key       %s\n", ek_words[p.ek]);
+	if (!p.images.p)
+		printf("stub domains' image   any\n");
+	for (size_t i = 0; i < p.images.n / 32; i++)
+		printf("stub domains' image   %s\n", image_text(&p, i, hex));
 	printf("clock going back      %s\n", p.note_clock ? "noted" : "refused");
 	printf("other TPM firmware    %s\n", p.note_firmware ? "noted" : "refused");
 	if (p.maintenance_until > (uint64_t)time(NULL))
@@ -244,10 +271,30 @@ static bool set_maintenance(const char *text, uint64_t *until)
 	return true;
 }
 
+/* "any", or a list of digests. */
+static bool set_images(const char *text, struct policy *p)
+{
+	char list[IMAGES_MAX * 65 + 1], *save = NULL, *word;
+	size_t n = 0;
+
+	p->m.images = (struct view){0};
+	if (strcmp(text, "any") == 0)
+		return true;
+	if (strlen(text) >= sizeof(list))
+		return false;
+	memcpy(list, text, strlen(text) + 1);
+	for (word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		if (n == IMAGES_MAX || !parse_hash(word, p->images[n++]))
+			return false;
+	p->m.images = view_of(p->images[0], n * 32);
+	return n > 0;
+}
+
 /* NULL: all is understood; else what is not. */
-static const char *change(struct adm_policy *p, const struct ctl_policy_options *o)
+static const char *change(struct policy *policy, const struct ctl_policy_options *o)
 {
 	static const char *const no_yes[] = {"no", "yes"}, *const refuse_note[] = {"refuse", "note"};
+	struct adm_policy *p = &policy->m;
 
 	if (o->pcrs && !ctl_parse_pcrs(o->pcrs, &p->pcrs))
 		return "--pcrs: write a list such as 0,1,2,3,7 or 0-3,7";
@@ -261,6 +308,8 @@ static const char *change(struct adm_policy *p, const struct ctl_policy_options 
 		return "--clock, --firmware: refuse or note";
 	if (o->maintenance && !set_maintenance(o->maintenance, &p->maintenance_until))
 		return "--until: a duration such as 2h, a time such as 2030-01-31T20:00:00Z, or off";
+	if (o->images && !set_images(o->images, policy))
+		return "--stub-image: up to eight digests with commas between them, as 'vtpmctl image' on a host prints them, or any";
 	return NULL;
 }
 
@@ -274,7 +323,7 @@ static bool ignore(void *arg, uint64_t type, const void *fields)
 
 int ctl_policy_set(struct ctl_client *c, const char *pool, const struct ctl_policy_options *o)
 {
-	struct adm_policy p;
+	struct policy p;
 	const char *wrong;
 	int code = get(c, pool, &p);
 
@@ -285,7 +334,7 @@ int ctl_policy_set(struct ctl_client *c, const char *pool, const struct ctl_poli
 		ctl_say("%s", wrong);
 		return EXIT_USAGE;
 	}
-	return ctl_ask(c, ADM_POLICY_SET, &p, ignore, NULL);
+	return ctl_ask(c, ADM_POLICY_SET, &p.m, ignore, NULL);
 }
 
 int ctl_policy_accept(struct ctl_client *c, const char *host)

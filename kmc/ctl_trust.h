@@ -15,7 +15,7 @@ int ctl_policy_show(struct ctl_client *c, const char *pool, bool json);
 
 /* As given on the command line; NULL: stays as it is. */
 struct ctl_policy_options {
-	const char *pcrs, *interval, *require, *ek, *clock, *firmware, *maintenance;
+	const char *pcrs, *interval, *require, *ek, *clock, *firmware, *maintenance, *images;
 };
 
 /** ctl_policy_set() - change what is given. An exit code. */

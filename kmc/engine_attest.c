@@ -104,10 +104,14 @@ static struct attest_verdict judge(const struct store_policy *policy, struct sto
 	struct attest_facts facts;
 	uint8_t qualifying[32];
 
-	if (proof_make(PROOF_ATTEST, t->nonce, fingerprint.p, qualifying) != 0) {
+	if (proof_attest(t->nonce, fingerprint.p, m->image.p, qualifying) != 0) {
 		snprintf(v.text, sizeof(v.text), "the KMC can't compute a hash");
 	} else if (attest_verify(view_of(known->ak, known->ak_size), &claim, t->pcrs, qualifying, &facts, v.text) == 0) {
+		facts.image = m->image.p;
 		v = attest_decide(policy, known, &facts, now);
+		known->has_image = facts.image != NULL;
+		if (facts.image)
+			memcpy(known->image, facts.image, sizeof(known->image));
 		known->last = facts.pcrs;
 		known->last_firmware = facts.firmware;
 		if (v.good)

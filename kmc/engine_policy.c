@@ -88,12 +88,12 @@ static int put_policy(struct store *s, void *arg)
 {
 	const struct change *c = arg;
 	const struct store_policy *p = c->policy;
-	char detail[160];
+	char detail[200];
 	const struct audit_act act = {.event = AUDIT_POLICY_CHANGED, .pool = p->pool, .detail = detail};
 	int r = s->ops->policy_put(s, p);
 
-	snprintf(detail, sizeof(detail), "PCRs %06" PRIx32 ", every %" PRIu64 " s, attestation %s, endorsement keys %" PRIu32 ", maintenance until %" PRId64,
-		 p->pcrs, p->interval_s, p->require ? "required" : "of enrolled hosts", p->ek_policy, p->maintenance_until);
+	snprintf(detail, sizeof(detail), "PCRs %06" PRIx32 ", every %" PRIu64 " s, attestation %s, endorsement keys %" PRIu32 ", maintenance until %" PRId64 ", images %zu",
+		 p->pcrs, p->interval_s, p->require ? "required" : "of enrolled hosts", p->ek_policy, p->maintenance_until, p->n_images);
 	return r != 0 ? r : auditlog_add(&c->e->audit, &act);
 }
 
@@ -185,7 +185,8 @@ static void on_show(const struct request *q, const struct adm_name *m)
 	}
 	reply(q, ADM_POLICY, &(const struct adm_policy){
 		.pool = view_text(p.pool), .pcrs = p.pcrs, .interval = p.interval_s, .require = p.require, .ek = p.ek_policy,
-		.note_clock = p.note_clock, .note_firmware = p.note_firmware, .maintenance_until = (uint64_t)p.maintenance_until});
+		.note_clock = p.note_clock, .note_firmware = p.note_firmware, .maintenance_until = (uint64_t)p.maintenance_until,
+		.images = p.n_images ? view_of(p.images, p.n_images * sizeof(p.images[0])) : (struct view){0}});
 }
 
 static void on_set(const struct request *q, const struct adm_policy *m)
@@ -197,6 +198,10 @@ static void on_set(const struct request *q, const struct adm_policy *m)
 
 	if (!take_pool(q, m->pool, p.pool))
 		return;
+	if (m->images.p) {
+		p.n_images = m->images.n / sizeof(p.images[0]);
+		memcpy(p.images, m->images.p, p.n_images * sizeof(p.images[0]));
+	}
 	if (m->interval < ATTEST_INTERVAL_MIN_S || m->interval > ATTEST_INTERVAL_MAX_S) {
 		fail(q, E_ARG, "the interval must be between %d s and %d s", ATTEST_INTERVAL_MIN_S, ATTEST_INTERVAL_MAX_S);
 		return;
@@ -263,6 +268,7 @@ int engine_policy_host(struct engine *e, const char *name, struct store_identity
 	m->ek = view_of(identity->ek, sizeof(identity->ek));
 	m->attested_at = (uint64_t)identity->attested_at;
 	m->failed = identity->failed;
+	m->image = identity->has_image ? view_of(identity->image, sizeof(identity->image)) : (struct view){0};
 	m->reason = identity->reason[0] ? view_text(identity->reason) : (struct view){0};
 	return 0;
 }

@@ -58,7 +58,7 @@ static int usage(void)
 	      "  host remove NAME                             refuse it from now on; its connections are cut\n"
 	      "  policy show POOL [--json]\n"
 	      "  policy set POOL [--pcrs 0,1,2,3,7] [--interval 10m] [--require-attestation yes|no] [--ek first|listed|require]\n"
-	      "      [--clock refuse|note] [--firmware refuse|note]\n"
+	      "      [--clock refuse|note] [--firmware refuse|note] [--stub-image DIGEST[,DIGEST...]|any]\n"
 	      "  policy accept HOST                           its present PCRs, firmware and clock are right\n"
 	      "  policy maintenance POOL --until 2h|YYYY-MM-DDTHH:MM:SSZ|off\n"
 	      "  vtpm list [--json]\n"
@@ -446,7 +446,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -464,7 +464,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"until", required_argument, NULL, OPT_UNTIL}, {"image", required_argument, NULL, OPT_IMAGE},
 		{"authority", required_argument, NULL, OPT_AUTHORITY},
 		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
-		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER}, {0}};
+		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER},
+		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {0}};
 	bool ok = true;
 	int c;
 
@@ -495,6 +496,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_SHARES: o->shares_dir = optarg; break;
 		case OPT_SHARE: ok = add_share(o, optarg); break;
 		case OPT_AUTHORITY: o->authority = optarg; break;
+		case OPT_STUB_IMAGE: o->trust.images = optarg; break;
 		case 'd': ok = set_days(o, optarg); break;
 		case 's': ok = add_name(o, optarg); break;
 		default: ok = false;

@@ -111,7 +111,11 @@ struct store_identity {
 	int64_t attested_at; /* last good quote */
 	bool failed;	     /* the last one was bad: no seeds */
 	char reason[STORE_REASON_MAX + 1]; /* why it failed, or a remark */
+	bool has_image;
+	uint8_t image[32]; /* that its stub domains start from, by its last signed quote */
 };
+
+#define STORE_IMAGES_MAX 8
 
 /* What a pool asks of its hosts. A pool without such a row has the defaults of attest.h. */
 struct store_policy {
@@ -121,7 +125,9 @@ struct store_policy {
 	bool require;	/* of hosts added by files too: they can't, and get no seeds */
 	uint32_t ek_policy; /* enum ek_policy of ekcert.h */
 	bool note_clock, note_firmware; /* say so only, instead of refusing */
-	int64_t maintenance_until; /* until then changed PCRs and firmware are noted only; 0: never was any */
+	int64_t maintenance_until; /* until then changed PCRs, firmware and images are noted only; 0: never was any */
+	uint8_t images[STORE_IMAGES_MAX][32]; /* of stub domains, that hosts may start them from */
+	size_t n_images; /* 0: any */
 };
 
 /* A lease that its holder keeps although no guest runs, so that it can start one without the KMC. Void once holder or epoch are others. */

@@ -14,8 +14,8 @@
 #define TOKEN_COLUMNS "hash, host, pool, ek, created_at, expires_at"
 #define IDENTITY_COLUMNS \
 	"host, ak, ek, ek_check, software_key, reference_mask, reference, last_mask, last, reference_firmware, last_firmware, clock_ms, " \
-	"reset_count, restart_count, attested_at, failed, reason"
-#define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until"
+	"reset_count, restart_count, attested_at, failed, reason, image"
+#define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until, images"
 #define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
 #define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
 
@@ -85,19 +85,19 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_TOKEN_PURGE] = "DELETE FROM tokens WHERE expires_at < ?1",
 	[SQL_IDENTITY_GET] = "SELECT " IDENTITY_COLUMNS " FROM identities WHERE host = ?1",
 	[SQL_IDENTITY_PUT] = "INSERT INTO identities (" IDENTITY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-			     " ?14, ?15, ?16, ?17) ON CONFLICT (host) DO UPDATE SET ak = excluded.ak, ek = excluded.ek,"
+			     " ?14, ?15, ?16, ?17, ?18) ON CONFLICT (host) DO UPDATE SET ak = excluded.ak, ek = excluded.ek,"
 			     " ek_check = excluded.ek_check, software_key = excluded.software_key,"
 			     " reference_mask = excluded.reference_mask, reference = excluded.reference, last_mask = excluded.last_mask,"
 			     " last = excluded.last, reference_firmware = excluded.reference_firmware,"
 			     " last_firmware = excluded.last_firmware, clock_ms = excluded.clock_ms, reset_count = excluded.reset_count,"
 			     " restart_count = excluded.restart_count, attested_at = excluded.attested_at, failed = excluded.failed,"
-			     " reason = excluded.reason",
+			     " reason = excluded.reason, image = excluded.image",
 	[SQL_IDENTITY_DROP] = "DELETE FROM identities WHERE host = ?1",
 	[SQL_POLICY_GET] = "SELECT " POLICY_COLUMNS " FROM policies WHERE pool = ?1",
-	[SQL_POLICY_PUT] = "INSERT INTO policies (" POLICY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (pool) DO UPDATE"
+	[SQL_POLICY_PUT] = "INSERT INTO policies (" POLICY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (pool) DO UPDATE"
 			   " SET pcrs = excluded.pcrs, interval_s = excluded.interval_s, require = excluded.require,"
 			   " ek_policy = excluded.ek_policy, note_clock = excluded.note_clock, note_firmware = excluded.note_firmware,"
-			   " maintenance_until = excluded.maintenance_until",
+			   " maintenance_until = excluded.maintenance_until, images = excluded.images",
 	[SQL_PARKED_GET] = "SELECT " PARKED_COLUMNS " FROM parked WHERE uuid = ?1",
 	[SQL_PARKED_PUT] = "INSERT INTO parked (" PARKED_COLUMNS ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uuid) DO UPDATE SET"
 			   " holder = excluded.holder, epoch = excluded.epoch, recalled_at = excluded.recalled_at",
@@ -845,6 +845,7 @@ static void get_pcrs(struct row *w, struct store_pcrs *p)
 static int identity_get(struct store *s, const char *host, struct store_identity *i)
 {
 	struct row w = start(s, SQL_IDENTITY_GET);
+	size_t n;
 	int r;
 
 	put_text(&w, host);
@@ -866,6 +867,9 @@ static int identity_get(struct store *s, const char *host, struct store_identity
 	i->attested_at = get_time(&w);
 	i->failed = get_number(&w) != 0;
 	get_text(&w, i->reason, sizeof(i->reason));
+	n = get_blob(&w, i->image, sizeof(i->image));
+	w.bad |= n != 0 && n != sizeof(i->image);
+	i->has_image = n != 0;
 	return finish(s, &w, "a host's identity");
 }
 
@@ -893,6 +897,7 @@ static int identity_put(struct store *s, const struct store_identity *i)
 	put_time(&w, i->attested_at);
 	put_number(&w, i->failed);
 	put_text(&w, i->reason);
+	put_blob(&w, i->image, i->has_image ? sizeof(i->image) : 0);
 	return run(s, &w, "can't write a host's identity");
 }
 
@@ -907,6 +912,7 @@ static int identity_drop(struct store *s, const char *host)
 static int policy_get(struct store *s, const char *pool, struct store_policy *p)
 {
 	struct row w = start(s, SQL_POLICY_GET);
+	size_t n;
 	int r;
 
 	put_text(&w, pool);
@@ -921,6 +927,9 @@ static int policy_get(struct store *s, const char *pool, struct store_policy *p)
 	p->note_clock = get_number(&w) != 0;
 	p->note_firmware = get_number(&w) != 0;
 	p->maintenance_until = get_time(&w);
+	n = get_blob(&w, p->images, sizeof(p->images));
+	w.bad |= n % sizeof(p->images[0]) != 0;
+	p->n_images = n / sizeof(p->images[0]);
 	return finish(s, &w, "a pool's policy");
 }
 
@@ -936,6 +945,7 @@ static int policy_put(struct store *s, const struct store_policy *p)
 	put_number(&w, p->note_clock);
 	put_number(&w, p->note_firmware);
 	put_time(&w, p->maintenance_until);
+	put_blob(&w, p->images, p->n_images * sizeof(p->images[0]));
 	return run(s, &w, "can't write a pool's policy");
 }
 

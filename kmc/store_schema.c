@@ -64,5 +64,8 @@ const char *const store_schema[] = {
 	/* Certificates of vTPMs' endorsement keys. */
 	"CREATE TABLE ek_certificates (uuid BLOB PRIMARY KEY REFERENCES vtpms(uuid), generation INTEGER NOT NULL,"
 	" endorsement_epoch INTEGER NOT NULL, ca BLOB NOT NULL, issued_at INTEGER NOT NULL, rsa BLOB NOT NULL, ecc BLOB NOT NULL);",
+
+	/* The image that stub domains start from. */
+	"ALTER TABLE identities ADD COLUMN image BLOB; ALTER TABLE policies ADD COLUMN images BLOB;",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -29,6 +29,7 @@
 
 struct kmc_client {
 	int fd;
+	const uint8_t *image, *image_said;
 	struct tls_context *ctx;
 	struct tls *tls;
 	struct host_tpm *tpm;
@@ -91,6 +92,8 @@ struct kmc_client *client_connect(const struct kmc_client_options *o, char why[C
 		abort();
 	if (!make_context(c, o, why))
 		goto fail;
+	c->image = o->image;
+	c->image_said = o->image_said;
 	if (o->tcti && host_tpm_open(&c->tpm, o->tcti, why) != 0)
 		goto fail;
 	c->fd = tcp_connect(o->address);
@@ -363,11 +366,12 @@ enum kmc_type client_quote(struct kmc_client *c, bool again, void *fields)
 	uint8_t certificate[32], proof[PROOF_SIZE];
 	struct kmc_quote m;
 
-	if (!again && (tls_context_fingerprint(c->ctx, certificate) != 0 || proof_make(PROOF_ATTEST, c->nonce, certificate, proof) != 0 ||
+	if (!again && (tls_context_fingerprint(c->ctx, certificate) != 0 || proof_attest(c->nonce, certificate, c->image, proof) != 0 ||
 		       host_identity_quote(c->tpm, proof, c->pcrs, &c->quote, c->why) != 0))
 		return 0;
 	m = (struct kmc_quote){.quote = view_of(c->quote.attest, c->quote.attest_size),
 			       .signature = view_of(c->quote.signature, c->quote.signature_size),
-			       .values = view_of(c->quote.values, c->quote.values_size)};
+			       .values = view_of(c->quote.values, c->quote.values_size),
+			       .image = c->image_said ? view_of(c->image_said, PROOF_IMAGE_SIZE) : (struct view){0}};
 	return client_ask(c, KMC_QUOTE, &m, fields);
 }

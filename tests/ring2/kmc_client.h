@@ -19,6 +19,7 @@ struct kmc_client_options {
 	const char *dir;     /* of host.key, host.crt, ca.crt */
 	const char *name;    /* in the KMC's certificate */
 	const char *tcti;    /* of the host TPM; NULL: software */
+	const uint8_t *image, *image_said; /* 32 bytes that its quotes are made with, and that it says with them; NULL: none */
 };
 
 /** client_connect() - TCP and TLS; NULL with @why filled in. */

@@ -1,7 +1,7 @@
 /*
  * A host that does to a KMC what its arguments say, one after the other over one connection; a line for each answer.
  *
- *   kmc-host -a ADDRESS -d DIR [-n NAME] [-t TCTI] COMMAND...
+ *   kmc-host -a ADDRESS -d DIR [-n NAME] [-t TCTI] [-i IMAGE] [-I IMAGE-SAID] COMMAND...
  *     hello                          WELCOME host pool
  *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
@@ -376,14 +376,28 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 	fflush(stdout);
 }
 
+/* 64 digits of hex, or nothing. */
+static const uint8_t *image(const char *hex, uint8_t out[32])
+{
+	unsigned int byte;
+
+	for (int i = 0; i < 32; i++) {
+		if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+			return NULL;
+		out[i] = (uint8_t)byte;
+	}
+	return out;
+}
+
 int main(int argc, char **argv)
 {
 	struct kmc_client_options o = {.name = "127.0.0.1"};
+	uint8_t made[32], said[32];
 	struct kmc_client *c;
 	char why[CLIENT_WHY];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "a:d:n:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:d:n:t:i:I:")) != -1) {
 		if (opt == 'a')
 			o.address = optarg;
 		else if (opt == 'd')
@@ -392,6 +406,10 @@ int main(int argc, char **argv)
 			o.name = optarg;
 		else if (opt == 't')
 			o.tcti = optarg;
+		else if (opt == 'i')
+			o.image_said = o.image = image(optarg, made);
+		else if (opt == 'I')
+			o.image_said = image(optarg, said);
 	}
 	if (!o.address || !o.dir || optind == argc)
 		return 2;

@@ -194,6 +194,37 @@ static void each_pcr_that_differs_is_named(void **state)
 	expect(false, "PCR 0, 7 differ from");
 }
 
+static void an_image_is_asked_for_only_by_policy(void **state)
+{
+	static const uint8_t image[32] = {0xab};
+
+	(void)state;
+	facts.image = image;
+	expect(true, "");
+	policy.n_images = 2;
+	expect(false, "image ab00");
+	memcpy(policy.images[1], image, sizeof(image));
+	expect(true, "");
+	facts.image = NULL;
+	expect(false, "does not say which image");
+	policy.maintenance_until = 2000;
+	expect(true, "maintenance");
+}
+
+static void the_reason_for_an_image_fits_with_the_longest_pool(void **state)
+{
+	static const uint8_t image[32] = {0};
+
+	(void)state;
+	memset(policy.pool, 'p', sizeof(policy.pool) - 1);
+	policy.n_images = 1;
+	policy.images[0][0] = 1;
+	facts.image = image;
+	expect(false, "'kmcctl policy set --stub-image'");
+	facts.image = NULL;
+	expect(false, "and see its log");
+}
+
 static void a_pcr_without_reference_differs(void **state)
 {
 	(void)state;
@@ -370,6 +401,8 @@ int main(void)
 		TEST(an_unchanged_host_is_good),
 		TEST(each_pcr_that_differs_is_named),
 		TEST(a_pcr_without_reference_differs),
+		TEST(an_image_is_asked_for_only_by_policy),
+		TEST(the_reason_for_an_image_fits_with_the_longest_pool),
 		TEST(what_nobody_asks_about_may_change),
 		TEST(maintenance_notes_pcrs_and_firmware_only),
 		TEST(firmware_is_refused_or_noted),
