@@ -197,6 +197,22 @@ static const struct msg_field replica_copy[] = {
 	MSG_FIELD_BYTES(8, struct adm_replica_copy, seed, 1, 512),
 };
 
+static const struct msg_field clone[] = {
+	MSG_FIELD_UUID(3, struct adm_clone, from),
+	MSG_FIELD_UUID(4, struct adm_clone, to),
+};
+
+static const struct msg_field retire[] = {
+	MSG_FIELD_UUID(3, struct adm_retire, uuid),
+	MSG_FIELD_UINT(4, struct adm_retire, grace, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct adm_retire, cancel, 1),
+};
+
+static const struct msg_field retirement[] = {
+	MSG_FIELD_UINT(3, struct adm_retirement, due_at, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct adm_retirement, destroyed_at, UINT64_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -241,6 +257,11 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_POLICY_ACCEPT, "policy accept", adm_name, name),
 	SCHEMA(ADM_REPLICA_ADD, "replica add", adm_replica_add, replica_add),
 	SCHEMA(ADM_REPLICA_COPY, "replica copy", adm_replica_copy, replica_copy),
+	SCHEMA(ADM_VTPM_CLONE, "vtpm clone", adm_clone, clone),
+	SCHEMA(ADM_VTPM_REKEY, "vtpm rekey", adm_uuid, uuid),
+	SCHEMA(ADM_VTPM_RETIRE, "vtpm retire", adm_retire, retire),
+	SCHEMA(ADM_RETIREMENT, "retirement", adm_retirement, retirement),
+	SCHEMA(ADM_RETIREMENT_SHOW, "retirement show", adm_uuid, uuid),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

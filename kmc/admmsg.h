@@ -17,6 +17,8 @@
  *   STATE_RESTORE                       DONE
  *   IMAGE_LIST                          IMAGE ..., END
  *   IMAGE_ALLOW                         DONE
+ *   VTPM_CLONE, VTPM_REKEY              DONE
+ *   VTPM_RETIRE, RETIREMENT_SHOW        RETIREMENT
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -74,6 +76,11 @@ enum adm_type {
 	ADM_IMAGE_LIST,
 	ADM_IMAGE,
 	ADM_IMAGE_ALLOW,
+	ADM_VTPM_CLONE,
+	ADM_VTPM_REKEY,
+	ADM_VTPM_RETIRE,
+	ADM_RETIREMENT,
+	ADM_RETIREMENT_SHOW,
 };
 
 struct adm_status_reply {
@@ -219,6 +226,20 @@ struct adm_image {
 struct adm_image_allow {
 	struct uuid uuid;
 	uint64_t image;
+};
+
+struct adm_clone {
+	struct uuid from, to;
+};
+
+struct adm_retire {
+	struct uuid uuid;
+	uint64_t grace;	 /* seconds until the seed is destroyed */
+	uint64_t cancel; /* 1: it stays after all */
+};
+
+struct adm_retirement {
+	uint64_t due_at, destroyed_at; /* 0: it is not retired; not destroyed yet */
 };
 
 struct adm_empty {

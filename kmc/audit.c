@@ -71,6 +71,11 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_IMAGE_ALLOWED] = "image-allowed",
 		[AUDIT_RECOVERED] = "recovered",
 		[AUDIT_EK_CERTIFIED] = "ek-certified",
+		[AUDIT_VTPM_CLONED] = "vtpm-cloned",
+		[AUDIT_VTPM_REKEYED] = "vtpm-rekeyed",
+		[AUDIT_VTPM_RETIRED] = "vtpm-retired",
+		[AUDIT_RETIREMENT_CANCELLED] = "retirement-cancelled",
+		[AUDIT_SEED_DESTROYED] = "seed-destroyed",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -48,6 +48,11 @@ enum audit_event {
 	AUDIT_IMAGE_ALLOWED, /* an earlier one, by order */
 	AUDIT_RECOVERED, /* brought up from a backup */
 	AUDIT_EK_CERTIFIED,
+	AUDIT_VTPM_CLONED,
+	AUDIT_VTPM_REKEYED,
+	AUDIT_VTPM_RETIRED,
+	AUDIT_RETIREMENT_CANCELLED,
+	AUDIT_SEED_DESTROYED, /* the certificate of destruction */
 	AUDIT_EVENTS,
 };
 

@@ -12,6 +12,7 @@
 #include "kmc/admin.h"
 #include "kmc/engine_audit.h"
 #include "kmc/engine_images.h"
+#include "kmc/engine_life.h"
 #include "kmc/engine_policy.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_states.h"
@@ -449,7 +450,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		break;
 	default:
 		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
-		    !images_request(e, client, type, fields) &&
+		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
 		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields))
 			fail(&q, E_UNKNOWN, "that is no request");
 	}

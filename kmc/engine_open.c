@@ -193,6 +193,7 @@ struct grant {
 	struct store_vtpm vtpm;
 	bool known; /* the vTPM is */
 	bool woken; /* it was suspended, and starts cold */
+	struct store_retirement retired; /* due_at 0: it is not */
 };
 
 static int read_facts(struct store *s, const struct ticket *t, struct grant *f)
@@ -257,6 +258,7 @@ static int decide(struct store *s, struct grant *f)
 	struct lease_request q = {.act = f->t->reserve ? LEASE_RESERVE : LEASE_OPEN, .host = f->t->asker.host, .pool = f->host.pool,
 				  .registered_only = f->pool.registered_only, .image = f->t->image};
 	struct lease_verdict verdict;
+	int r;
 
 	memcpy(q.id, f->t->request, sizeof(q.id));
 	verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
@@ -268,7 +270,12 @@ static int decide(struct store *s, struct grant *f)
 		return 0; /* the same reservation once more */
 	if (verdict.result == LEASE_CREATE)
 		create(f, &f->t->uuid);
-	if (!f->vtpm.seed_size && !f->seed.n)
+	if (!f->vtpm.seed_size && f->known && (r = s->ops->retirement_get(s, &f->t->uuid, &f->retired)) != E_NOTFOUND) {
+		f->code = KMC_REFUSED_POLICY;
+		return r == 0 ? E_DENIED : r;
+	}
+	/* The vault may have made one of a generation that was replaced meanwhile. */
+	if (!f->vtpm.seed_size && (!f->seed.n || f->t->vtpm.generation != f->vtpm.generation))
 		return E_AGAIN_OUT;
 	if (!f->vtpm.seed_size) {
 		memcpy(f->vtpm.seed, f->seed.p, f->seed.n);
@@ -287,6 +294,18 @@ static int grant_it(struct store *s, void *arg)
 	return r != 0 ? r : record(f);
 }
 
+static void refuse_retired(struct engine *e, const struct ticket *t, const struct store_retirement *r)
+{
+	char u[UUID_TEXT];
+
+	uuid_format(&t->uuid, u);
+	if (r->destroyed_at)
+		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s was retired and its seed is destroyed: give the guest another UUID", u);
+	else
+		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s was retired: 'kmcctl vtpm retire %s --cancel' brings it back while its seed is there",
+			      u, u);
+}
+
 static void grant(struct engine *e, struct ticket *t, struct view seed)
 {
 	struct grant f = {.e = e, .t = t, .seed = seed, .code = KMC_REFUSED_INTERNAL};
@@ -296,7 +315,11 @@ static void grant(struct engine *e, struct ticket *t, struct view seed)
 		t->vtpm = f.vtpm;
 		ask_seal(e, t);
 	} else if (r == E_AGAIN_OUT) {
+		t->vtpm = f.vtpm;
 		ask_seed(e, t, &f.vtpm);
+	} else if (r == E_DENIED && f.retired.due_at) {
+		refuse_retired(e, t, &f.retired);
+		give_up(e, t);
 	} else if (r == E_DENIED) {
 		if (f.code == KMC_REFUSED_HELD && engine_recall(e, &t->uuid, &f.vtpm.lease))
 			f.code = KMC_REFUSED_PARKED;

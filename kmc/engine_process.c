@@ -19,6 +19,7 @@
 #include "kmc/engine_audit.h"
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
+#include "kmc/engine_life.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_requests.h"
@@ -240,6 +241,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */
 	audit_start(e, loop);
+	life_start(e, loop);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");
 	e->store->ops->close(e->store);

@@ -15,6 +15,7 @@
 #include "kmc/ctl_ca.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
+#include "kmc/ctl_life.h"
 #include "kmc/ctl_replica.h"
 #include "kmc/ctl_show.h"
 #include "kmc/ctl_trust.h"
@@ -31,7 +32,8 @@ struct options {
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
-	bool json, all, der;
+	const char *grace;
+	bool json, all, der, yes, cancel;
 };
 
 struct invocation {
@@ -39,6 +41,7 @@ struct invocation {
 	const struct kmcconf *conf;
 	struct ctl_client *client; /* NULL for init */
 	const char *argument;	   /* NULL: none */
+	const char *second;	   /* of TWO_ARGUMENTS */
 };
 
 static int usage(void)
@@ -69,6 +72,10 @@ static int usage(void)
 	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
 	      "  vtpm images UUID [--json]                    the saved guests whose TPM is kept, the latest last\n"
 	      "  vtpm allow-image UUID --image N              let an earlier one be restored: what came later is dropped\n"
+	      "  vtpm clone FROM TO                           register TO in FROM's pool, with a seed and identity of its own\n"
+	      "  vtpm rekey UUID [--yes]                      a new generation of the seed: what the guest sealed is lost\n"
+	      "  vtpm retire UUID [--grace 7d] [--yes]        the end; its seed is destroyed after the grace\n"
+	      "  vtpm retire UUID --cancel                    or not, within the grace\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
 	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
@@ -286,6 +293,31 @@ static int run_vtpm_restore(const struct invocation *in)
 	return take_uuid(in, &m.uuid) ? ctl_ask(in->client, ADM_STATE_RESTORE, &m, ignore, NULL) : EXIT_USAGE;
 }
 
+static int run_vtpm_clone(const struct invocation *in)
+{
+	struct uuid from;
+
+	return take_uuid(in, &from) ? ctl_clone(in->client, &from, in->second) : EXIT_USAGE;
+}
+
+static int run_vtpm_rekey(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	return take_uuid(in, &uuid) ? ctl_rekey(in->client, &uuid, in->o->yes) : EXIT_USAGE;
+}
+
+static int run_vtpm_retire(const struct invocation *in)
+{
+	struct uuid uuid;
+
+	if (in->o->cancel && (in->o->grace || in->o->yes))
+		return usage();
+	if (!take_uuid(in, &uuid))
+		return EXIT_USAGE;
+	return in->o->cancel ? ctl_retire_cancel(in->client, &uuid) : ctl_retire(in->client, &uuid, in->o->grace ? in->o->grace : "7d", in->o->yes);
+}
+
 static int run_key_rotate(const struct invocation *in)
 {
 	struct adm_name m = {0};
@@ -357,7 +389,7 @@ static int run_audit_export(const struct invocation *in)
 	return take_number(in, &from) ? ctl_audit_export(in->client, from, syslog) : EXIT_USAGE;
 }
 
-enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT, ONE_FILE };
+enum argument { NO_ARGUMENT, ONE_ARGUMENT, MAYBE_ARGUMENT, ONE_FILE, TWO_ARGUMENTS };
 
 static const struct command {
 	const char *noun, *verb; /* verb NULL: the noun is the command */
@@ -384,6 +416,9 @@ static const struct command {
 	{"vtpm", "restore", ONE_ARGUMENT, run_vtpm_restore},
 	{"vtpm", "images", ONE_ARGUMENT, run_vtpm_images},
 	{"vtpm", "allow-image", ONE_ARGUMENT, run_vtpm_allow_image},
+	{"vtpm", "clone", TWO_ARGUMENTS, run_vtpm_clone},
+	{"vtpm", "rekey", ONE_ARGUMENT, run_vtpm_rekey},
+	{"vtpm", "retire", ONE_ARGUMENT, run_vtpm_retire},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
 	{"backup", NULL, NO_ARGUMENT, run_backup},
 	{"recover", NULL, ONE_FILE, run_recover},
@@ -404,7 +439,7 @@ static bool works_alone(const struct command *c)
 	       c->run == run_backup || c->run == run_recover || c->run == run_ca_show || c->run == run_ca_export;
 }
 
-static const struct command *find(char **argv, int argc, const char **argument)
+static const struct command *find(char **argv, int argc, struct invocation *in)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		const struct command *c = &commands[i];
@@ -412,8 +447,12 @@ static const struct command *find(char **argv, int argc, const char **argument)
 
 		if (left < 0 || strcmp(argv[0], c->noun) != 0 || (c->verb && strcmp(argv[1], c->verb) != 0))
 			continue;
-		*argument = left ? argv[words] : NULL;
-		if (left == (c->argument == ONE_ARGUMENT || c->argument == ONE_FILE) || (c->argument == MAYBE_ARGUMENT && left == 1))
+		in->argument = left ? argv[words] : NULL;
+		in->second = left == 2 ? argv[words + 1] : NULL;
+		if (c->argument == TWO_ARGUMENTS && left == 2)
+			return c;
+		if ((c->argument != TWO_ARGUMENTS && left == (c->argument == ONE_ARGUMENT || c->argument == ONE_FILE)) ||
+		    (c->argument == MAYBE_ARGUMENT && left == 1))
 			return c;
 	}
 	return NULL;
@@ -446,7 +485,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -465,7 +504,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"authority", required_argument, NULL, OPT_AUTHORITY},
 		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
 		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER},
-		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {0}};
+		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {"grace", required_argument, NULL, OPT_GRACE},
+		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {0}};
 	bool ok = true;
 	int c;
 
@@ -490,6 +530,9 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_CLOCK: o->trust.clock = optarg; break;
 		case OPT_FIRMWARE: o->trust.firmware = optarg; break;
 		case OPT_DER: o->der = true; break;
+		case OPT_GRACE: o->grace = optarg; break;
+		case OPT_YES: o->yes = true; break;
+		case OPT_CANCEL: o->cancel = true; break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
 		case OPT_IMAGE: o->image = optarg; break;
 		case OPT_RECOVERY: o->recovery = optarg; break;
@@ -521,7 +564,7 @@ int main(int argc, char **argv)
 
 	log_open("kmcctl", LOG_LV_INFO);
 	umask(077);
-	command = parse(argc, argv, &o) && optind < argc ? find(argv + optind, argc - optind, &in.argument) : NULL;
+	command = parse(argc, argv, &o) && optind < argc ? find(argv + optind, argc - optind, &in) : NULL;
 	if (!command)
 		return usage();
 	if ((command->argument != ONE_FILE && !fits(in.argument)) || !fits(o.pool)) {

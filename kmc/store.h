@@ -138,6 +138,14 @@ struct store_parked {
 	int64_t recalled_at; /* 0: nobody else wants it */
 };
 
+/* The end of a vTPM: its row stays, so that the UUID is never given out anew, but the wrapped seed is here, until it is destroyed. */
+struct store_retirement {
+	struct uuid uuid;
+	uint8_t seed[STORE_WRAPPED_SEED_MAX];
+	size_t seed_size; /* 0: there never was one, or it is destroyed */
+	int64_t due_at, destroyed_at; /* destroyed_at 0: not yet */
+};
+
 #define STORE_CERTIFICATE_MAX 2048
 
 /* The certificates of a vTPM's present endorsement keys. */
@@ -229,6 +237,11 @@ struct store_ops {
 	int (*ek_get)(struct store *s, const struct uuid *uuid, struct store_ek *k);
 	int (*ek_put)(struct store *s, const struct store_ek *k); /* instead of older ones; the vTPM must be there */
 	int (*ek_drop)(struct store *s, const struct uuid *uuid);
+
+	int (*retirement_get)(struct store *s, const struct uuid *uuid, struct store_retirement *r);
+	int (*retirement_put)(struct store *s, const struct store_retirement *r); /* the vTPM must be there */
+	int (*retirement_drop)(struct store *s, const struct uuid *uuid);
+	int (*retirement_due)(struct store *s, int64_t now, struct store_retirement *r); /* the longest due that is not destroyed */
 };
 
 struct store {

@@ -17,6 +17,7 @@
 	"reset_count, restart_count, attested_at, failed, reason, image"
 #define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until, images"
 #define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
+#define RETIREMENT_COLUMNS "uuid, seed, due_at, destroyed_at"
 #define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
 
 const char *const store_sql[N_STATEMENTS] = {
@@ -107,6 +108,11 @@ const char *const store_sql[N_STATEMENTS] = {
 		       " generation = excluded.generation, endorsement_epoch = excluded.endorsement_epoch, ca = excluded.ca,"
 		       " issued_at = excluded.issued_at, rsa = excluded.rsa, ecc = excluded.ecc",
 	[SQL_EK_DROP] = "DELETE FROM ek_certificates WHERE uuid = ?1",
+	[SQL_RETIREMENT_GET] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE uuid = ?1",
+	[SQL_RETIREMENT_PUT] = "INSERT INTO retirements (" RETIREMENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uuid) DO UPDATE SET"
+			       " seed = excluded.seed, due_at = excluded.due_at, destroyed_at = excluded.destroyed_at",
+	[SQL_RETIREMENT_DROP] = "DELETE FROM retirements WHERE uuid = ?1",
+	[SQL_RETIREMENT_DUE] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE destroyed_at = 0 AND due_at <= ?1 ORDER BY due_at LIMIT 1",
 };
 
 /* A statement being filled in or read: columns are taken in their order, and a value that does not fit spoils the row. */
@@ -1030,6 +1036,54 @@ static int ek_drop(struct store *s, const struct uuid *uuid)
 	return run(s, &w, "can't remove a vTPM's certificates");
 }
 
+static int read_retirement(struct store *s, struct row *w, struct store_retirement *r)
+{
+	get_exact(w, r->uuid.b, UUID_SIZE);
+	r->seed_size = get_blob(w, r->seed, sizeof(r->seed));
+	r->due_at = get_time(w);
+	r->destroyed_at = get_time(w);
+	return finish(s, w, "a retirement");
+}
+
+static int retirement_get(struct store *s, const struct uuid *uuid, struct store_retirement *out)
+{
+	struct row w = start(s, SQL_RETIREMENT_GET);
+	int r;
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	r = find(s, &w, "can't look up a retirement");
+	return r != 0 ? r : read_retirement(s, &w, out);
+}
+
+static int retirement_put(struct store *s, const struct store_retirement *r)
+{
+	struct row w = start(s, SQL_RETIREMENT_PUT);
+
+	put_blob(&w, r->uuid.b, UUID_SIZE);
+	put_blob(&w, r->seed, r->seed_size);
+	put_time(&w, r->due_at);
+	put_time(&w, r->destroyed_at);
+	return run(s, &w, "can't write a retirement");
+}
+
+static int retirement_drop(struct store *s, const struct uuid *uuid)
+{
+	struct row w = start(s, SQL_RETIREMENT_DROP);
+
+	put_blob(&w, uuid->b, UUID_SIZE);
+	return run(s, &w, "can't remove a retirement");
+}
+
+static int retirement_due(struct store *s, int64_t now, struct store_retirement *out)
+{
+	struct row w = start(s, SQL_RETIREMENT_DUE);
+	int r;
+
+	put_time(&w, now);
+	r = find(s, &w, "can't look for retirements that are due");
+	return r != 0 ? r : read_retirement(s, &w, out);
+}
+
 const struct store_ops store_rows_ops = {
 	.close = close_it,
 	.begin = begin,
@@ -1082,4 +1136,8 @@ const struct store_ops store_rows_ops = {
 	.ek_get = ek_get,
 	.ek_put = ek_put,
 	.ek_drop = ek_drop,
+	.retirement_get = retirement_get,
+	.retirement_put = retirement_put,
+	.retirement_drop = retirement_drop,
+	.retirement_due = retirement_due,
 };

@@ -67,5 +67,10 @@ const char *const store_schema[] = {
 
 	/* The image that stub domains start from. */
 	"ALTER TABLE identities ADD COLUMN image BLOB; ALTER TABLE policies ADD COLUMN images BLOB;",
+
+	/* vTPMs that have come to their end. */
+	"CREATE TABLE retirements (uuid BLOB PRIMARY KEY REFERENCES vtpms(uuid), seed BLOB, due_at INTEGER NOT NULL,"
+	" destroyed_at INTEGER NOT NULL);"
+	"CREATE INDEX retirements_by_due ON retirements (destroyed_at, due_at);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

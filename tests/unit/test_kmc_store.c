@@ -655,6 +655,51 @@ static int close_it(void **state)
 	       : shell("rm -f %s/*", dir);
 }
 
+static void certificates_come_back_and_new_ones_replace_them(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+	struct store_ek k = {.uuid = v.uuid, .generation = 3, .endorsement_epoch = 7, .ca = {5}, .issued_at = 99, .rsa = {1, 2}, .ecc = {3},
+			     .rsa_size = 2, .ecc_size = 1}, got;
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->ek_get(s, &v.uuid, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->ek_put(s, &k), 0);
+	k.endorsement_epoch = 8;
+	assert_int_equal(s->ops->ek_put(s, &k), 0);
+	assert_int_equal(s->ops->ek_get(s, &v.uuid, &got), 0);
+	assert_true(got.endorsement_epoch == 8 && got.generation == 3 && got.issued_at == 99 && got.rsa_size == 2 && got.ecc_size == 1);
+	assert_memory_equal(got.rsa, k.rsa, 2);
+	assert_int_equal(s->ops->ek_drop(s, &v.uuid), 0);
+	assert_int_equal(s->ops->ek_get(s, &v.uuid, &got), E_NOTFOUND);
+}
+
+static void retirements_are_due_the_longest_first_until_destroyed(void **state)
+{
+	struct store_vtpm v[2] = {a_vtpm(1), a_vtpm(2)};
+	struct store_retirement r = {.seed = {7, 7}, .seed_size = 2}, got;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(s->ops->vtpm_put(s, &v[i]), 0);
+		r.uuid = v[i].uuid;
+		r.due_at = 100 - i;
+		assert_int_equal(s->ops->retirement_put(s, &r), 0);
+	}
+	assert_int_equal(s->ops->retirement_due(s, 98, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->retirement_due(s, 100, &got), 0);
+	assert_memory_equal(got.uuid.b, v[1].uuid.b, UUID_SIZE);
+	assert_int_equal(got.seed_size, 2);
+	got.seed_size = 0;
+	got.destroyed_at = 101;
+	assert_int_equal(s->ops->retirement_put(s, &got), 0);
+	assert_int_equal(s->ops->retirement_due(s, 99, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->retirement_get(s, &v[1].uuid, &got), 0);
+	assert_true(got.seed_size == 0 && got.destroyed_at == 101);
+	assert_int_equal(s->ops->retirement_drop(s, &v[0].uuid), 0);
+	assert_int_equal(s->ops->retirement_get(s, &v[0].uuid, &got), E_NOTFOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_new, close_it)
 
 static int setup(void **state)
@@ -683,7 +728,8 @@ static int stop_server(void **state)
 	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \
 	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
-	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first)
+	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
+	TEST(certificates_come_back_and_new_ones_replace_them), TEST(retirements_are_due_the_longest_first_until_destroyed)
 
 int main(void)
 {

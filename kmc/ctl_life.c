@@ -1,0 +1,87 @@
+/* kmcctl vtpm clone, rekey, retire. */
+#include "kmc/ctl_life.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kmc/ctl_client.h"
+#include "kmc/ctl_trust.h"
+
+static bool ignore(void *arg, uint64_t type, const void *fields)
+{
+	(void)arg, (void)type, (void)fields;
+	return false;
+}
+
+/* "yes" from a person; a script has to say --yes. */
+static bool agreed(const char *warning, bool yes)
+{
+	char line[16] = "";
+
+	if (yes)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		ctl_say("%s; say --yes if that is wanted", warning);
+		return false;
+	}
+	fprintf(stderr, "%s. Type 'yes' to go on: ", warning);
+	return fgets(line, sizeof(line), stdin) && strcmp(line, "yes\n") == 0;
+}
+
+int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to)
+{
+	struct adm_clone m = {.from = *from};
+
+	if (uuid_parse(to, &m.to) != 0) {
+		ctl_say("'%s' is not a UUID", to);
+		return EXIT_USAGE;
+	}
+	return ctl_ask(c, ADM_VTPM_CLONE, &m, ignore, NULL);
+}
+
+int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes)
+{
+	const struct adm_uuid m = {.uuid = *uuid};
+
+	if (!agreed("a new seed destroys all that the guest has sealed with this vTPM, its NV contents and its identity", yes))
+		return EXIT_ERROR;
+	return ctl_ask(c, ADM_VTPM_REKEY, &m, ignore, NULL);
+}
+
+static bool on_retirement(void *arg, uint64_t type, const void *fields)
+{
+	(void)type;
+	*(uint64_t *)arg = ((const struct adm_retirement *)fields)->due_at;
+	return false;
+}
+
+int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace, bool yes)
+{
+	struct adm_retire m = {.uuid = *uuid};
+	uint64_t due = 0;
+	char text[24] = "-";
+	struct tm tm;
+	time_t t;
+	int code;
+
+	if (!ctl_parse_duration(grace, &m.grace) || m.grace > UINT32_MAX) {
+		ctl_say("--grace: '%s' is no duration such as 0s, 12h or 30d", grace);
+		return EXIT_USAGE;
+	}
+	if (!agreed("after the grace this vTPM's seed and states are destroyed, and with them all that the guest has sealed", yes))
+		return EXIT_ERROR;
+	code = ctl_ask(c, ADM_VTPM_RETIRE, &m, on_retirement, &due);
+	t = (time_t)due;
+	if (code == EXIT_FINE && gmtime_r(&t, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		printf("retired; the seed is destroyed at %s\n", text);
+	return code;
+}
+
+int ctl_retire_cancel(struct ctl_client *c, const struct uuid *uuid)
+{
+	const struct adm_retire m = {.uuid = *uuid, .cancel = 1};
+
+	return ctl_ask(c, ADM_VTPM_RETIRE, &m, ignore, NULL);
+}

@@ -1,0 +1,23 @@
+/* kmcctl vtpm clone, rekey, retire: what can't be undone asks first. Exit codes of ctl_client.h. */
+#ifndef KMC_CTL_LIFE_H
+#define KMC_CTL_LIFE_H
+
+#include <stdbool.h>
+
+#include "common/uuid.h"
+
+struct ctl_client;
+
+/** ctl_clone() - register @to in the pool of @from. */
+int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to);
+
+/** ctl_rekey() - @yes: don't ask. */
+int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes);
+
+/** ctl_retire() - @grace: such as "7d"; @yes: don't ask. */
+int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace, bool yes);
+
+/** ctl_retire_cancel() - within the grace. */
+int ctl_retire_cancel(struct ctl_client *c, const struct uuid *uuid);
+
+#endif
