@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -176,15 +177,22 @@ static void drop_user(const struct confinement *c)
 		fatal("can't switch off core dumps: %s", strerror(errno));
 }
 
+static int allow(scmp_filter_ctx ctx, const struct syscall_rule *rule, bool no_new_code)
+{
+	if (no_new_code && (rule->nr == SCMP_SYS(mmap) || rule->nr == SCMP_SYS(mprotect)))
+		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, rule->nr, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, rule->nr, 0);
+}
+
 static void filter(const struct confinement *c)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM; /* for libraries' threads, too */
 
 	for (size_t i = 0; r == 0 && i < sizeof(everyone) / sizeof(everyone[0]); i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, everyone[i].nr, 0);
+		r = allow(ctx, &everyone[i], c->no_new_code);
 	for (size_t i = 0; r == 0 && i < c->n_rules; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, c->rules[i].nr, 0);
+		r = allow(ctx, &c->rules[i], c->no_new_code);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	if (r != 0)

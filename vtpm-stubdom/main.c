@@ -201,7 +201,7 @@ static void meet_xen(struct twins *t)
 
 static void confine(void)
 {
-	struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0]), .no_new_code = true};
 
 	/* A kernel that knows filters complains of the missing one with EFAULT. */
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) != 0 && errno != EFAULT) {

@@ -4,6 +4,7 @@
 . /lab/lib/machines.sh
 . /lab/lib/guest.sh
 . /lab/lib/vtpm.sh
+. /lab/lib/guestd.sh
 . /lab/lib/kmc.sh
 
 LAB_STEP='' LAB_STEPS=0 LAB_ENDED=''

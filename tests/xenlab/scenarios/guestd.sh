@@ -1,28 +1,6 @@
-# lab: timeout=1500
-# vtpm-guestd: a true TPM 2.0 with /dev/tpmrm0 in PVH and PV guests, beside xen-tpmfront, and through save and restore.
+# lab: timeout=900
+# vtpm-guestd: a true TPM 2.0 with /dev/tpmrm0 in PVH and PV guests, beside xen-tpmfront, and through restarts.
 set -e
-
-# guestd_initrd: the lab guest's initramfs and the guest package's files, as `make install` left them in dom0.
-guestd_initrd() {
-	local tree=/run/lab/guestd-tree
-	rm -rf $tree
-	mkdir -p $tree
-	cp -a /usr/share/xen-vtpm/guest/. $tree/
-	{ cat /lab/guests/initrd; (cd $tree && find . -mindepth 1 | busybox cpio -o -H newc); } >/run/lab/guestd-initrd
-}
-
-# load NAME: the modules that the guest has, but not xen-tpmfront.
-load() {
-	guest_run "$1" 'while read -r m; do case $m in xen-tpmfront*) ;; *) insmod /modules/$m 2>/dev/null ;; esac; done </modules/list; lsmod'
-}
-
-guestd() { guest_run "$1" 'setsid vtpm-guestd </dev/null >>/run/guestd.log 2>&1 & sleep 0.1'; }
-guestd_pid() { guest_run "$1" 'for p in /proc/[0-9]*; do case $(tr "\0" " " <$p/cmdline 2>/dev/null) in "vtpm-guestd "*) echo ${p#/proc/} ;; esac; done' | head -n 1; }
-guestd_log() { guest_run "$1" 'tail -n 5 /run/guestd.log'; }
-rm_tpm() { local name=$1; shift; GUEST_TIMEOUT=120 guest_run "$name" env TPM2TOOLS_TCTI=device:/dev/tpmrm0 "$@"; }
-# no_kernel_bug NAME: its kernel has complained no more than at boot, which `bugs_at_boot NAME` notes.
-bugs_at_boot() { guest_run "$1" 'dmesg | grep -cE "cut here|kernel BUG|Oops|general protection" >/run/bugs; true'; }
-no_kernel_bug() { guest_run "$1" '[ "$(dmesg | grep -cE "cut here|kernel BUG|Oops|general protection")" = "$(cat /run/bugs)" ] || { dmesg | tail -n 30; false; }'; }
 
 # flows NAME: what needs a resource manager, and two programs at once.
 flows() {
@@ -37,7 +15,7 @@ flows() {
 		printf message >message
 		tpm2_sign -Q -c key.ctx -g sha256 -o signature message
 		tpm2_verifysignature -Q -c key.ctx -g sha256 -m message -s signature
-		many() { for n in 1 2 3 4 5 6 7 8; do tpm2_createprimary -Q -C o -G ecc256 -c many$1.ctx && tpm2_getrandom -Q --hex 8 || exit 1; done; }
+		many() { for n in 1 2 3; do tpm2_createprimary -Q -C o -G ecc256 -c many$1.ctx && tpm2_getrandom -Q --hex 8 || exit 1; done; }
 		many 1 & one=$!
 		many 2 & two=$!
 		wait $one
@@ -48,7 +26,7 @@ flows() {
 # latency_of NAME WHAT: of TPM2_GetRandom, as a program in the guest waits for it.
 latency_of() {
 	local median p99 rc
-	read -r median p99 rc < <(GUEST_TIMEOUT=60 guest_run "$1" latency 80010000000c0000017b0008 200)
+	read -r median p99 rc < <(GUEST_TIMEOUT=60 guest_run "$1" latency 80010000000c0000017b0008 100)
 	expect_same "$rc" 00000000 "response code of GetRandom over $2"
 	note "GetRandom over $2: median $median us, p99 $p99 us"
 }
@@ -57,16 +35,13 @@ guestd_initrd
 for type in pvh pv; do
 	name=guestd-$type
 	step "a $type guest without xen-tpmfront: vtpm-guestd finds its vTPM unserved"
-	guest_cfg "$name" $type 'ramdisk="/run/lab/guestd-initrd"' 'extra="console=hvc0 quiet loglevel=4 panic=5 lab.nodrivers"' 'memory=256' >/dev/null
-	expect_ok guest_start "$name"
+	expect_ok guestd_guest "$name" $type
 	expect_output "load the module tpm_vtpm_proxy" guest_run "$name" 'vtpm-guestd -n 2>&1; [ $? = 1 ]'
-	expect_ok load "$name"
-	expect_ok bugs_at_boot "$name"
+	expect_ok guestd_modules "$name"
 	expect_ok guest_run "$name" vtpm-guestd -n
 
 	step "the daemon makes a TPM 2.0 with a resource manager ($type)"
-	guestd "$name"
-	wait_for 30 guest_run "$name" test -c /dev/tpmrm0 || fail "no /dev/tpmrm0: $(guestd_log "$name"); $(guest_run "$name" 'dmesg | tail -n 5')"
+	guestd_serves "$name"
 	expect_same "$(guest_run "$name" cat /sys/class/tpm/tpm0/tpm_version_major)" 2 "the kernel's TPM version"
 	expect_output "nothing to do: another vtpm-guestd" guest_run "$name" 'vtpm-guestd -n 2>&1; [ $? = 2 ]'
 
@@ -86,40 +61,21 @@ for type in pvh pv; do
 	latency_of "$name" "xen-tpmfront ($type)"
 	expect_output "xen-tpmfront has vTPM number 0" guest_run "$name" 'vtpm-guestd -n 2>&1; [ $? = 2 ]'
 	expect_ok guest_run "$name" 'echo vtpm-0 >/sys/bus/xen/drivers/vtpm/unbind; [ ! -e /dev/tpm0 ]'
-	guestd "$name"
-	wait_for 30 guest_run "$name" test -c /dev/tpmrm0 || fail "no /dev/tpmrm0: $(guestd_log "$name")"
-	expect_ok rm_tpm "$name" tpm2_getrandom --hex 8
+	guestd_serves "$name"
+	expect_ok guestd_tpm "$name" tpm2_getrandom --hex 8
 
 	step "bound while the daemon serves, xen-tpmfront gets the device and the daemon ends ($type)"
 	expect_ok guest_run "$name" 'echo vtpm-0 >/sys/bus/xen/drivers/vtpm/bind'
 	wait_for 20 guest_run "$name" 'grep -q "took the vTPM: leaving it" /run/guestd.log' || fail "the daemon does not yield: $(guestd_log "$name")"
 	expect_ok guest_run "$name" 'echo vtpm-0 >/sys/bus/xen/drivers/vtpm/unbind'
-	guestd "$name"
-	wait_for 30 guest_run "$name" test -c /dev/tpmrm0 || fail "no /dev/tpmrm0: $(guestd_log "$name")"
-	expect_ok no_kernel_bug "$name"
+	guestd_serves "$name"
+	expect_ok guestd_unharmed "$name"
 
 	step "killed without a word, the daemon's successor serves ($type)"
 	expect_ok guest_run "$name" "kill -9 $(guestd_pid "$name"); sleep 0.5"
-	guestd "$name"
-	wait_for 30 guest_run "$name" test -c /dev/tpmrm0 || fail "no /dev/tpmrm0: $(guestd_log "$name")"
-	expect_ok rm_tpm "$name" tpm2_getrandom --hex 8
-	expect_ok no_kernel_bug "$name"
-
-	step "saved and restored, the guest has the same device, and the daemon can be restarted ($type)"
-	pid=$(guestd_pid "$name")
-	expect_ok xl save "$name" /var/tmp/guestd.save
-	expect_ok xl restore /var/tmp/guestd.save
-	rm -f /var/tmp/guestd.save
-	expect_ok guest_wait "$name"
-	wait_for 30 rm_tpm "$name" tpm2_getrandom --hex 8 || fail "no TPM after the restore: $(guestd_log "$name")"
-	expect_same "$(guestd_pid "$name")" "$pid" "the daemon's process"
-	expect_ok guest_run "$name" '[ -c /dev/tpmrm0 ] && [ ! -e /dev/tpm1 ]'
-	expect_output "connecting anew" guest_run "$name" cat /run/guestd.log
-	expect_ok guest_run "$name" 'kill '"$pid"'; sleep 1; grep -lq "^@" /proc/[0-9]*/cmdline'
-	expect_ok no_kernel_bug "$name"
-	guestd "$name"
-	wait_for 30 rm_tpm "$name" tpm2_getrandom --hex 8 || fail "no TPM after the daemon's restart: $(guestd_log "$name")"
-	expect_ok no_kernel_bug "$name"
+	guestd_serves "$name"
+	expect_ok guestd_tpm "$name" tpm2_getrandom --hex 8
+	expect_ok guestd_unharmed "$name"
 
 	quiet_xl destroy "$name"
 	expect_clean
