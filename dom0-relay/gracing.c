@@ -151,6 +151,8 @@ static void on_seed(struct relay *r, struct guest *g, const struct tpm_seed *m)
 	struct grace_copy c;
 	struct opening_result o;
 
+	if (g->machine.state != GUEST_PREPARING || !g->machine.open_pending)
+		return; /* its time was over */
 	if (!record || grace_copy_read(record->grace, &c) != 0) {
 		relay_fail(g, GEV_OPEN_FAILED, "its lease was given back meanwhile: try again");
 		return;
