@@ -23,15 +23,7 @@ BIN=${BIN:-build/release/bin}
 KMC_USER=${KMC_USER:-nobody}
 KMC_STORE=${KMC_STORE:-sqlite}
 KMC_PGSQL=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/pgsql
-
-# kmc_free_port: a TCP port on 127.0.0.1 that nobody listens at.
-kmc_free_port() {
-	local port
-	while :; do
-		port=$((20000 + RANDOM % 12000))
-		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-	done
-}
+. "$(dirname "${BASH_SOURCE[0]}")/port.sh"
 
 # kmc_wait SECONDS COMMAND...: until it succeeds.
 kmc_wait() {
@@ -75,7 +67,7 @@ kmc_setup() {
 	local dir=$1 name=${2:-kmc}
 	mkdir -p "$dir" && chmod 711 "$dir" || return
 	dir=$(cd "$dir" && pwd)
-	kmc_free_port >"$dir/port"
+	free_port >"$dir/port"
 	cat >"$dir/kmc.conf" <<-CONF
 		[kmc]
 		name = $name
@@ -98,7 +90,7 @@ kmc_setup() {
 kmc_twin() {
 	local dir=$1 from=$2
 	mkdir -p "$dir" && chmod 711 "$dir" && cp -a "$from/state" "$dir/state" && cp -a "$from/tpm" "$dir/tpm" || return
-	kmc_free_port >"$dir/port"
+	free_port >"$dir/port"
 	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
 		"$from/kmc.conf" >"$dir/kmc.conf"
 }
@@ -107,7 +99,7 @@ kmc_twin() {
 kmc_bare() {
 	local dir=$1 from=$2
 	mkdir -p "$dir" && chmod 711 "$dir" || return
-	kmc_free_port >"$dir/port"
+	free_port >"$dir/port"
 	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
 		"$from/kmc.conf" >"$dir/kmc.conf"
 	kmc_tpm_start "$dir"

@@ -9,6 +9,7 @@ chmod 755 "$WORK"
 # leaks at exit are not what these tests look for, errors are
 mkdir -m 1777 "$WORK/sanitizer" # the daemons' users write there
 export ASAN_OPTIONS=detect_leaks=0:log_path=$WORK/sanitizer/log UBSAN_OPTIONS=print_stacktrace=1:log_path=$WORK/sanitizer/log
+. "$RING2_TOP/tests/ring2/lib/port.sh"
 passed=0 failed=0 skipped=0
 
 ok() { echo "ok - $*"; passed=$((passed + 1)); }
@@ -75,13 +76,4 @@ stop() {
 	kill -9 "$1" 2>/dev/null
 	wait "$1" 2>/dev/null
 	return 0
-}
-
-# free_port: a TCP port of 127.0.0.1 that nobody listens on, nor on the next one.
-free_port() {
-	local port
-	while :; do
-		port=$((20000 + RANDOM % 12000))
-		ss -Htln "sport = :$port or sport = :$((port + 1))" | grep -q . || { echo "$port"; return; }
-	done
 }

@@ -8,10 +8,11 @@
 # 10.8.0.101:7000 on the other host (peer_run), so that a scenario may cut the first two.
 
 # free_port: print a TCP port of the loopback that nobody listens on now: an even one, the next is for its companion.
+# Ring 2, which may run beside the lab, takes its ports from 26000 on (tests/ring2/lib/port.sh).
 free_port() {
 	local port
 	for _ in {1..200}; do
-		port=$((20000 + RANDOM % 10000 * 2))
+		port=$((20000 + RANDOM % 3000 * 2))
 		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo $port && return; }
 	done
 	return 1
