@@ -32,7 +32,7 @@ struct attesting {
 	bool image_said, has_image, quoted_image;
 	enum step step;
 	bool is_settled, abandoned; /* abandoned: an answer of the TPM is on its way that nobody waits for */
-	uint64_t tried_at;
+	uint64_t tried_at, good_at; /* good_at: 0 for never, or not any more */
 	struct source *timer;
 	char why[WHY_MAX]; /* of the last refusal, so that it is said once */
 };
@@ -54,6 +54,7 @@ static void rest(struct attesting *a, uint64_t ms)
 
 static void refused(struct attesting *a, const char *why)
 {
+	a->good_at = 0;
 	if (strcmp(why, a->why) != 0)
 		log_error("this host's attestation failed: %s; new guests get no vTPM until it succeeds", why);
 	snprintf(a->why, sizeof(a->why), "%s", why);
@@ -129,6 +130,11 @@ void attesting_image(struct attesting *a, const uint8_t *digest)
 	}
 }
 
+uint64_t attesting_good_ms(const struct attesting *a)
+{
+	return a->good_at;
+}
+
 void attesting_hurry(struct attesting *a)
 {
 	if (a->step == STEP_RESTING)
@@ -158,6 +164,7 @@ static void on_attested(struct attesting *a, const struct kmc_attested *m)
 	else if (a->why[0])
 		log_info("this host's attestation succeeds again");
 	a->why[0] = '\0';
+	a->good_at = loop_now_ms();
 	rest(a, m->interval * 1000);
 }
 

@@ -37,6 +37,9 @@ void attesting_down(struct attesting *a); /* it can't any more */
 /** attesting_image() - digest of what stub domains start from, NULL if it can't be read: nothing is attested before the first call. */
 void attesting_image(struct attesting *a, const uint8_t *digest);
 
+/** attesting_good_ms() - loop_now_ms() of the last success, 0 if there was none since the last refusal. */
+uint64_t attesting_good_ms(const struct attesting *a);
+
 /** attesting_hurry() - an open was refused for want of it: try now instead of later. */
 void attesting_hurry(struct attesting *a);
 

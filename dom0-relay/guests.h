@@ -59,6 +59,7 @@ struct guest {
 	bool connected;	     /* the guest's driver is */
 	struct handoff_status_reply usage; /* as the stub domain last told */
 	time_t since;	     /* of machine.state */
+	uint64_t asked_ms, store_ms; /* loop_now_ms() of libxl's request; of the store that is under way, 0 for none */
 	char reason[GUEST_REASON];
 };
 

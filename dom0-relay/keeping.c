@@ -196,6 +196,17 @@ bool keeping_has(const struct keeping *k, const struct uuid *uuid)
 	return false;
 }
 
+void keeping_count(const struct keeping *k, struct keeping_count *c)
+{
+	*c = (struct keeping_count){.leases = 0};
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		const struct entry *e = &k->table[i];
+
+		c->leases += e->ticket != 0;
+		c->waiting += e->ticket && !e->fenced && e->now.r.version > e->pushed && e->push.wanted + e->push.sent > 0;
+	}
+}
+
 static struct entry *find_parked(struct keeping *k, const struct uuid *uuid)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)

@@ -81,6 +81,14 @@ void keeping_release(struct keeping *k, uint64_t ticket);
 /** keeping_has() - is anything kept for @uuid? Then it must not be opened yet. */
 bool keeping_has(const struct keeping *k, const struct uuid *uuid);
 
+/* What is kept, for people. */
+struct keeping_count {
+	uint64_t leases;  /* entries */
+	uint64_t waiting; /* of those whose newest state the KMC does not have */
+};
+
+void keeping_count(const struct keeping *k, struct keeping_count *c);
+
 /* --- after a restart --- */
 
 /** keeping_found() - @r stands in the state directory since an earlier run. 0 or E_NOMEM. */

@@ -179,6 +179,8 @@ static void serve(struct guest *g)
 		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to the stub domain");
 		return;
 	}
+	g->relay->tally.served++;
+	histogram_add(&g->relay->tally.start, loop_now_ms() - g->asked_ms);
 	guests_forgive(&g->relay->guests, &g->uuid);
 	if (g->machine.restored)
 		log_info("%s: resumed in stub domain %u, served once the guest runs", relay_name_of(g), g->ids.stub);
@@ -320,6 +322,7 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
 		text_make_printable(g->reason); /* a stub domain's words end up on a terminal */
 		va_end(ap);
 		log_error("%s: no vTPM: %s", relay_name_of(g), g->reason);
+		g->relay->tally.refusals[event]++;
 		guests_remember(&g->relay->guests, g);
 	}
 	relay_event(g, event);
@@ -383,6 +386,8 @@ void relay_request(struct relay *r, struct node_ids ids)
 	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
 		memset(&g->uuid, 0, sizeof(g->uuid));
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
+	g->asked_ms = loop_now_ms();
+	r->tally.requests++;
 	log_info("%s: requested", relay_name_of(g));
 	perform(g, guest_start(&g->machine));
 }
@@ -551,6 +556,8 @@ static void on_store(struct guest *g, const struct handoff_store *s)
 {
 	const struct handoff_stored no = {.version = s->version, .result = (uint64_t)-E_NOMEM};
 
+	g->store_ms = loop_now_ms();
+	g->relay->tally.stores++;
 	if (keeping_store(g->relay->keeping, g->ticket, s) != 0)
 		stublink_send(g->stub, HANDOFF_STORED, &no);
 }

@@ -7,6 +7,7 @@
 
 #include "dom0-relay/guests.h"
 #include "dom0-relay/keeping.h"
+#include "dom0-relay/relay_tally.h"
 
 struct control;
 struct keeping;
@@ -33,6 +34,7 @@ struct relay {
 	struct control *control;
 	struct spares *spares;
 	struct guests guests;
+	struct relay_tally tally;
 	struct uuid boot;   /* of this host */
 	uint64_t contact, touched;   /* when a KMC was there last, and as it is written down; seconds since 1970 */
 	bool kmc_seen;		     /* since the last gracing_down() */

@@ -21,6 +21,7 @@
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
+#include "dom0-relay/relay_metrics.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/spares.h"
@@ -47,6 +48,8 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(prlimit64), "the size of that thread's stack"},
 	{SCMP_SYS(prctl), "libxenstore's thread"},
 	{SCMP_SYS(pipe), "libxenstore's watches"},
+	{SCMP_SYS(fchmod), "node_exporter may read our numbers"},
+	{SCMP_SYS(rename), "and never half of them"},
 };
 
 /* --- xenstore --- */
@@ -318,6 +321,10 @@ static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result, 
 
 	if (!g)
 		return;
+	if (version && result == 0 && g->store_ms) {
+		histogram_add(&r->tally.store, loop_now_ms() - g->store_ms);
+		g->store_ms = 0;
+	}
 	if (version && g->stub)
 		stublink_send(g->stub, HANDOFF_STORED, &stored);
 	else if (!version && result == 0 && g->machine.restored)
@@ -583,7 +590,7 @@ void relay_main(const struct relayconf *conf, const struct relay_fds *fds)
 	watch(&r);
 	term = source_signal(r.loop, SIGTERM, on_signal, &r);
 	interrupt = source_signal(r.loop, SIGINT, on_signal, &r);
-	if (!term || !interrupt || watchdog_start(r.loop) != 0)
+	if (!term || !interrupt || watchdog_start(r.loop) != 0 || relay_metrics_start(&r) != 0)
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	ask_record(&r, 0); /* it goes on in on_listed() */

@@ -48,6 +48,8 @@ static void refuse(struct engine *e, const struct asker *a, enum kmc_refusal cod
 	const struct kmc_refused m = {.code = code, .reason = view_text(reason)};
 
 	e->refusals++;
+	if ((unsigned int)code < REFUSAL_CODES)
+		e->tally.refusals[code]++;
 	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), reason);
 	engine_answer(e, a, KMC_REFUSED, &m);
 }

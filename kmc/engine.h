@@ -13,6 +13,7 @@
 #include "common/kmcmsg.h"
 #include "kmc/auditlog.h"
 #include "kmc/ca.h"
+#include "kmc/engine_tally.h"
 #include "kmc/procmsg.h"
 #include "kmc/store.h"
 
@@ -69,6 +70,7 @@ struct engine {
 	uint64_t last_enrolment;
 	int64_t stranger_at; /* when a peer without good token was logged last */
 	uint64_t last_ticket, opens, refusals;
+	struct engine_tally tally;
 	int64_t started_at;
 	bool front_ready, vault_ready;
 	struct ticket tickets[TICKETS_MAX];

@@ -15,6 +15,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/privsep.h"
 #include "kmc/engine_park.h"
 #include "kmc/engine_session.h"
@@ -402,6 +403,7 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 			      uuid_format(&t->uuid, u));
 	} else {
 		e->opens++;
+		histogram_add(&e->tally.open, loop_now_ms() - t->since_ms);
 		log_info("host '%s' %s vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, t->reserve ? "reserved" : "opened",
 			 uuid_format(&t->uuid, u), l->pool, l->epoch, l->epoch == 1 && !t->reserve ? " (new)" : "");
 		if (t->reserve)

@@ -20,6 +20,7 @@
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_life.h"
+#include "kmc/engine_metrics.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_requests.h"
@@ -37,7 +38,8 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(ftruncate), "the database's log is shortened"},
 	{SCMP_SYS(fallocate), "the database grows"},
 	{SCMP_SYS(unlink), "the database's log goes when it is closed"},
-	{SCMP_SYS(fchmod), "the log gets the database's mode"},
+	{SCMP_SYS(rename), "node_exporter never reads half a file"},
+	{SCMP_SYS(fchmod), "node_exporter may read our numbers; the log gets the database's mode"},
 	{SCMP_SYS(fchown), "the log gets the database's owner"},
 	{SCMP_SYS(stat), "the database"},
 	{SCMP_SYS(lstat), "the database"},
@@ -236,7 +238,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	    !source_signal(loop, SIGINT, on_signal, loop) || buf_init(&e->frame, FRONT_FRAME_MAX) != 0 ||
 	    buf_init(&e->state, KMC_STATE_MAX) != 0 || buf_init(&e->volatile_state, KMC_VOLATILE_MAX) != 0)
 		fatal("can't start: out of memory");
-	if (watchdog_start(loop) != 0)
+	if (watchdog_start(loop) != 0 || engine_metrics_start(e, loop) != 0)
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */

@@ -42,7 +42,7 @@ install-kmc: all ## install what the KMC's machine needs below DESTDIR
 	$(call install_host,kmc,kmcd kmcctl,kmc.conf,kmcd.service)
 
 install-doc: ## install the documents below DESTDIR
-	$(call install_files,644,README.md $(wildcard CHANGELOG.md SECURITY.md docs/*.md docs/*.cddl docs/*.svg),$(PREFIX)/share/doc/xen-vtpm-doc)
+	$(call install_files,644,README.md $(wildcard CHANGELOG.md SECURITY.md docs/*.md docs/*.cddl docs/*.svg packaging/grafana.json),$(PREFIX)/share/doc/xen-vtpm-doc)
 	$(call install_files,644,$(wildcard docs/models/*),$(PREFIX)/share/doc/xen-vtpm-doc/models)
 	$(call install_files,644,xenstore-schema/SCHEMA.md,$(PREFIX)/share/doc/xen-vtpm-doc)
 	$(call install_man,$(MAN_doc))

@@ -1,6 +1,7 @@
 /* The service manager hears that the daemon is ready and alive, if it asked. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
