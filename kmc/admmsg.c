@@ -90,6 +90,9 @@ static const struct msg_field vtpm[] = {
 	MSG_FIELD_UINT(19, struct adm_vtpm, suspended_at, UINT64_MAX),
 	NAME_OPT(20, struct adm_vtpm, reserver),
 	MSG_FIELD_UINT(21, struct adm_vtpm, reserved_at, UINT64_MAX),
+	MSG_FIELD_UINT(22, struct adm_vtpm, parked, 1),
+	MSG_FIELD_UINT(23, struct adm_vtpm, due_at, UINT64_MAX),
+	MSG_FIELD_UINT(24, struct adm_vtpm, destroyed_at, UINT64_MAX),
 };
 
 static const struct msg_field uuid[] = {
@@ -210,7 +213,6 @@ static const struct msg_field retire[] = {
 
 static const struct msg_field retirement[] = {
 	MSG_FIELD_UINT(3, struct adm_retirement, due_at, UINT64_MAX),
-	MSG_FIELD_UINT(4, struct adm_retirement, destroyed_at, UINT64_MAX),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -261,7 +263,6 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_VTPM_REKEY, "vtpm rekey", adm_uuid, uuid),
 	SCHEMA(ADM_VTPM_RETIRE, "vtpm retire", adm_retire, retire),
 	SCHEMA(ADM_RETIREMENT, "retirement", adm_retirement, retirement),
-	SCHEMA(ADM_RETIREMENT_SHOW, "retirement show", adm_uuid, uuid),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

@@ -18,7 +18,7 @@
  *   IMAGE_LIST                          IMAGE ..., END
  *   IMAGE_ALLOW                         DONE
  *   VTPM_CLONE, VTPM_REKEY              DONE
- *   VTPM_RETIRE, RETIREMENT_SHOW        RETIREMENT
+ *   VTPM_RETIRE                         RETIREMENT
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -80,7 +80,6 @@ enum adm_type {
 	ADM_VTPM_REKEY,
 	ADM_VTPM_RETIRE,
 	ADM_RETIREMENT,
-	ADM_RETIREMENT_SHOW,
 };
 
 struct adm_status_reply {
@@ -141,6 +140,8 @@ struct adm_vtpm {
 	uint64_t suspended, image, suspended_at;   /* suspended: it waits for a domain that was restored from that image */
 	struct view reserver;			   /* the host where such a one comes in; absent: none */
 	uint64_t reserved_at;
+	uint64_t parked;	       /* its holder keeps the lease although no guest runs, for a start without the KMC */
+	uint64_t due_at, destroyed_at; /* of its seed, once it is retired; 0: it is not; not yet */
 };
 
 struct adm_uuid {
@@ -239,7 +240,7 @@ struct adm_retire {
 };
 
 struct adm_retirement {
-	uint64_t due_at, destroyed_at; /* 0: it is not retired; not destroyed yet */
+	uint64_t due_at; /* when the seed is destroyed */
 };
 
 struct adm_empty {

@@ -150,7 +150,18 @@ static json_t *vtpm_object(const struct adm_vtpm *v)
 	json_object_set_new(o, "image", v->suspended ? json_number(v->image) : json_null());
 	json_object_set_new(o, "reserved_for", json_of(v->reserver));
 	json_object_set_new(o, "reserved", json_when(v->reserved_at));
+	json_object_set_new(o, "parked", json_boolean(v->parked));
+	json_object_set_new(o, "retired_until", json_when(v->due_at));
+	json_object_set_new(o, "destroyed", json_when(v->destroyed_at));
 	return o;
+}
+
+/* Who has it, or why nobody can. */
+static struct view holder_of(const struct adm_vtpm *v)
+{
+	if (v->suspended)
+		return view_text(v->reserver.p ? "(reserved)" : "(suspended)");
+	return v->due_at ? view_text(v->destroyed_at ? "(destroyed)" : "(retired)") : v->holder;
 }
 
 static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
@@ -163,9 +174,8 @@ static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
 	if (s->json)
 		json_array_append_new(s->rows, vtpm_object(v));
 	else
-		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s\n", uuid_format(&v->uuid, u), T(v->pool),
-		       T(v->suspended ? view_text(v->reserver.p ? "(reserved)" : "(suspended)") : v->holder), v->lease_epoch,
-		       v->state_version, when(v->opened_at, opened));
+		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s%s\n", uuid_format(&v->uuid, u), T(v->pool), T(holder_of(v)),
+		       v->lease_epoch, v->state_version, when(v->opened_at, opened), v->parked ? "  parked" : "");
 }
 
 static void show_state(struct showing *s, const struct adm_state *v)
@@ -279,6 +289,16 @@ static void print_suspension(const struct adm_vtpm *v)
 		printf("reserved      since %s for its guest at host '%.*s'\n", when(v->reserved_at, reserved), T(v->reserver));
 }
 
+static void print_end(const struct adm_vtpm *v)
+{
+	char due[TIME_TEXT], destroyed[TIME_TEXT];
+
+	if (v->destroyed_at)
+		printf("retired       its seed was destroyed at %s\n", when(v->destroyed_at, destroyed));
+	else if (v->due_at)
+		printf("retired       its seed is destroyed at %s; until then 'kmcctl vtpm retire --cancel' brings it back\n", when(v->due_at, due));
+}
+
 static void print_taken(const struct adm_vtpm *v)
 {
 	char u[UUID_TEXT];
@@ -301,14 +321,15 @@ static void print_vtpm(const struct adm_vtpm *v)
 
 	printf("vtpm          %s\n", uuid_format(&v->uuid, u));
 	printf("pool          %.*s\n", T(v->pool));
-	printf("holder        %.*s\n", T(v->holder));
+	printf("holder        %.*s%s\n", T(v->holder), v->parked ? " (parked: no guest runs)" : "");
 	printf("last holder   %.*s\n", T(v->last_holder));
 	printf("lease epoch   %" PRIu64 "\n", v->lease_epoch);
-	printf("seed          %s, generation %" PRIu64 "\n", v->has_seed ? "made" : "not made yet", v->generation);
+	printf("seed          %s, generation %" PRIu64 "\n", v->has_seed ? "made" : v->destroyed_at ? "destroyed" : v->due_at ? "set aside" : "not made yet", v->generation);
 	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch,
 	       v->endorsement_epoch, v->platform_epoch);
 	printf("state         version %" PRIu64 ", stored %s\n", v->state_version, when(v->stored_at, stored));
 	print_suspension(v);
+	print_end(v);
 	printf("created       %s\n", when(v->created_at, created));
 	printf("opened        %s\n", when(v->opened_at, opened));
 }

@@ -13,6 +13,7 @@
 #include "kmc/engine_audit.h"
 #include "kmc/engine_images.h"
 #include "kmc/engine_life.h"
+#include "kmc/engine_park.h"
 #include "kmc/engine_policy.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_states.h"
@@ -113,7 +114,9 @@ static struct view text_or_absent(const char *s)
 static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 {
 	const struct lease *l = &v->lease;
-	const struct adm_vtpm m = {
+	struct store_retirement end = {.due_at = 0};
+	struct store_parked p;
+	struct adm_vtpm m = {
 		.uuid = v->uuid, .pool = view_text(l->pool), .holder = text_or_absent(l->holder),
 		.last_holder = text_or_absent(l->last_holder),
 		.generation = v->generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
@@ -123,7 +126,13 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 		.suspended = l->suspended, .image = l->image, .suspended_at = l->suspended ? (uint64_t)v->suspended_at : 0,
 		.reserver = text_or_absent(l->reserver), .reserved_at = l->reserver[0] ? (uint64_t)v->reserved_at : 0,
 	};
+	int r = l->holder[0] ? q->s->ops->parked_get(q->s, &v->uuid, &p) : q->s->ops->retirement_get(q->s, &v->uuid, &end);
 
+	if (r != 0 && r != E_NOTFOUND)
+		return r;
+	m.parked = r == 0 && l->holder[0] && engine_park_stands(&p, l);
+	m.due_at = (uint64_t)end.due_at;
+	m.destroyed_at = (uint64_t)end.destroyed_at;
 	return admin_answer(q->e->admin, q->client, ADM_VTPM, &m);
 }
 
@@ -316,8 +325,10 @@ static void on_vtpm_show(const struct request *q, const struct adm_uuid *m)
 		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
 	else if (r != 0)
 		fail_db(q);
-	else if (send_vtpm(q, &v) == 0)
+	else if ((r = send_vtpm(q, &v)) == 0)
 		end_page(q, E_NOTFOUND);
+	else if (r == E_DB)
+		fail_db(q);
 }
 
 /* Who has, or had, what is taken over. */

@@ -20,7 +20,7 @@ struct parking {
 	const struct kmc_park *m;
 };
 
-static bool stands(const struct store_parked *p, const struct lease *l)
+bool engine_park_stands(const struct store_parked *p, const struct lease *l)
 {
 	return strcmp(p->holder, l->holder) == 0 && p->epoch == l->epoch;
 }
@@ -38,7 +38,7 @@ static int park_it(struct store *s, void *arg)
 	if (r != 0)
 		return r == E_NOTFOUND ? E_DENIED : r;
 	memcpy(p.holder, t->a->host, sizeof(p.holder));
-	return stands(&p, &v.lease) ? s->ops->parked_put(s, &p) : E_DENIED;
+	return engine_park_stands(&p, &v.lease) ? s->ops->parked_put(s, &p) : E_DENIED;
 }
 
 void engine_park(struct engine *e, const struct asker *a, const struct kmc_park *m)
@@ -100,7 +100,7 @@ static int recall_it(struct store *s, void *arg)
 	struct store_parked p;
 	int r = s->ops->parked_get(s, t->uuid, &p);
 
-	if (r != 0 || !stands(&p, t->lease))
+	if (r != 0 || !engine_park_stands(&p, t->lease))
 		return r != 0 ? r : E_NOTFOUND;
 	p.recalled_at = engine_now();
 	return s->ops->parked_put(s, &p);

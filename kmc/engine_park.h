@@ -4,6 +4,9 @@
 
 #include "kmc/engine.h"
 
+/** engine_park_stands() - @p is of the lease @l: else somebody has opened it since. */
+bool engine_park_stands(const struct store_parked *p, const struct lease *l);
+
 /** engine_park() - a host keeps the lease of a vTPM of which no guest runs. */
 void engine_park(struct engine *e, const struct asker *a, const struct kmc_park *m);
 
