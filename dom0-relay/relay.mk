@@ -3,7 +3,7 @@
 $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 # xenctrl.h wants GNU's anonymous structures.
 $(OUT)/obj/dom0-relay/hypervisor.o: ALL_CFLAGS += -std=gnu11
-VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c enroll.c kmcask.c host_identity.c host_tpm.c ctlmsg.c relayconf.c stub_image.c)
+VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c ctlask.c doctor.c top.c enroll.c kmcask.c host_identity.c host_tpm.c ctlmsg.c relayconf.c stub_image.c)
 TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 $(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson))
 
@@ -16,3 +16,5 @@ $(eval $(call program,vtpm-relayd,$(RELAYD_SRCS),$(COMMON_LIBS) $(TSS_LIBS) $(XE
 $(eval $(call unit,statedir,dom0-relay/statedir.c dom0-relay/statemsg.c,$(COMMON_LIBS)))
 $(eval $(call unit,certifying,dom0-relay/certifying.c,$(COMMON_LIBS)))
 $(eval $(call unit,keeping,dom0-relay/keeping.c dom0-relay/moves.c dom0-relay/statemsg.c,$(COMMON_LIBS)))
+$(eval $(call unit,doctor,$(addprefix dom0-relay/,doctor.c ctlask.c ctlmsg.c relayconf.c),$(COMMON_LIBS)))
+$(eval $(call unit,top,$(addprefix dom0-relay/,top.c ctlask.c ctlmsg.c),$(COMMON_LIBS)))

@@ -3,14 +3,11 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <libgen.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -19,15 +16,16 @@
 #include "common/error.h"
 #include "common/secret.h"
 #include "common/token.h"
-#include "dom0-relay/ctlmsg.h"
+#include "dom0-relay/ctlask.h"
+#include "dom0-relay/doctor.h"
 #include "dom0-relay/enroll.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/stub_image.h"
+#include "dom0-relay/top.h"
 
 /* Exit codes, as in the manual page. */
 enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
 
-#define ANSWER_MS 5000
 #define PATH_BYTES 1024
 #define WAITS_PER_S 5
 #define WAIT_S 60
@@ -35,13 +33,15 @@ enum { EXIT_FINE = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_RELAY = 3 };
 struct listing {
 	bool json;
 	json_t *rows;
-	bool ended, has_heading;
+	bool has_heading;
 };
 
 static int usage(void)
 {
 	fprintf(stderr, "usage: vtpmctl [-c FILE] COMMAND\n"
 			"  list [--json]                        vTPMs of this host, and what was refused\n"
+			"  top [-d SECONDS] [-n ROUNDS]         the busiest vTPMs\n"
+			"  doctor                               look for what commonly is wrong, and say what to do\n"
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
 			"  enroll TOKEN --insecure-software-key [--tpm TCTI] [--replace]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
@@ -50,27 +50,9 @@ static int usage(void)
 	return EXIT_USAGE;
 }
 
-static int connect_relay(const char *path)
+static void print_entry(void *arg, const struct ctl_entry *e)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		fprintf(stderr, "vtpmctl: the control socket's path %s is too long\n", path);
-		return -1;
-	}
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return fd;
-	fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-static void print_entry(struct listing *l, const struct ctl_entry *e)
-{
+	struct listing *l = arg;
 	char uuid[UUID_TEXT], stub[21] = "-";
 
 	uuid_format(&e->uuid, uuid);
@@ -97,80 +79,28 @@ static void print_entry(struct listing *l, const struct ctl_entry *e)
 	       (const char *)e->state.p, e->connected ? "yes" : "no", (int)e->reason.n, e->reason.p ? (const char *)e->reason.p : "");
 }
 
-static void print_status(struct listing *l, const struct ctl_status *s)
+static void print_status(void *arg, const struct ctl_status *s)
 {
+	const struct listing *l = arg;
+
 	if (!l->json && !s->kmc_up)
 		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
 	if (!l->json && s->spares_wanted)
 		printf("spare stub domains: %" PRIu64 " of %" PRIu64 " ready\n", s->spares_ready, s->spares_wanted);
 }
 
-static int take(struct listing *l, const struct msg *m)
-{
-	_Alignas(max_align_t) uint8_t fields[256];
-	const struct msg_schema *schema = ctl_schema(m->head.type);
-	int r;
-
-	if (m->head.version != CTL_VERSION || !schema)
-		return E_VERSION;
-	r = msg_fields(m, schema, fields);
-	if (r != 0)
-		return r;
-	if (m->head.type == CTL_ENTRY)
-		print_entry(l, (const void *)fields);
-	else if (m->head.type == CTL_STATUS)
-		print_status(l, (const void *)fields);
-	else if (m->head.type == CTL_END)
-		l->ended = true;
-	return 0;
-}
-
-static int receive(int fd, struct buf *in)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	ssize_t n;
-
-	if (poll(&p, 1, ANSWER_MS) == 0)
-		return E_TIMEOUT;
-	buf_compact(in);
-	n = recv(fd, buf_end(in), buf_space(in), 0);
-	if (n <= 0)
-		return n == 0 ? E_EOF : E_IO;
-	in->len += (size_t)n;
-	return 0;
-}
-
-static int ask(int fd, struct listing *l)
-{
-	uint8_t request[64];
-	struct buf out, in = {0};
-	struct msg m;
-	int r;
-
-	buf_over(&out, request, sizeof(request));
-	if ((r = ctl_write(&out, CTL_LIST, NULL)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
-		return r;
-	if (send(fd, buf_ptr(&out), buf_left(&out), MSG_NOSIGNAL) != (ssize_t)buf_left(&out))
-		r = E_IO;
-	while (r == 0 && !l->ended) {
-		r = msg_next(&in, CTL_BODY_MAX, &m);
-		if (r == E_AGAIN_IN)
-			r = receive(fd, &in);
-		else if (r == 0)
-			r = take(l, &m);
-	}
-	buf_free(&in);
-	return r;
-}
-
 /* All entries as JSON into l->rows: an exit code. */
 static int fetch(const char *socket_path, struct listing *l)
 {
-	int fd = connect_relay(socket_path), r;
+	static const struct ctlask_ops ops = {.status = print_status, .entry = print_entry};
+	int fd = ctlask_connect(socket_path), r;
 
-	if (fd < 0)
+	if (fd < 0) {
+		fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", socket_path,
+			fd == E_IO ? strerror(errno) : "the path is too long");
 		return EXIT_NO_RELAY;
-	r = ask(fd, l);
+	}
+	r = ctlask_list(fd, &ops, l);
 	close(fd);
 	if (r == 0)
 		return EXIT_FINE;
@@ -225,10 +155,13 @@ static int wait_until(const char *socket_path, const char *uuid, const char *sta
 	return EXIT_ERROR;
 }
 
+#define TOP_S 2 /* seconds between two looks */
+
 struct options {
 	const char *conf, *tpm;
 	bool json, software_key, replace;
-	unsigned int seconds; /* to wait; 0: WAIT_S */
+	unsigned int seconds; /* to wait, or between two looks of top; 0: as usual */
+	unsigned int rounds;  /* of top; 0: until it is ended */
 };
 
 /* Where the files of an enrolment go: as relay.conf says, or beside it where there is none yet. */
@@ -374,6 +307,33 @@ static int run_list(const struct options *o, const char *text, const char *state
 	return r;
 }
 
+static int run_top(const struct options *o)
+{
+	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
+	struct relayconf conf;
+	char why[CONFIG_WHY];
+	int r = relayconf_read(path, &conf, why);
+
+	if (r != 0) {
+		fprintf(stderr, "vtpmctl: %s\n", why);
+		return EXIT_ERROR;
+	}
+	r = top_run(conf.control, o->seconds ? o->seconds : TOP_S, o->rounds);
+	relayconf_free(&conf);
+	return r;
+}
+
+/* A whole number from 1 to a day's seconds; ends with the usage otherwise. */
+static unsigned int number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < 1 || n > 86400)
+		exit(usage());
+	return (unsigned int)n;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
@@ -382,10 +342,12 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:j", long_options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:d:jn:", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'c': o.conf = optarg; break;
+		case 'd': o.seconds = number(optarg); break;
 		case 'j': o.json = true; break;
+		case 'n': o.rounds = number(optarg); break;
 		case 't': o.tpm = optarg; break;
 		case 's': o.software_key = true; break;
 		case 'r': o.replace = true; break;
@@ -398,6 +360,10 @@ int main(int argc, char **argv)
 	umask(022);
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return run_list(&o, NULL, NULL);
+	if (argc == 1 && strcmp(argv[0], "top") == 0)
+		return run_top(&o);
+	if (argc == 1 && strcmp(argv[0], "doctor") == 0)
+		return doctor_run(o.conf);
 	if (argc == 3 && strcmp(argv[0], "wait") == 0)
 		return run_list(&o, argv[1], argv[2]);
 	if (argc == 1 && strcmp(argv[0], "ek") == 0)

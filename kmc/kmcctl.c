@@ -13,6 +13,7 @@
 #include "kmc/ctl_audit.h"
 #include "kmc/ctl_backup.h"
 #include "kmc/ctl_ca.h"
+#include "kmc/ctl_check.h"
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_life.h"
@@ -33,7 +34,7 @@ struct options {
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	const char *grace;
-	bool json, all, der, yes, cancel;
+	bool json, all, der, yes, cancel, check;
 };
 
 struct invocation {
@@ -51,7 +52,7 @@ static int usage(void)
 	      "      [--recovery M-of-N [--shares DIR]]         and N shares of a recovery key, of which M are needed\n"
 	      "  backup --out DIR                             database and keys, while kmcd runs\n"
 	      "  recover BACKUP [--share FILE]... [--san NAME-OR-ADDRESS]... [--days N]   on a new machine; without shares: on a machine with the old TPM\n"
-	      "  status [--json]\n"
+	      "  status [--json | --check]                    --check: look for what commonly is wrong, and say what to do\n"
 	      "  pool add NAME [--policy auto|registered]     registered: vTPMs must be registered before they can be opened\n"
 	      "  pool set NAME --policy auto|registered\n"
 	      "  pool list [--json]\n"
@@ -133,7 +134,7 @@ static int run_recover(const struct invocation *in)
 
 static int run_status(const struct invocation *in)
 {
-	return ctl_status(in->client, in->o->json);
+	return in->o->check ? ctl_check(in->conf, in->client) : ctl_status(in->client, in->o->json);
 }
 
 static int put_pool(const struct invocation *in, bool create)
@@ -490,7 +491,7 @@ enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_U
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"all", no_argument, NULL, 'a'},
+		{"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"check", no_argument, NULL, 'C'}, {"all", no_argument, NULL, 'a'},
 		{"pool", required_argument, NULL, 'p'}, {"out", required_argument, NULL, 'o'},
 		       {"days", required_argument, NULL, 'd'},
 		{"not-after", required_argument, NULL, 'n'}, {"san", required_argument, NULL, 's'},
@@ -513,6 +514,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		switch (c) {
 		case 'c': o->config = optarg; break;
 		case 'j': o->json = true; break;
+		case 'C': o->check = true; break;
 		case 'a': o->all = true; break;
 		case 'p': o->pool = optarg; break;
 		case 'o': o->out = optarg; break;
@@ -578,7 +580,7 @@ int main(int argc, char **argv)
 	in.conf = &conf;
 	if (!works_alone(command))
 		in.client = ctl_connect(conf.control);
-	if (in.client || works_alone(command))
+	if (in.client || works_alone(command) || (command->run == run_status && o.check))
 		code = command->run(&in);
 	ctl_close(&in.client);
 	kmcconf_free(&conf);

@@ -25,6 +25,9 @@ define install_host
 	$(call install_files,644,packaging/$(4),$(UNITS))
 	@install -D -m 644 packaging/xen-vtpm-$(1).sysusers $(PREFIXED)/lib/sysusers.d/xen-vtpm-$(1).conf
 	@install -d $(DESTDIR)/etc/xen-vtpm
+	@for program in $(2); do \
+		[ ! -e packaging/$$program.bash ] || install -D -m 644 packaging/$$program.bash $(PREFIXED)/share/bash-completion/completions/$$program || exit 1; \
+	done
 	$(call install_man,$(MAN_$(1)))
 endef
 
