@@ -115,7 +115,7 @@ static int put_number(uint8_t out[32], struct view v)
 	return 0;
 }
 
-static int to_der(struct view r, struct view s, uint8_t signature[ECKEY_SIGNATURE_MAX])
+int eckey_signature_of(struct view r, struct view s, uint8_t signature[ECKEY_SIGNATURE_MAX])
 {
 	ECDSA_SIG *sig = ECDSA_SIG_new();
 	BIGNUM *br = BN_bin2bn(r.p, (int)r.n, NULL), *bs = BN_bin2bn(s.p, (int)s.n, NULL);
@@ -133,15 +133,21 @@ static int to_der(struct view r, struct view s, uint8_t signature[ECKEY_SIGNATUR
 	return n;
 }
 
+int eckey_spki_of(struct view x, struct view y, uint8_t spki[ECKEY_SPKI_MAX])
+{
+	memcpy(spki, spki_head, sizeof(spki_head));
+	if (put_number(spki + sizeof(spki_head), x) != 0 || put_number(spki + sizeof(spki_head) + 32, y) != 0)
+		return E_FORMAT;
+	return SPKI_SIZE;
+}
+
 int eckey_verify_numbers(const struct eckey_numbers *k, struct view message)
 {
-	uint8_t spki[SPKI_SIZE], signature[ECKEY_SIGNATURE_MAX];
+	uint8_t spki[ECKEY_SPKI_MAX], signature[ECKEY_SIGNATURE_MAX];
 	int n;
 
-	memcpy(spki, spki_head, sizeof(spki_head));
-	if (k->r.n == 0 || k->r.n > 32 || k->s.n == 0 || k->s.n > 32 || put_number(spki + sizeof(spki_head), k->x) != 0 ||
-	    put_number(spki + sizeof(spki_head) + 32, k->y) != 0)
+	if (k->r.n == 0 || k->r.n > 32 || k->s.n == 0 || k->s.n > 32 || eckey_spki_of(k->x, k->y, spki) < 0)
 		return E_FORMAT;
-	n = to_der(k->r, k->s, signature);
-	return n < 0 ? E_CRYPTO : eckey_verify(view_of(spki, sizeof(spki)), message, view_of(signature, (size_t)n));
+	n = eckey_signature_of(k->r, k->s, signature);
+	return n < 0 ? E_CRYPTO : eckey_verify(view_of(spki, SPKI_SIZE), message, view_of(signature, (size_t)n));
 }

@@ -29,6 +29,12 @@ int eckey_sign(const struct eckey *key, struct view message, uint8_t signature[E
 /** eckey_verify() - 0, E_FORMAT (@spki is no P-256 key) or E_INTEGRITY. */
 int eckey_verify(struct view spki, struct view message, struct view signature);
 
+/** eckey_spki_of() - SubjectPublicKeyInfo in DER of the point as a TPM gives it, numbers of up to 32 bytes. Return: bytes or E_FORMAT. */
+int eckey_spki_of(struct view x, struct view y, uint8_t spki[ECKEY_SPKI_MAX]);
+
+/** eckey_signature_of() - a signature in DER of such numbers. Return: bytes or E_CRYPTO. */
+int eckey_signature_of(struct view r, struct view s, uint8_t signature[ECKEY_SIGNATURE_MAX]);
+
 /* A signature and a key as a TPM gives them: numbers of up to 32 bytes. */
 struct eckey_numbers {
 	struct view x, y, r, s;

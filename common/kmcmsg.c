@@ -89,6 +89,7 @@ static const struct msg_field enrol[] = {
 	MSG_FIELD_BYTES(6, struct kmc_enrol, spki, 1, 128),
 	MSG_FIELD_BYTES_OPT(7, struct kmc_enrol, certificate, 1, 2048),
 	MSG_FIELD_UINT(8, struct kmc_enrol, software_key, 1),
+	MSG_FIELD_BYTES_OPT(9, struct kmc_enrol, tls_key, 1, 128),
 };
 
 static const struct msg_field challenge[] = {
@@ -104,6 +105,8 @@ static const struct msg_field prove[] = {
 	MSG_FIELD_BYTES(5, struct kmc_prove, signature, 1, 128),
 	MSG_FIELD_BYTES(6, struct kmc_prove, values, 0, 768),
 	MSG_FIELD_BYTES(7, struct kmc_prove, possession, 1, 80),
+	MSG_FIELD_BYTES_OPT(8, struct kmc_prove, certified, 1, 512),
+	MSG_FIELD_BYTES_OPT(9, struct kmc_prove, certified_by, 1, 128),
 };
 
 static const struct msg_field enrolled[] = {

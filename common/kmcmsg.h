@@ -239,6 +239,7 @@ struct kmc_enrol {
 	struct view spki;   /* of the TLS key */
 	struct view certificate; /* of the endorsement key, DER; absent: the TPM has none */
 	uint64_t software_key;	 /* 1: the TLS key is a file */
+	struct view tls_key;	 /* TPMT_PUBLIC of the TLS key, which is in the TPM; absent: it is a file */
 };
 
 struct kmc_challenge {
@@ -251,6 +252,7 @@ struct kmc_prove {
 	struct view credential;	      /* what the TPM made of the challenge */
 	struct view quote, signature, values; /* as in QUOTE */
 	struct view possession;	      /* signature by the TLS key over what the quote is over */
+	struct view certified, certified_by; /* TPM2_Certify of the TLS key over the same: TPMS_ATTEST, TPMT_SIGNATURE; absent: it is a file */
 };
 
 struct kmc_enrolled {

@@ -1,7 +1,10 @@
 /* TLS 1.3 with mutual certificates, on OpenSSL 3. */
 #include "common/tls.h"
 
+#define OPENSSL_SUPPRESS_DEPRECATED /* EC_KEY_METHOD: see make_foreign() */
 #include <errno.h>
+#include <openssl/async.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -23,12 +26,20 @@ struct tls_context {
 	enum tls_role role;
 	const char *admitted; /* server: the protocol that needs no certificate, or NULL */
 	uint8_t pin[32];      /* client without certificate: of its CA */
+	const struct tls_signer *signer; /* NULL: the key was read from a file */
 };
+
+enum signing { SIGNING_NOT, SIGNING_ASKED, SIGNING_DONE };
 
 struct tls {
 	SSL *ssl;
 	enum tls_role role;
 	bool dead, done, anonymous;
+	const struct tls_signer *signer;
+	enum signing signing;
+	uint8_t signature[80]; /* DER */
+	size_t signature_size; /* 0: it could not be had, signer_why says why */
+	char signer_why[TLS_WHY];
 	char why[TLS_WHY];
 };
 
@@ -56,12 +67,8 @@ static int check_key_file(const char *path, char why[TLS_WHY])
 	return 0;
 }
 
-static int load(SSL_CTX *ssl, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+static int load_certificates(SSL_CTX *ssl, const char *ca, const char *cert, char why[TLS_WHY])
 {
-	int r = check_key_file(key, why);
-
-	if (r != 0)
-		return r;
 	if (SSL_CTX_load_verify_file(ssl, ca) != 1) {
 		snprintf(why, TLS_WHY, "can't use %s as the CA's certificate: %s", ca, crypto_reason());
 		return E_CRYPTO;
@@ -70,6 +77,15 @@ static int load(SSL_CTX *ssl, const char *ca, const char *cert, const char *key,
 		snprintf(why, TLS_WHY, "can't use the certificate %s: %s", cert, crypto_reason());
 		return E_CRYPTO;
 	}
+	return 0;
+}
+
+static int load(SSL_CTX *ssl, const char *ca, const char *cert, const char *key, char why[TLS_WHY])
+{
+	int r = check_key_file(key, why);
+
+	if (r != 0 || (r = load_certificates(ssl, ca, cert, why)) != 0)
+		return r;
 	if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1) {
 		snprintf(why, TLS_WHY, "can't use the private key %s with the certificate %s: %s", key, cert, crypto_reason());
 		return E_CRYPTO;
@@ -115,6 +131,93 @@ int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca
 	if (r != 0)
 		tls_context_free(ctx);
 	return r;
+}
+
+/* --- a key that lives elsewhere --- */
+
+static struct tls *shaking; /* whose handshake OpenSSL goes on with just now */
+
+/*
+ * OpenSSL wants its signature at once. The handshake runs as a job of OpenSSL's own (a second stack), which is left here until the
+ * signature is there: SSL_do_handshake() returns meanwhile.
+ */
+static int sign_elsewhere(int type, const unsigned char *digest, int n, unsigned char *out, unsigned int *n_out, const BIGNUM *kinv,
+			  const BIGNUM *r, EC_KEY *key)
+{
+	struct tls *t = shaking;
+
+	(void)type, (void)kinv, (void)r, (void)key;
+	if (!t || !t->signer || n != 32 || !ASYNC_get_current_job() || !t->signer->sign(t->signer->arg, t, digest))
+		return 0;
+	t->signing = SIGNING_ASKED;
+	while (t->signing == SIGNING_ASKED)
+		ASYNC_pause_job();
+	memcpy(out, t->signature, t->signature_size);
+	*n_out = (unsigned int)t->signature_size;
+	return t->signature_size != 0;
+}
+
+/* The certificate's public half, with our way to sign. A provider would need ten times the lines for the same one operation. */
+static EVP_PKEY *make_foreign(SSL_CTX *ssl)
+{
+	static EC_KEY_METHOD *method;
+	const EVP_PKEY *public = X509_get0_pubkey(SSL_CTX_get0_certificate(ssl));
+	EVP_PKEY *key = EVP_PKEY_new();
+	unsigned char *der = NULL;
+	const unsigned char *p;
+	EC_KEY *ec = NULL;
+	int n = public ? i2d_PUBKEY(public, &der) : 0;
+
+	if (!method && (method = EC_KEY_METHOD_new(EC_KEY_OpenSSL())))
+		EC_KEY_METHOD_set_sign(method, sign_elsewhere, NULL, NULL);
+	p = der;
+	ec = n > 0 ? d2i_EC_PUBKEY(NULL, &p, n) : NULL;
+	OPENSSL_free(der);
+	if (key && ec && method && EC_KEY_set_method(ec, method) == 1 && EVP_PKEY_assign_EC_KEY(key, ec) == 1)
+		return key;
+	EC_KEY_free(ec);
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+static int load_foreign(SSL_CTX *ssl, const char *cert, char why[TLS_WHY])
+{
+	EVP_PKEY *key = make_foreign(ssl);
+	int ok = key && SSL_CTX_use_PrivateKey(ssl, key) == 1;
+
+	EVP_PKEY_free(key);
+	SSL_CTX_set_mode(ssl, SSL_MODE_ASYNC);
+	if (ok)
+		return 0;
+	snprintf(why, TLS_WHY, "can't use the certificate %s with a key in the TPM (is it for one on P-256?): %s", cert, crypto_reason());
+	return E_CRYPTO;
+}
+
+int tls_context_new_signer(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const struct tls_signer *signer,
+			   char why[TLS_WHY])
+{
+	int r = make(ctx, role, why);
+
+	if (r == 0)
+		r = load_certificates((*ctx)->ssl, ca, cert, why);
+	if (r == 0)
+		r = load_foreign((*ctx)->ssl, cert, why);
+	if (r == 0)
+		(*ctx)->signer = signer;
+	else
+		tls_context_free(ctx);
+	return r;
+}
+
+void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *why)
+{
+	if (t->signing != SIGNING_ASKED || n > sizeof(t->signature))
+		n = 0;
+	if (n)
+		memcpy(t->signature, signature, n);
+	t->signature_size = n;
+	snprintf(t->signer_why, sizeof(t->signer_why), "%s", n ? "" : why);
+	t->signing = SIGNING_DONE;
 }
 
 /* The certificate with the pinned hash becomes the one trust anchor; all else is verified as ever: chain, times, name, purpose. */
@@ -226,6 +329,7 @@ struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
 	if (!t)
 		return NULL;
 	t->role = ctx->role;
+	t->signer = ctx->signer;
 	t->ssl = SSL_new(ctx->ssl);
 	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || (ctx->role == TLS_CLIENT && (!peer || !expect_name(t->ssl, peer)))) {
 		tls_free(&t);
@@ -239,6 +343,16 @@ struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
 	return t;
 }
 
+static int shake(struct tls *t)
+{
+	int result;
+
+	shaking = t;
+	result = SSL_do_handshake(t->ssl);
+	shaking = NULL;
+	return result;
+}
+
 void tls_free(struct tls **t)
 {
 	if (!*t)
@@ -246,6 +360,10 @@ void tls_free(struct tls **t)
 	ERR_clear_error();
 	if ((*t)->ssl && (*t)->done && !(*t)->dead)
 		SSL_shutdown((*t)->ssl);
+	if ((*t)->signing == SIGNING_ASKED) { /* the job has to end before its connection */
+		tls_signed(*t, NULL, 0, "given up");
+		shake(*t);
+	}
 	SSL_free((*t)->ssl);
 	free(*t);
 	*t = NULL;
@@ -321,12 +439,18 @@ static int outcome(struct tls *t, int result)
 		return E_AGAIN_IN;
 	case SSL_ERROR_WANT_WRITE:
 		return E_AGAIN_OUT;
+	case SSL_ERROR_WANT_ASYNC:
+		return E_BUSY;
 	case SSL_ERROR_ZERO_RETURN:
 		return fail(t, E_EOF, "the peer closed the connection");
 	case SSL_ERROR_SYSCALL:
 		return saved ? fail(t, E_IO, strerror(saved)) : fail(t, E_EOF, "the peer broke off the connection");
 	default:
 		break;
+	}
+	if (t->signer_why[0]) {
+		snprintf(line, sizeof(line), "%s", t->signer_why);
+		return fail(t, E_CRYPTO, line);
 	}
 	e = ERR_peek_last_error();
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
@@ -350,8 +474,12 @@ int tls_handshake(struct tls *t)
 		return E_STATE;
 	ERR_clear_error();
 	errno = 0;
-	result = SSL_do_handshake(t->ssl);
+	if (t->signing == SIGNING_ASKED)
+		return E_BUSY;
+	result = shake(t);
 	t->done = result == 1;
+	if (t->done)
+		SSL_clear_mode(t->ssl, SSL_MODE_ASYNC);
 	return t->done ? 0 : outcome(t, result);
 }
 

@@ -38,6 +38,24 @@ void tls_context_free(struct tls_context **ctx);
  */
 int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const char *alpn, char why[TLS_WHY]);
 
+/* A private key that lives elsewhere (in a TPM), for ECDSA on P-256. */
+struct tls_signer {
+	/* Begin to sign; tls_signed() is called for @t later, not inside. False: it can't be asked now. */
+	bool (*sign)(void *arg, struct tls *t, const uint8_t digest[32]);
+	void *arg;
+};
+
+/**
+ * tls_context_new_signer() - as tls_context_new(), with such a key; @signer stays the caller's
+ *
+ * tls_handshake() of its connections may return E_BUSY: call it again after tls_signed().
+ */
+int tls_context_new_signer(struct tls_context **ctx, enum tls_role role, const char *ca, const char *cert, const struct tls_signer *signer,
+			   char why[TLS_WHY]);
+
+/** tls_signed() - the signature in DER that the signer was asked for; empty: there is none, and @why says why. */
+void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *why);
+
 /** tls_context_fingerprint() - SHA-256 of this side's own certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32]);
 

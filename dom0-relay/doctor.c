@@ -305,6 +305,19 @@ static void check_relay(struct checkup *c, const char *control)
 		checkup_say(c, FINDING_WRONG, "vtpm-relayd at %s: %s; restart it, running guests keep their vTPMs", control, error_text(r));
 }
 
+/* The certificate, and its key where that is a file. */
+static void check_key(struct checkup *c, const struct relayconf *conf)
+{
+	bool in_tpm = relayconf_key_in_tpm(conf);
+
+	checkup_certificate(c, "this host", conf->tls_certificate, in_tpm ? NULL : conf->tls_key, enroll_again);
+	if (in_tpm)
+		return;
+	checkup_private(c, "this host's key", conf->tls_key);
+	checkup_say(c, FINDING_NOTE, "this host's key %s is a file (insecure-software-key): write 'key = tpm' into relay.conf, then %s, for one in the TPM",
+		    conf->tls_key, enroll_again);
+}
+
 /* What systemd starts at boot; other systems have other ways. */
 static void check_unit(struct checkup *c)
 {
@@ -332,9 +345,8 @@ int doctor_run(const char *path)
 	checkup_file(&c, "stub domains", conf.stub_initramfs, "install the package anew, or correct 'initramfs'");
 	checkup_user(&c, conf.user);
 	checkup_tpm(&c, conf.tpm);
-	checkup_certificate(&c, "this host", conf.tls_certificate, conf.tls_key, enroll_again);
 	checkup_certificate(&c, "the KMC's authority", conf.tls_ca, NULL, enroll_again);
-	checkup_private(&c, "this host's key", conf.tls_key);
+	check_key(&c, &conf);
 	check_addresses(&c, conf.kmc_address);
 	check_relay(&c, conf.control);
 	check_unit(&c);

@@ -17,7 +17,9 @@
 #include "common/proof.h"
 #include "common/secret.h"
 #include "dom0-relay/host_identity.h"
+#include "dom0-relay/host_tlskey.h"
 #include "dom0-relay/kmcask.h"
+#include "dom0-relay/relayconf.h"
 
 #define PATH_BYTES 1024
 #define NEW ".new" /* behind the name of a file that is not complete yet */
@@ -27,7 +29,8 @@ struct enrolling {
 	const struct enroll_options *o;
 	struct host_tpm *tpm;
 	struct host_identity id;
-	struct eckey *key;
+	struct eckey *key; /* in a file */
+	struct host_tlskey tls; /* or in the TPM */
 	uint8_t spki[ECKEY_SPKI_MAX];
 	size_t spki_size;
 	struct kmcask *kmc;
@@ -62,8 +65,15 @@ static int open_identity(struct enrolling *e, const char *tcti)
 
 static int make_key(struct enrolling *e)
 {
-	int n, r = eckey_make(&e->key);
+	int n, r;
 
+	if (!e->o->software_key) {
+		if ((r = host_tlskey_read(e->tpm, &e->tls, e->why)) != 0)
+			return r;
+		memcpy(e->spki, e->tls.spki, e->spki_size = e->tls.spki_size);
+		return 0;
+	}
+	r = eckey_make(&e->key);
 	n = r == 0 ? eckey_public(e->key, e->spki) : r;
 	if (n < 0)
 		return complain(e, n, "can't make the TLS key");
@@ -90,15 +100,30 @@ static int ask_challenge(struct enrolling *e, struct kmc_challenge *challenge)
 		.token = view_of(e->o->token->secret, TOKEN_SECRET_SIZE), .ek = view_of(e->id.ek, e->id.ek_size), .ak = view_of(e->id.ak, e->id.ak_size),
 		.spki = view_of(e->spki, e->spki_size), .software_key = e->o->software_key};
 
+	if (!e->o->software_key)
+		m.tls_key = view_of(e->tls.area, e->tls.area_size);
 	if (e->id.certificate_size)
 		m.certificate = view_of(e->id.certificate, e->id.certificate_size);
 	return kmcask(e->kmc, KMC_ENROL, &m, KMC_CHALLENGE, challenge, e->why);
+}
+
+/* Sign with the TLS key, wherever it is. Return: bytes or an error. */
+static int possess(struct enrolling *e, const uint8_t proof[PROOF_SIZE], uint8_t possession[ECKEY_SIGNATURE_MAX])
+{
+	uint8_t digest[32];
+	int r;
+
+	if (e->key)
+		return eckey_sign(e->key, view_of(proof, PROOF_SIZE), possession);
+	r = sha256(view_of(proof, PROOF_SIZE), digest);
+	return r != 0 ? r : host_tlskey_sign(e->tpm, digest, possession, e->why);
 }
 
 static int prove(struct enrolling *e, const struct kmc_challenge *c, struct kmc_enrolled *done)
 {
 	uint8_t subject[32], proof[PROOF_SIZE], possession[ECKEY_SIGNATURE_MAX];
 	struct secret *answer = NULL;
+	struct host_certified certified;
 	struct kmc_prove m;
 	struct host_quote q;
 	int n, r;
@@ -106,12 +131,19 @@ static int prove(struct enrolling *e, const struct kmc_challenge *c, struct kmc_
 	if ((r = host_identity_activate(e->tpm, &e->id, c->credential, c->secret, &answer, e->why)) != 0)
 		return r;
 	if ((r = sha256(view_of(e->spki, e->spki_size), subject)) != 0 || (r = proof_make(PROOF_ENROL, c->nonce.p, subject, proof)) != 0 ||
-	    (r = n = eckey_sign(e->key, view_of(proof, sizeof(proof)), possession)) < 0) {
-		complain(e, r, "can't sign with the TLS key");
+	    (r = n = possess(e, proof, possession)) < 0) {
+		if (r != E_TPM)
+			complain(e, r, "can't sign with the TLS key");
+	} else if (!e->key && (r = host_tlskey_certify(e->tpm, proof, &certified, e->why)) != 0) {
+		/* it says why */
 	} else if ((r = host_identity_quote(e->tpm, proof, (uint32_t)c->pcrs, &q, e->why)) == 0) {
 		m = (struct kmc_prove){.credential = view_of(answer->data, answer->size), .quote = view_of(q.attest, q.attest_size),
 				       .signature = view_of(q.signature, q.signature_size), .values = view_of(q.values, q.values_size),
 				       .possession = view_of(possession, (size_t)n)};
+		if (!e->key) {
+			m.certified = view_of(certified.attest, certified.attest_size);
+			m.certified_by = view_of(certified.signature, certified.signature_size);
+		}
 		r = kmcask(e->kmc, KMC_PROVE, &m, KMC_ENROLLED, done, e->why);
 	}
 	secret_free(&answer);
@@ -160,7 +192,8 @@ static int write_conf(const struct enrolling *e, const char *path, struct view n
 	char text[4 * PATH_BYTES + TOKEN_ADDRESSES_MAX];
 	int n = snprintf(text, sizeof(text), "# Made by 'vtpmctl enroll' for host '%.*s'.\n[kmc]\naddress = %s\n\n[tls]\nca = %s\ncertificate = %s\nkey = %s\n\n"
 					     "[host]\ntpm = %s\n",
-			 (int)name.n, (const char *)name.p, o->token->addresses, o->ca, o->certificate, o->key, o->tcti);
+			 (int)name.n, (const char *)name.p, o->token->addresses, o->ca, o->certificate, o->software_key ? o->key : RELAYCONF_KEY_TPM,
+			 o->tcti);
 
 	return n < (int)sizeof(text) ? write_bytes(path, text, (size_t)n, 0644) : E_RANGE;
 }
@@ -190,11 +223,11 @@ static int write_files(struct enrolling *e, const struct kmc_enrolled *m)
 {
 	const struct enroll_options *o = e->o;
 	bool has_conf = access(o->conf, F_OK) == 0;
-	const char *paths[] = {o->key, o->ca, o->certificate, has_conf ? NULL : o->conf};
+	const char *paths[] = {o->software_key ? o->key : NULL, o->ca, o->certificate, has_conf ? NULL : o->conf};
 	char temporary[PATH_BYTES];
 	int r;
 
-	if ((r = write_key(e, new_name(o->key, temporary))) != 0 || (r = write_certificate(new_name(o->ca, temporary), m->ca)) != 0 ||
+	if ((o->software_key && (r = write_key(e, new_name(o->key, temporary))) != 0) || (r = write_certificate(new_name(o->ca, temporary), m->ca)) != 0 ||
 	    (r = write_certificate(new_name(o->certificate, temporary), m->certificate)) != 0 ||
 	    (!has_conf && (r = write_conf(e, new_name(o->conf, temporary), m->name)) != 0))
 		return complain(e, r, temporary);
@@ -260,8 +293,9 @@ static int run(struct enrolling *e)
 	if ((r = ask_challenge(e, &challenge)) != 0 || (r = prove(e, &challenge, &done)) != 0 || (r = check_ca(e, done.ca)) != 0 ||
 	    (r = write_files(e, &done)) != 0)
 		return r;
-	printf("this is host '%.*s' of pool '%.*s' from now on: certificate %s, key %s%s\n", (int)done.name.n, (const char *)done.name.p,
-	       (int)done.pool.n, (const char *)done.pool.p, e->o->certificate, e->o->key, e->o->software_key ? " (insecure-software-key)" : "");
+	printf("this is host '%.*s' of pool '%.*s' from now on: certificate %s, TLS key %s%s\n", (int)done.name.n, (const char *)done.name.p,
+	       (int)done.pool.n, (const char *)done.pool.p, e->o->certificate, e->o->software_key ? e->o->key : "in its TPM",
+	       e->o->software_key ? " (insecure-software-key)" : "");
 	return 0;
 }
 
@@ -277,10 +311,7 @@ int enroll_run(const struct enroll_options *o, char why[ENROLL_WHY])
 	struct enrolling e = {.o = o, .why = why};
 	int r = run(&e);
 
-	if (r != 0)
-		remove_new(o);
-	else
-		unlink(new_name(o->conf, (char[PATH_BYTES]){0}));
+	remove_new(o); /* what was written has its place by now, if all went well */
 	end(&e);
 	return r;
 }

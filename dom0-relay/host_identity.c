@@ -90,6 +90,11 @@ static TSS2_RC make_primary(struct host_tpm *tpm, const TPM2B_PUBLIC *template, 
 	return rc;
 }
 
+TSS2_RC host_identity_make_ak(struct host_tpm *tpm, ESYS_TR *handle)
+{
+	return make_primary(tpm, &ak_template, handle, NULL, 0, NULL);
+}
+
 static TSS2_RC read_nv(struct host_tpm *tpm, ESYS_TR index, uint8_t *out, size_t size)
 {
 	TSS2_RC rc = TSS2_RC_SUCCESS;

@@ -12,4 +12,7 @@ struct host_tpm {
 /** host_tpm_complain() - what failed and the TPM's words for it into @why, HOST_TPM_WHY bytes. Return: E_TPM. */
 int host_tpm_complain(char *why, const char *what, TSS2_RC rc);
 
+/** host_identity_make_ak() - load the attestation key of host_identity.h; the caller flushes it. */
+TSS2_RC host_identity_make_ak(struct host_tpm *tpm, ESYS_TR *handle);
+
 #endif

@@ -26,6 +26,7 @@
 #include "common/text.h"
 #include "dom0-relay/host_identity.h"
 #include "dom0-relay/host_seal.h"
+#include "dom0-relay/host_tlskey.h"
 #include "dom0-relay/host_tpm.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -273,6 +274,24 @@ static void on_unseal(struct host_tpm_process *p, uint64_t id, const struct tpm_
 	secret_free(&data);
 }
 
+static void on_sign(struct host_tpm_process *p, uint64_t id, const struct tpm_sign *m)
+{
+	uint8_t signature[ECKEY_SIGNATURE_MAX];
+	struct tpm_signed done;
+	int n;
+
+	snprintf(p->why, sizeof(p->why), "host TPM: can't sign with the TLS key");
+	n = open_tpm(p) == 0 ? host_tlskey_sign(p->tpm, m->digest.p, signature, p->why) : E_TPM;
+	if (n < 0) {
+		if (n == E_TPM)
+			host_tpm_close(&p->tpm); /* opened anew next time: it may have been reset */
+		fail(p, id, p->why);
+		return;
+	}
+	done.signature = view_of(signature, (size_t)n);
+	link_send(p->relay, TPM_SIGNED, id, &done);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct host_tpm_process *p = arg;
@@ -289,6 +308,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case TPM_SEAL:
 		on_seal(p, id, fields);
+		break;
+	case TPM_SIGN:
+		on_sign(p, id, fields);
 		break;
 	case TPM_UNSEAL:
 		on_unseal(p, id, fields);

@@ -46,6 +46,12 @@ struct kmclink {
 	const struct kmclink_ops *ops;
 	void *arg;
 	struct tls_context *ctx;
+	struct tls_signer signer; /* where the key is in the TPM */
+	struct signing {
+		uint64_t ticket; /* 0: none */
+		const struct kmcwire *wire;
+	} signings[2]; /* of the wire and of the probe */
+	uint64_t last_signing;
 	struct place places[RELAYCONF_ADDRESSES];
 	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
@@ -369,6 +375,48 @@ static void on_return(void *arg, unsigned int what)
 		probe_next(k, 0);
 }
 
+/* --- the key in the TPM --- */
+
+static bool on_sign(void *arg, struct tls *t, const uint8_t digest[32])
+{
+	struct kmclink *k = arg;
+	struct kmcwire *wires[] = {k->wire, k->probe};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!wires[i] || !kmcwire_is(wires[i], t))
+			continue;
+		k->signings[i] = (struct signing){.ticket = ++k->last_signing, .wire = wires[i]};
+		k->ops->sign(k->arg, k->last_signing, digest);
+		return true;
+	}
+	return false;
+}
+
+void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, const char *why)
+{
+	struct kmcwire *wires[] = {k->wire, k->probe};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!k->signings[i].ticket || k->signings[i].ticket != ticket)
+			continue;
+		k->signings[i].ticket = 0;
+		if (wires[i] && wires[i] == k->signings[i].wire) /* else it was given up meanwhile */
+			kmcwire_signed(wires[i], signature.p, signature.n, why);
+		return;
+	}
+}
+
+static int load_tls(struct kmclink *k, char why[TLS_WHY])
+{
+	const struct relayconf *c = k->conf;
+
+	k->signer = (struct tls_signer){.sign = on_sign, .arg = k};
+	if (relayconf_key_in_tpm(c))
+		return tls_context_new_signer(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, &k->signer, why);
+	log_warn("this host's TLS key is a file (insecure-software-key): enrol it anew for a key in its TPM");
+	return tls_context_new(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, c->tls_key, why);
+}
+
 int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf *conf, const struct kmclink_ops *ops, void *arg,
 		char why[KMCLINK_WHY])
 {
@@ -388,7 +436,7 @@ int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf
 	if (!k->timer || !k->return_timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
 	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t))) != 0)
 		goto out;
-	r = tls_context_new(&k->ctx, TLS_CLIENT, conf->tls_ca, conf->tls_certificate, conf->tls_key, tls);
+	r = load_tls(k, tls);
 	if (r != 0)
 		goto out;
 	snprintf(k->why, sizeof(k->why), "KMC %s: not tried yet", conf->kmc_address);

@@ -23,6 +23,7 @@ struct kmclink_ops {
 	void (*down)(void *arg, const char *why);
 	void (*lost)(void *arg);      /* every address was tried once more, and nobody answered at any of them */
 	void (*unwelcome)(void *arg); /* a KMC does not know this host */
+	void (*sign)(void *arg, uint64_t ticket, const uint8_t digest[32]); /* with the key in the TPM: kmclink_signed() tells */
 	void (*answer)(void *arg, enum kmc_type type, uint64_t id, const void *fields);
 };
 
@@ -41,6 +42,9 @@ void kmclink_free(struct kmclink **k);
 
 /** kmclink_certificate() - SHA-256 of this host's certificate; 0 or E_CRYPTO. */
 int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
+
+/** kmclink_signed() - the signature for @ticket; empty: there is none, and @why says why. */
+void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, const char *why);
 
 bool kmclink_is_up(const struct kmclink *k);
 

@@ -62,7 +62,9 @@ static void on_handshake(struct kmcwire *w)
 {
 	int r = tls_handshake(w->tls);
 
-	if (r == E_AGAIN_IN || r == E_AGAIN_OUT) {
+	if (r == E_BUSY) { /* kmcwire_signed() goes on */
+		source_interest(w->source, 0);
+	} else if (r == E_AGAIN_IN || r == E_AGAIN_OUT) {
 		source_interest(w->source, r == E_AGAIN_IN ? LOOP_READ : LOOP_READ | LOOP_WRITE);
 	} else if (r != 0) {
 		fail(w, r == E_DENIED || r == E_CRYPTO, tls_why(w->tls));
@@ -164,6 +166,20 @@ void kmcwire_free(struct kmcwire **w)
 		close((*w)->fd);
 	free(*w);
 	*w = NULL;
+}
+
+bool kmcwire_is(const struct kmcwire *w, const struct tls *t)
+{
+	return w->tls == t;
+}
+
+void kmcwire_signed(struct kmcwire *w, const uint8_t *signature, size_t n, const char *why)
+{
+	if (w->state != WIRE_HANDSHAKE)
+		return; /* its time was over */
+	tls_signed(w->tls, signature, n, why);
+	source_interest(w->source, LOOP_READ | LOOP_WRITE);
+	on_handshake(w);
 }
 
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg)

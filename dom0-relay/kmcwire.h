@@ -6,10 +6,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kmc_address;
 struct kmcwire;
 struct loop;
+struct tls;
 struct tls_context;
 
 /* Told from the loop, never inside of kmcwire_new(); the owner may free the wire in each of them. */
@@ -32,6 +34,12 @@ void kmcwire_free(struct kmcwire **w);
 
 /** kmcwire_give() - somebody else is told from now on. */
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg);
+
+/** kmcwire_is() - whether @t is this wire's connection. */
+bool kmcwire_is(const struct kmcwire *w, const struct tls *t);
+
+/** kmcwire_signed() - what the signer of its context was asked for; the owner may be told of the outcome inside. */
+void kmcwire_signed(struct kmcwire *w, const uint8_t *signature, size_t n, const char *why);
 
 /* As tls_read(), tls_write() and tls_why(), of an open wire. */
 int kmcwire_read(struct kmcwire *w, void *p, size_t n, size_t *got);

@@ -252,11 +252,36 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 	}
 }
 
+#define SIGNING_TPM (1ull << 62) /* in tickets at the host-tpm process */
+
+static void on_sign(void *arg, uint64_t ticket, const uint8_t digest[32])
+{
+	const struct tpm_sign m = {.digest = view_of(digest, 32)};
+	struct relay *r = arg;
+
+	link_send(r->tpm, TPM_SIGN, SIGNING_TPM | ticket, &m);
+}
+
+static void on_signed(struct relay *r, uint64_t type, uint64_t ticket, const void *fields)
+{
+	const struct relay_failed *failed = fields;
+	char why[RELAY_REASON_MAX + 1];
+
+	if (type == TPM_SIGNED) {
+		kmclink_signed(r->kmc, ticket, ((const struct tpm_signed *)fields)->signature, "");
+		return;
+	}
+	snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+	kmclink_signed(r->kmc, ticket, (struct view){0}, why);
+}
+
 static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct relay *r = arg;
 
-	if (id != ATTESTING_TICKET && id & GRACING_TPM)
+	if (id != ATTESTING_TICKET && (id & SIGNING_TPM) && !(id & GRACING_TPM))
+		on_signed(r, type, id & ~SIGNING_TPM, fields);
+	else if (id != ATTESTING_TICKET && id & GRACING_TPM)
 		gracing_tpm(r, type, id, fields);
 	else if (id == ATTESTING_TICKET)
 		attesting_tpm(r->attesting, type, fields);
@@ -484,7 +509,7 @@ static void fill(void *arg, struct buf *out)
 {
 	struct relay *r = arg;
 	bool up = kmclink_is_up(r->kmc);
-	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
+	const struct ctl_status status = {.kmc = up ? view_text(relayconf_key_in_tpm(r->conf) ? "connected" : "connected, insecure-software-key") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
 					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares};
 
 	ctl_write(out, CTL_STATUS, &status);
@@ -539,7 +564,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 		.opened = on_opened, .parked = on_parked, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
-	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .answer = on_answer};
+	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
 	uint8_t certificate[32];
 	char why[KMCLINK_WHY];
 

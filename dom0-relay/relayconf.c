@@ -17,7 +17,7 @@ static const struct config_option options[] = {
 	OPTION("kmc", "return", CONFIG_SECONDS, kmc_return_s, .fallback = "60s", .min = 1, .max = 86400),
 	OPTION("tls", "ca", CONFIG_PATH, tls_ca, .fallback = "/etc/xen-vtpm/ca.crt"),
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate, .fallback = "/etc/xen-vtpm/host.crt"),
-	OPTION("tls", "key", CONFIG_PATH, tls_key, .fallback = "/etc/xen-vtpm/host.key"),
+	OPTION("tls", "key", CONFIG_TEXT, tls_key, .fallback = "/etc/xen-vtpm/host.key"),
 	OPTION("host", "tpm", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("host", "user", CONFIG_TEXT, user, .fallback = "xen-vtpm"),
 	OPTION("host", "control", CONFIG_PATH, control, .fallback = "/run/xen-vtpm/control.sock"),
@@ -93,6 +93,11 @@ static int check_addresses(const char *path, const char *list, char why[CONFIG_W
 	return E_CONFIG;
 }
 
+bool relayconf_key_in_tpm(const struct relayconf *c)
+{
+	return strcmp(c->tls_key, RELAYCONF_KEY_TPM) == 0;
+}
+
 /* Numbers from 0 to 23, separated by commas. */
 static int read_pcrs(const char *list, uint32_t *mask)
 {
@@ -118,6 +123,11 @@ int relayconf_read(const char *path, struct relayconf *c, char why[CONFIG_WHY])
 	if (r != 0)
 		return r;
 	r = check_addresses(path ? path : "the defaults", c->kmc_address, why);
+	if (r == 0 && c->tls_key[0] != '/' && !relayconf_key_in_tpm(c)) {
+		snprintf(why, CONFIG_WHY, "%s: [tls] key: '%.64s' is neither '" RELAYCONF_KEY_TPM "' nor the absolute path of a file", path ? path : "the defaults",
+			 c->tls_key);
+		r = E_CONFIG;
+	}
 	if (r == 0 && read_pcrs(c->grace_pcr_list, &c->grace_pcrs) != 0) {
 		snprintf(why, CONFIG_WHY, "%s: [grace] pcrs: '%.64s' is no list of PCRs such as 0,1,2,3,7", path ? path : "the defaults",
 			 c->grace_pcr_list);

@@ -2,6 +2,7 @@
 #ifndef DOM0_RELAY_RELAYCONF_H
 #define DOM0_RELAY_RELAYCONF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/config.h"
@@ -10,6 +11,7 @@
 
 enum stub_type { STUB_PVH, STUB_PV };
 
+#define RELAYCONF_KEY_TPM "tpm" /* instead of the name of a key's file: the key is in the host's TPM */
 #define RELAYCONF_ADDRESSES 8  /* of KMCs, at most */
 #define RELAYCONF_ADDRESS 272 /* bytes of one's text, with NUL */
 
@@ -23,7 +25,7 @@ struct relayconf {
 	char *kmc_address;   /* one or more, in the order in which they are tried: see relayconf_address() */
 	char *kmc_name;	     /* the name in every KMC's certificate; NULL: the host part of each address */
 	uint64_t kmc_return_s; /* how often an earlier address is looked for, while a later one serves */
-	char *tls_ca, *tls_certificate, *tls_key;
+	char *tls_ca, *tls_certificate, *tls_key; /* key: a file, or RELAYCONF_KEY_TPM */
 	char *tpm;	     /* TCTI of the host TPM */
 	char *user;	     /* of the unprivileged processes */
 	char *control;	     /* Unix socket for vtpmctl */
@@ -49,6 +51,9 @@ void relayconf_free(struct relayconf *c);
  * Return: 0, or E_FORMAT for anything but host:port, v4:port or [v6]:port that fits.
  */
 int relayconf_split_address(const char *address, char *host, unsigned int host_cap, char port[6]);
+
+/** relayconf_key_in_tpm() - whether the TLS key is in the host's TPM. */
+bool relayconf_key_in_tpm(const struct relayconf *c);
 
 /** relayconf_address() - the address number @n of a list separated by spaces or commas: 0, E_NOTFOUND after the last, E_FORMAT. */
 int relayconf_address(const char *list, unsigned int n, struct kmc_address *a);

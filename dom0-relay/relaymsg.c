@@ -144,6 +144,14 @@ static const struct msg_field unseal[] = {
 	MSG_FIELD_UINT(7, struct tpm_unseal, pcrs, 0xffffff),
 };
 
+static const struct msg_field sign[] = {
+	MSG_FIELD_BYTES(3, struct tpm_sign, digest, 32, 32),
+};
+
+static const struct msg_field signed_[] = {
+	MSG_FIELD_BYTES(3, struct tpm_signed, signature, 1, 80),
+};
+
 static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_WRAP, "wrap", tpm_wrap, wrap),
 	SCHEMA(TPM_WRAPPED, "wrapped", tpm_wrapped, wrapped),
@@ -156,6 +164,8 @@ static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_SEAL, "seal", tpm_seal, seal),
 	SCHEMA(TPM_SEALED, "sealed", tpm_sealed, sealed),
 	SCHEMA(TPM_UNSEAL, "unseal", tpm_unseal, unseal),
+	SCHEMA(TPM_SIGN, "sign", tpm_sign, sign),
+	SCHEMA(TPM_SIGNED, "signed", tpm_signed, signed_),
 };
 
 const struct privsep_protocol tpm_protocol = {

@@ -6,7 +6,8 @@
  *                        KEEP, SWEEP, NAME, MEMORY,                         NAMED, FREE, MARKED, FAILED,
  *                        MARK                                               IMAGE
  *   relay -> host-tpm    WRAP, BELIEVE, FORGET,        host-tpm -> relay    WRAPPED, SEED, ATTESTED, FAILED,
- *                        ATTEST, SEAL, UNSEAL                               SEALED
+ *                        ATTEST, SEAL, UNSEAL,                              SEALED, SIGNED
+ *                        SIGN
  */
 #ifndef DOM0_RELAY_RELAYMSG_H
 #define DOM0_RELAY_RELAYMSG_H
@@ -99,7 +100,7 @@ struct relay_failed {
 };
 
 enum tpm_type { TPM_WRAP = 1, TPM_WRAPPED, TPM_BELIEVE, TPM_SEED, TPM_FORGET, TPM_FAILED, TPM_ATTEST, TPM_ATTESTED,
-		TPM_SEAL, TPM_SEALED, TPM_UNSEAL };
+		TPM_SEAL, TPM_SEALED, TPM_UNSEAL, TPM_SIGN, TPM_SIGNED };
 
 /* Step 2 of an open: make response key and nonce, encrypt them and the UUID in the host TPM. */
 struct tpm_wrap {
@@ -152,6 +153,15 @@ struct tpm_unseal {
 	struct uuid uuid;
 	struct view tenant, sealed;
 	uint64_t generation, pcrs;
+};
+
+/* A TLS handshake's signature by the host's key in its TPM. */
+struct tpm_sign {
+	struct view digest; /* SHA-256 */
+};
+
+struct tpm_signed {
+	struct view signature; /* DER */
 };
 
 struct relay_empty {

@@ -83,6 +83,8 @@ static void print_status(void *arg, const struct ctl_status *s)
 {
 	const struct listing *l = arg;
 
+	if (!l->json && s->kmc_up && s->kmc.n != strlen("connected"))
+		printf("%.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
 	if (!l->json && !s->kmc_up)
 		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
 	if (!l->json && s->spares_wanted)
@@ -224,12 +226,15 @@ static int enroll(const char *argument, const struct options *o)
 
 	if (r != EXIT_FINE)
 		return r;
-	if (!o->software_key) {
-		fprintf(stderr, "vtpmctl: the TLS key will be a file, which whoever reads it can copy: say so with --insecure-software-key. "
-				"Seeds are given for quotes of this TPM only, whoever has that key\n");
-		return EXIT_USAGE;
-	}
 	r = find_places(&p, o);
+	if (r == EXIT_FINE && p.has_conf && relayconf_key_in_tpm(&p.conf) == o->software_key) {
+		fprintf(stderr, o->software_key ? "vtpmctl: relay.conf says that the TLS key is in the TPM: give [tls] key a file's name there first, or leave "
+						  "out --insecure-software-key\n"
+						: "vtpmctl: relay.conf names a file for the TLS key: write 'key = tpm' in its section [tls] first, or give "
+						  "--insecure-software-key for a key in that file\n");
+		relayconf_free(&p.conf);
+		r = EXIT_USAGE;
+	}
 	if (r == EXIT_FINE) {
 		const struct enroll_options e = {.token = &token, .tcti = o->tpm ? o->tpm : p.conf.tpm, .conf = o->conf ? o->conf : RELAY_CONF,
 						 .ca = p.ca, .certificate = p.certificate, .key = p.key, .software_key = o->software_key,

@@ -27,17 +27,17 @@ static int no(char why[ATTEST_WHY], int r, const char *text)
 	return r;
 }
 
-static int verify_signature(struct view area, const struct attest_claim *claim)
+static int verify_signature(struct view area, struct view attest, struct view signature)
 {
 	struct quote_signature s;
 	struct eckey_numbers n;
 	struct quote_ak ak;
 	int r;
 
-	if ((r = quote_ak(area, &ak)) != 0 || (r = quote_signature(claim->signature, &s)) != 0)
+	if ((r = quote_ak(area, &ak)) != 0 || (r = quote_signature(signature, &s)) != 0)
 		return r;
 	n = (struct eckey_numbers){.x = ak.x, .y = ak.y, .r = s.r, .s = s.s};
-	return eckey_verify_numbers(&n, claim->quote);
+	return eckey_verify_numbers(&n, attest);
 }
 
 static void spread(struct view values, uint32_t mask, struct store_pcrs *out)
@@ -62,7 +62,7 @@ int attest_verify(struct view ak, const struct attest_claim *claim, uint32_t mas
 
 	if (r != 0)
 		return no(why, r, "the host's quote can't be read: it is no TPM2_Quote over PCRs of the SHA-256 bank");
-	r = verify_signature(ak, claim);
+	r = verify_signature(ak, claim->quote, claim->signature);
 	if (r != 0)
 		return no(why, r, "the quote is not signed by the attestation key that this host was enrolled with: was its TPM replaced or cleared?");
 	if (q.extra.n != 32 || !bytes_equal(q.extra.p, qualifying, 32))
@@ -77,6 +77,19 @@ int attest_verify(struct view ak, const struct attest_claim *claim, uint32_t mas
 				       .restart_count = q.restart_count, .clock_safe = q.clock_safe};
 	spread(claim->values, mask, &facts->pcrs);
 	return 0;
+}
+
+int attest_certified(struct view ak, struct view area, struct view attest, struct view signature, const uint8_t qualifying[32])
+{
+	uint8_t name[34] = {0x00, 0x0b}; /* SHA-256's algorithm id, then the hash: TPM 2.0 Part 1, 16 Names */
+	struct quote_certified c;
+	int r;
+
+	if ((r = quote_certified(attest, &c)) != 0 || (r = verify_signature(ak, attest, signature)) != 0)
+		return r;
+	if (EVP_Digest(area.p, area.n, name + 2, NULL, EVP_sha256(), NULL) != 1)
+		return E_CRYPTO;
+	return c.extra.n == 32 && bytes_equal(c.extra.p, qualifying, 32) && bytes_equal(c.name.p, name, sizeof(name)) ? 0 : E_INTEGRITY;
 }
 
 /* PCRs that have no reference, or another one: a mask. */

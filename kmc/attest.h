@@ -48,6 +48,14 @@ struct attest_facts {
 int attest_verify(struct view ak, const struct attest_claim *claim, uint32_t mask, const uint8_t qualifying[32], struct attest_facts *facts,
 		  char why[ATTEST_WHY]);
 
+/**
+ * attest_certified() - that @area (TPMT_PUBLIC) is in the TPM of @ak: certified by it over @qualifying
+ * @attest, @signature: TPMS_ATTEST of TPM2_Certify, TPMT_SIGNATURE
+ *
+ * Return: 0, E_FORMAT, E_INTEGRITY or E_CRYPTO.
+ */
+int attest_certified(struct view ak, struct view area, struct view attest, struct view signature, const uint8_t qualifying[32]);
+
 struct attest_verdict {
 	bool good;
 	char text[ATTEST_WHY]; /* why not, or a remark, or "" */

@@ -93,6 +93,19 @@ static int check_token(struct engine *e, const uint8_t hash[32], struct store_to
 	return r == E_NOTFOUND ? 0 : r;
 }
 
+/* That the TLS key is the one that is said to be in the TPM, unless it is said to be a file. PROVE shows that it is there. */
+static bool is_tls_key(const struct kmc_enrol *m)
+{
+	uint8_t spki[ECKEY_SPKI_MAX];
+	struct quote_ak key;
+	int n;
+
+	if (m->software_key)
+		return true;
+	n = m->tls_key.p && quote_tls_key(m->tls_key, &key) == 0 ? eckey_spki_of(key.x, key.y, spki) : E_FORMAT;
+	return n > 0 && (size_t)n == m->spki.n && memcmp(spki, m->spki.p, m->spki.n) == 0;
+}
+
 /* The keys of the host, and what its pool asks of its TPM. 0, E_DENIED with @why, E_DB. */
 static int check_keys(struct engine *e, struct enrolment *n, const struct store_token *token, const struct kmc_enrol *m, char why[REASON_MAX])
 {
@@ -107,6 +120,10 @@ static int check_keys(struct engine *e, struct enrolment *n, const struct store_
 	n->pcrs = policy.pcrs;
 	if (quote_ek(m->ek, &ek) != 0 || quote_ak(m->ak, &ak) != 0 || sha256(m->ek, n->ek) != 0) {
 		snprintf(why, REASON_MAX, "the TPM's endorsement or attestation key is not of the kind that is asked for");
+		return E_DENIED;
+	}
+	if (!is_tls_key(m)) {
+		snprintf(why, REASON_MAX, "a TLS key in the TPM was promised, but not shown: give --insecure-software-key for one in a file");
 		return E_DENIED;
 	}
 	if (ekcert_check(e->ekroots, m->certificate, &ek, &n->ek_check, why) != 0)
@@ -158,6 +175,8 @@ static void on_enrol(struct engine *e, struct asker *a, const struct kmc_enrol *
 	memcpy(n->ak, m->ak.p, n->ak_size = m->ak.n);
 	memcpy(n->spki, m->spki.p, n->spki_size = m->spki.n);
 	n->software_key = m->software_key != 0;
+	if (m->tls_key.p)
+		memcpy(n->tls_key, m->tls_key.p, n->tls_key_size = m->tls_key.n);
 	r = check_keys(e, n, &token, m, reason);
 	if (r == 0) {
 		ask_challenge(e, a, n, m);
@@ -201,6 +220,9 @@ static const char *check_proof(struct enrolment *n, const struct kmc_prove *m, c
 		return "the KMC can't compute a hash";
 	if (attest_verify(view_of(n->ak, n->ak_size), &claim, n->pcrs, proof, &n->facts, why) != 0)
 		return why;
+	if (!n->software_key && (!m->certified.p || !m->certified_by.p ||
+	    attest_certified(view_of(n->ak, n->ak_size), view_of(n->tls_key, n->tls_key_size), m->certified, m->certified_by, proof) != 0))
+		return "its TPM does not certify that its TLS key is in it";
 	return eckey_verify(spki, view_of(proof, sizeof(proof)), m->possession) == 0
 		       ? NULL : "it does not have the private half of its TLS key, or that is not on P-256";
 }

@@ -19,6 +19,8 @@ struct enrolment {
 	uint8_t ak[STORE_AK_MAX], spki[128];
 	size_t ak_size, spki_size;
 	bool software_key;
+	uint8_t tls_key[128]; /* TPMT_PUBLIC, unless it is a file */
+	size_t tls_key_size;
 	bool challenged; /* PROVE is awaited */
 	uint8_t answer[32], nonce[32]; /* answer: SHA-256 of the right one */
 	uint32_t pcrs;

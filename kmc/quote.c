@@ -10,7 +10,7 @@
 /* TPM 2.0 Library Part 2, 6.3 TPM_ALG_ID, 6.9 TPM_ST, 6.4 TPM_ECC_CURVE */
 enum {
 	ALG_RSA = 0x0001, ALG_AES = 0x0006, ALG_SHA256 = 0x000b, ALG_NULL = 0x0010, ALG_ECDSA = 0x0018, ALG_ECC = 0x0023,
-	ALG_CFB = 0x0043, ST_ATTEST_QUOTE = 0x8018, CURVE_P256 = 0x0003,
+	ALG_CFB = 0x0043, ST_ATTEST_CERTIFY = 0x8017, ST_ATTEST_QUOTE = 0x8018, CURVE_P256 = 0x0003,
 };
 #define MAGIC 0xff544347u /* TPM_GENERATED_VALUE: nobody can have a TPM sign this but by an attestation */
 
@@ -64,7 +64,7 @@ static int get_attributes(struct buf *b, uint32_t wanted, uint32_t unwanted)
 	return (a & wanted) == wanted && (a & unwanted) == 0 ? 0 : E_FORMAT;
 }
 
-int quote_ak(struct view area, struct quote_ak *ak)
+static int get_signing_key(struct view area, uint32_t wanted, uint32_t unwanted, struct quote_ak *ak)
 {
 	struct view policy;
 	struct buf b;
@@ -72,11 +72,21 @@ int quote_ak(struct view area, struct quote_ak *ak)
 
 	buf_view(&b, area.p, area.n);
 	if ((r = EXPECT(&b, ALG_ECC, ALG_SHA256)) != 0 ||
-	    (r = get_attributes(&b, NEVER_OUTSIDE | RESTRICTED | SIGN, DECRYPT | ENCRYPTED_DUPLICATION)) != 0 ||
+	    (r = get_attributes(&b, wanted, unwanted)) != 0 ||
 	    (r = get_sized(&b, 0, 32, &policy)) != 0 || (r = EXPECT(&b, ALG_NULL, ALG_ECDSA, ALG_SHA256, CURVE_P256, ALG_NULL)) != 0 ||
 	    (r = get_sized(&b, 1, 32, &ak->x)) != 0 || (r = get_sized(&b, 1, 32, &ak->y)) != 0)
 		return r;
 	return buf_done(&b);
+}
+
+int quote_ak(struct view area, struct quote_ak *ak)
+{
+	return get_signing_key(area, NEVER_OUTSIDE | RESTRICTED | SIGN, DECRYPT | ENCRYPTED_DUPLICATION, ak);
+}
+
+int quote_tls_key(struct view area, struct quote_ak *key)
+{
+	return get_signing_key(area, NEVER_OUTSIDE | SIGN, RESTRICTED | DECRYPT | ENCRYPTED_DUPLICATION, key);
 }
 
 /* The templates' policy, PolicySecret(endorsement hierarchy). */
@@ -163,6 +173,23 @@ int quote_parse(struct view attest, struct quote *q)
 	    (r = get_sized(&b, 0, 66, &signer)) != 0 || (r = get_sized(&b, 0, 64, &q->extra)) != 0 || (r = get_clock(&b, q)) != 0 ||
 	    (r = buf_get_u64(&b, &q->firmware)) != 0 || (r = get_selection(&b, &q->pcrs)) != 0 ||
 	    (r = get_sized(&b, 32, 32, &q->digest)) != 0)
+		return r;
+	return buf_done(&b);
+}
+
+int quote_certified(struct view attest, struct quote_certified *c)
+{
+	struct view signer, qualified;
+	struct quote q; /* its clock is of no interest here */
+	uint32_t magic;
+	struct buf b;
+	int r;
+
+	buf_view(&b, attest.p, attest.n);
+	if ((r = buf_get_u32(&b, &magic)) != 0 || (r = magic == MAGIC ? EXPECT(&b, ST_ATTEST_CERTIFY) : E_FORMAT) != 0 ||
+	    (r = get_sized(&b, 0, 66, &signer)) != 0 || (r = get_sized(&b, 0, 64, &c->extra)) != 0 || (r = get_clock(&b, &q)) != 0 ||
+	    (r = buf_get_u64(&b, &q.firmware)) != 0 || (r = get_sized(&b, 34, 34, &c->name)) != 0 ||
+	    (r = get_sized(&b, 0, 66, &qualified)) != 0)
 		return r;
 	return buf_done(&b);
 }

@@ -22,6 +22,9 @@ struct quote_ak {
 /** quote_ak() - read a TPMT_PUBLIC; 0, E_FORMAT (not such a key), E_TRUNCATED, E_TRAILING. */
 int quote_ak(struct view area, struct quote_ak *ak);
 
+/** quote_tls_key() - likewise, a TLS key in a TPM: the same, but not restricted, as it signs what its TPM did not make. */
+int quote_tls_key(struct view area, struct quote_ak *key);
+
 /* An endorsement key of the TCG EK Credential Profile's templates L-1 (RSA-2048) and L-2 (P-256). */
 struct quote_ek {
 	bool is_rsa;
@@ -42,6 +45,14 @@ struct quote {
 
 /** quote_parse() - read a TPMS_ATTEST of TPM2_Quote; likewise. */
 int quote_parse(struct view attest, struct quote *q);
+
+/* What TPM2_Certify says. */
+struct quote_certified {
+	struct view extra, name; /* name: of the certified object, 34 bytes */
+};
+
+/** quote_certified() - read a TPMS_ATTEST of TPM2_Certify; likewise. */
+int quote_certified(struct view attest, struct quote_certified *c);
 
 struct quote_signature {
 	struct view r, s;

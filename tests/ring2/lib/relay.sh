@@ -15,7 +15,8 @@ relay_start() {
 		*) set[${option%%=*}]=${option#*=} ;;
 		esac
 	done
-	set[tls.ca]=$tls/ca.crt set[tls.certificate]=$tls/host.crt set[tls.key]=$tls/host.key
+	set[tls.ca]=$tls/ca.crt set[tls.certificate]=$tls/host.crt
+	: "${set[tls.key]:=$tls/host.key}"
 	for option in "${!set[@]}"; do
 		printf '[%s]\n%s = %s\n' "${option%%.*}" "${option#*.}" "${set[$option]}"
 	done >"$dir/relay.conf"
