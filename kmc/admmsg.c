@@ -215,6 +215,17 @@ static const struct msg_field retirement[] = {
 	MSG_FIELD_UINT(3, struct adm_retirement, due_at, UINT64_MAX),
 };
 
+static const struct msg_field server_renew[] = {
+	MSG_FIELD_BYTES(3, struct adm_server_renew, spki, 1, 512),
+	MSG_FIELD_TEXT(4, struct adm_server_renew, names, 1, 1023),
+	MSG_FIELD_UINT(5, struct adm_server_renew, not_before, INT64_MAX),
+	MSG_FIELD_UINT(6, struct adm_server_renew, not_after, INT64_MAX),
+};
+
+static const struct msg_field server_renewed[] = {
+	MSG_FIELD_BYTES(3, struct adm_server_renewed, cert, 1, 2048),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -263,6 +274,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_VTPM_REKEY, "vtpm rekey", adm_uuid, uuid),
 	SCHEMA(ADM_VTPM_RETIRE, "vtpm retire", adm_retire, retire),
 	SCHEMA(ADM_RETIREMENT, "retirement", adm_retirement, retirement),
+	SCHEMA(ADM_SERVER_RENEW, "server renew", adm_server_renew, server_renew),
+	SCHEMA(ADM_SERVER_RENEWED, "server renewed", adm_server_renewed, server_renewed),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

@@ -19,6 +19,7 @@
  *   IMAGE_ALLOW                         DONE
  *   VTPM_CLONE, VTPM_REKEY              DONE
  *   VTPM_RETIRE                         RETIREMENT
+ *   SERVER_RENEW                        SERVER_RENEWED
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -80,6 +81,8 @@ enum adm_type {
 	ADM_VTPM_REKEY,
 	ADM_VTPM_RETIRE,
 	ADM_RETIREMENT,
+	ADM_SERVER_RENEW,
+	ADM_SERVER_RENEWED,
 };
 
 struct adm_status_reply {
@@ -241,6 +244,16 @@ struct adm_retire {
 
 struct adm_retirement {
 	uint64_t due_at; /* when the seed is destroyed */
+};
+
+/* A certificate for this KMC's TLS. */
+struct adm_server_renew {
+	struct view spki, names; /* DNS names and addresses, separated by spaces */
+	uint64_t not_before, not_after;
+};
+
+struct adm_server_renewed {
+	struct view cert; /* DER */
 };
 
 struct adm_empty {

@@ -76,6 +76,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_VTPM_RETIRED] = "vtpm-retired",
 		[AUDIT_RETIREMENT_CANCELLED] = "retirement-cancelled",
 		[AUDIT_SEED_DESTROYED] = "seed-destroyed",
+		[AUDIT_SERVER_RENEWED] = "server-renewed",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -53,6 +53,7 @@ enum audit_event {
 	AUDIT_VTPM_RETIRED,
 	AUDIT_RETIREMENT_CANCELLED,
 	AUDIT_SEED_DESTROYED, /* the certificate of destruction */
+	AUDIT_SERVER_RENEWED, /* the certificate of a KMC */
 	AUDIT_EVENTS,
 };
 

@@ -260,7 +260,7 @@ static bool is_dns_name(const char *s)
 /* Each word as "IP:..." or "DNS:...". */
 static int add_alt_names(X509 *cert, const char *names, char why[CA_WHY])
 {
-	char copy[1024], list[2048] = "", *save = NULL, *name;
+	char copy[CA_NAMES], list[2048] = "", *save = NULL, *name;
 	size_t at = 0;
 
 	if (strlen(names) >= sizeof(copy)) {
@@ -476,6 +476,39 @@ int ca_cert_describe(const struct ca_cert *cert, struct ca_description *d)
 	X509_free(x);
 	ERR_clear_error();
 	return ok ? 0 : E_FORMAT;
+}
+
+static bool name_text(const GENERAL_NAME *n, char text[256])
+{
+	const ASN1_STRING *s = n->type == GEN_IPADD ? n->d.iPAddress : n->d.dNSName;
+	const unsigned char *bytes = ASN1_STRING_get0_data(s);
+	int size = ASN1_STRING_length(s);
+
+	if (n->type == GEN_IPADD)
+		return (size == 4 || size == 16) && inet_ntop(size == 4 ? AF_INET : AF_INET6, bytes, text, 256) != NULL;
+	return size > 0 && size < 256 && snprintf(text, 256, "%.*s", size, (const char *)bytes) == size && is_dns_name(text);
+}
+
+int ca_cert_names(const struct ca_cert *cert, char names[CA_NAMES])
+{
+	X509 *x = from_der(cert);
+	GENERAL_NAMES *all = x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
+	int count = all ? sk_GENERAL_NAME_num(all) : 0, r = !x ? E_FORMAT : count ? 0 : E_NOTFOUND;
+	size_t at = 0;
+
+	for (int i = 0; i < count && r == 0; i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(all, i);
+		char text[256];
+
+		if ((n->type != GEN_IPADD && n->type != GEN_DNS) || !name_text(n, text))
+			r = E_FORMAT;
+		else if ((at += (size_t)snprintf(names + at, CA_NAMES - at, "%s%s", at ? " " : "", text)) >= CA_NAMES)
+			r = E_FORMAT;
+	}
+	GENERAL_NAMES_free(all);
+	X509_free(x);
+	ERR_clear_error();
+	return r;
 }
 
 int ca_cert_fingerprint(const struct ca_cert *cert, uint8_t hash[32])

@@ -97,6 +97,11 @@ int ca_cert_read(struct ca_cert *cert, const char *path);
 /** ca_cert_print() - as PEM to @out; 0, E_FORMAT or E_IO. */
 int ca_cert_print(const struct ca_cert *cert, FILE *out);
 
+#define CA_NAMES 1024
+
+/** ca_cert_names() - a server's DNS names and addresses, separated by spaces, as struct ca_profile takes them. 0, E_NOTFOUND or E_FORMAT. */
+int ca_cert_names(const struct ca_cert *cert, char names[CA_NAMES]);
+
 #define CA_TEXT 200
 
 /* What a certificate says, for people. */

@@ -37,7 +37,7 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_ENDORSE };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_SERVER, TICKET_ENDORSE };
 
 /* A request that waits for the vault. */
 struct ticket {
@@ -50,7 +50,7 @@ struct ticket {
 	bool reserve;	     /* an open that is a reservation: for a domain that came with this incarnation, under this name */
 	uint64_t image;
 	uint8_t request[KMC_REQUEST_ID_SIZE];
-	uint64_t client;     /* host, replica: of the control socket */
+	uint64_t client;     /* host, replica, server: of the control socket */
 	struct store_host host; /* host: to be added; replica: its name */
 	char remark[STORE_REASON_MAX + 1]; /* replica: for the audit trail */
 };

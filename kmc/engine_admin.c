@@ -16,6 +16,7 @@
 #include "kmc/engine_park.h"
 #include "kmc/engine_policy.h"
 #include "kmc/engine_replica.h"
+#include "kmc/engine_server.h"
 #include "kmc/engine_states.h"
 #include "kmc/kmcconf.h"
 
@@ -462,7 +463,8 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 	default:
 		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
 		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
-		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields))
+		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields) &&
+		    !server_request(e, client, type, fields))
 			fail(&q, E_UNKNOWN, "that is no request");
 	}
 }

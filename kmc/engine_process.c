@@ -23,6 +23,7 @@
 #include "kmc/engine_metrics.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_replica.h"
+#include "kmc/engine_server.h"
 #include "kmc/engine_requests.h"
 #include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
@@ -113,6 +114,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		admin_issue_failed(e, t, m);
 	else if (t->kind == TICKET_REPLICA)
 		replica_failed(e, t, m);
+	else if (t->kind == TICKET_SERVER)
+		server_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
@@ -150,6 +153,8 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	case VAULT_ISSUED:
 		if (t->kind == TICKET_ENROL)
 			engine_enrol_issued(e, t, fields);
+		else if (t->kind == TICKET_SERVER)
+			server_issued(e, t, fields);
 		else
 			admin_issued(e, t, fields);
 		break;
@@ -185,7 +190,7 @@ static void on_tick(void *arg, unsigned int what)
 		struct ticket *t = &e->tickets[i];
 
 		any |= t->kind != TICKET_FREE;
-		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->kind == TICKET_ENDORSE ||
+		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->kind == TICKET_SERVER || t->kind == TICKET_ENDORSE ||
 		    t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;

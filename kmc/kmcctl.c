@@ -18,6 +18,7 @@
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_life.h"
 #include "kmc/ctl_replica.h"
+#include "kmc/ctl_server.h"
 #include "kmc/ctl_show.h"
 #include "kmc/ctl_trust.h"
 #include "kmc/kmcconf.h"
@@ -81,6 +82,7 @@ static int usage(void)
 	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
 	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
+	      "  server renew [--san NAME-OR-ADDRESS]... [--days N]             a new key and certificate for this KMC's TLS\n"
 	      "  ca show [--json]                             the CA of servers, hosts and vTPMs' endorsement keys\n"
 	      "  ca export [--der]                            its certificate, for those who check these\n"
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
@@ -340,6 +342,11 @@ static int run_replica_add(const struct invocation *in)
 	return o.authority && o.out ? ctl_replica_add(in->conf, in->client, &o) : usage();
 }
 
+static int run_server_renew(const struct invocation *in)
+{
+	return ctl_server_renew(in->conf, in->client, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
+}
+
 static int run_replica_join(const struct invocation *in)
 {
 	return ctl_replica_join(in->conf, in->argument, in->o->names[0] ? in->o->names : NULL, in->o->days ? in->o->days : SERVER_DAYS);
@@ -426,6 +433,7 @@ static const struct command {
 	{"replica", "request", NO_ARGUMENT, run_replica_request},
 	{"replica", "add", ONE_FILE, run_replica_add},
 	{"replica", "join", ONE_FILE, run_replica_join},
+	{"server", "renew", NO_ARGUMENT, run_server_renew},
 	{"ca", "show", NO_ARGUMENT, run_ca_show},
 	{"ca", "export", NO_ARGUMENT, run_ca_export},
 	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},

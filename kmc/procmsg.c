@@ -80,6 +80,7 @@ static const struct msg_field issue[] = {
 	MSG_FIELD_BYTES(4, struct vault_issue, spki, 1, VAULT_SPKI_MAX),
 	MSG_FIELD_UINT(5, struct vault_issue, not_before, INT64_MAX),
 	MSG_FIELD_UINT(6, struct vault_issue, not_after, INT64_MAX),
+	MSG_FIELD_TEXT_OPT(7, struct vault_issue, servers, 1, VAULT_NAMES_MAX),
 };
 
 static const struct msg_field issued[] = {

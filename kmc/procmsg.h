@@ -65,6 +65,7 @@ enum vault_type {
 #define VAULT_WRAPPED_MAX 2304
 #define VAULT_SEED_MAX 128
 #define VAULT_SPKI_MAX 512
+#define VAULT_NAMES_MAX 1023
 #define VAULT_CERT_MAX 2048 /* CA_DER_MAX */
 #define VAULT_REASON_MAX 240
 
@@ -106,6 +107,7 @@ struct vault_sealed {
 struct vault_issue {
 	struct view name, spki;
 	uint64_t not_before, not_after;
+	struct view servers; /* DNS names and addresses of a KMC, separated by spaces; absent: @name is a host's */
 };
 
 struct vault_issued {

@@ -284,11 +284,14 @@ int vault_challenge(struct vault *v, const struct vault_credential *q, struct km
 
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY])
 {
-	char name[KMC_NAME_MAX + 1];
+	char name[KMC_NAME_MAX + 1], servers[CA_NAMES];
 	const struct ca_profile profile = {
-		.kind = CA_HOST, .name = name, .not_before = (int64_t)q->not_before, .not_after = (int64_t)q->not_after};
+		.kind = q->servers.p ? CA_SERVER : CA_HOST, .name = name, .alt_names = q->servers.p ? servers : NULL,
+		.not_before = (int64_t)q->not_before, .not_after = (int64_t)q->not_after};
 	int r = view_copy_text(q->name, name, sizeof(name));
 
+	if (r == 0 && q->servers.p)
+		r = view_copy_text(q->servers, servers, sizeof(servers));
 	if (r != 0)
 		return complain(why, "can't issue a certificate", r);
 	return ca_issue(v->keyring.ca_key, &v->keyring.ca, &profile, q->spki, out, why);
