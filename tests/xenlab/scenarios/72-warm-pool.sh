@@ -1,4 +1,4 @@
-# lab: timeout=600
+# lab: timeout=900
 # The warm pool: a guest takes a stub domain that waits, what dies is replaced, what the host runs short of is given back.
 set -e
 conf=/etc/xen-vtpm/relay.conf
