@@ -7,6 +7,7 @@
  */
 #include "dom0-relay/host_tpm_process.h"
 
+#include <grp.h>
 #include <openssl/evp.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -332,7 +333,9 @@ static void on_end(void *arg)
 
 void host_tpm_main(const struct relayconf *conf, int fd)
 {
-	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	/* The device's group, where there is one: a TPM that went away must be opened again without being root. */
+	const struct confinement box = {.user = conf->user, .groups = getgrnam("tss") ? "tss" : NULL, .rules = rules,
+					.n_rules = sizeof(rules) / sizeof(rules[0])};
 	static struct host_tpm_process p;
 	struct loop *loop = loop_new();
 

@@ -128,7 +128,8 @@ static void give_to_user(const struct relayconf *conf)
 
 void state_main(const struct relayconf *conf, int fd)
 {
-	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
+	const struct confinement box = {.user = conf->user, .root = process_is_root() ? conf->state_directory : NULL, .rules = rules,
+					.n_rules = sizeof(rules) / sizeof(rules[0])};
 	static struct state_process p;
 	struct loop *loop = loop_new();
 	char why[STATEDIR_WHY];

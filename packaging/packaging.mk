@@ -27,6 +27,7 @@ define install_host
 	@install -d $(DESTDIR)/etc/xen-vtpm
 	@for program in $(2); do \
 		[ ! -e packaging/$$program.bash ] || install -D -m 644 packaging/$$program.bash $(PREFIXED)/share/bash-completion/completions/$$program || exit 1; \
+		[ ! -e packaging/apparmor/usr.sbin.$$program ] || install -D -m 644 packaging/apparmor/usr.sbin.$$program $(DESTDIR)/etc/apparmor.d/usr.sbin.$$program || exit 1; \
 	done
 	$(call install_man,$(MAN_$(1)))
 endef
