@@ -65,8 +65,10 @@ void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal cod
 	va_end(ap);
 	if (strlen(reason) > REASON_MAX)
 		reason[whole_characters(reason, REASON_MAX)] = '\0';
-	if (auditlog_add_alone(&e->audit, &act) != 0)
+	if (repeats_fresh(&e->repeats, a->host, code, reason, loop_now_ms()) && auditlog_add_alone(&e->audit, &act) != 0) {
 		log_error("a refusal could not be recorded: %s", e->store->why);
+		repeats_forget(&e->repeats);
+	}
 	refuse(e, a, code, reason);
 }
 

@@ -15,6 +15,7 @@
 #include "kmc/ca.h"
 #include "kmc/engine_tally.h"
 #include "kmc/procmsg.h"
+#include "kmc/repeats.h"
 #include "kmc/store.h"
 
 struct admin;
@@ -59,6 +60,7 @@ struct engine {
 	const struct kmcconf *conf;
 	struct store *store;
 	struct auditlog audit;
+	struct repeats repeats; /* of refusals */
 	struct link *front, *vault;
 	struct admin *admin;
 	struct ca_cert ca; /* what hosts are given as their trust anchor */

@@ -327,6 +327,23 @@ static void weak_and_broken_keys_get_no_certificate(void **state)
 	assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 9, view_of(spki, get("spki", spki, sizeof(spki))), &cert), 0);
 }
 
+static void a_certificate_tells_its_names_as_they_were_given(void **state)
+{
+	uint8_t room[CA_SPKI_MAX];
+	struct view spki = new_spki(room);
+	char names[CA_NAMES];
+	struct ca_cert cert;
+
+	(void)state;
+	assert_int_equal(issue(CA_SERVER, "kmc.example.org 192.0.2.1 2001:db8::1", time(NULL) + 60, spki, &cert), 0);
+	assert_int_equal(ca_cert_names(&cert, names), 0);
+	assert_string_equal(names, "kmc.example.org 192.0.2.1 2001:db8::1");
+	assert_int_equal(issue(CA_HOST, NULL, time(NULL) + 60, spki, &cert), 0);
+	assert_int_equal(ca_cert_names(&cert, names), E_NOTFOUND);
+	cert.size /= 2;
+	assert_int_equal(ca_cert_names(&cert, names), E_FORMAT);
+}
+
 static void names_that_are_none_are_refused(void **state)
 {
 	uint8_t room[CA_SPKI_MAX];
@@ -374,6 +391,7 @@ int main(void)
 		cmocka_unit_test(certificates_pass_openssls_strict_verification),
 		cmocka_unit_test(serial_numbers_differ),
 		cmocka_unit_test(weak_and_broken_keys_get_no_certificate),
+		cmocka_unit_test(a_certificate_tells_its_names_as_they_were_given),
 		cmocka_unit_test(names_that_are_none_are_refused),
 	};
 
