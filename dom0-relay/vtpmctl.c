@@ -43,7 +43,7 @@ static int usage(void)
 			"  top [-d SECONDS] [-n ROUNDS]         the busiest vTPMs\n"
 			"  doctor                               look for what commonly is wrong, and say what to do\n"
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
-			"  enroll TOKEN --insecure-software-key [--tpm TCTI] [--replace]\n"
+			"  enroll TOKEN [--tpm TCTI] [--replace] [--insecure-software-key]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
 			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n"
 			"  image [KERNEL INITRAMFS]             the digest of the stub domains' image, for 'kmcctl policy set --stub-image'\n");

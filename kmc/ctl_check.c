@@ -17,7 +17,7 @@
 #define DAY 86400
 #define CERTIFICATE_DAYS 30
 
-static const char *const new_server = "'kmcctl recover' from a backup makes a new one (operate.md)";
+static const char *const new_server = "'kmcctl server renew' makes a new one, 'systemctl restart kmcd' uses it";
 static const char *const new_authority = "hosts and KMC need a new authority, for which there is no command yet";
 
 static void check_state(struct checkup *c, const struct kmcconf *conf)
