@@ -211,7 +211,9 @@ int tls_context_new_signer(struct tls_context **ctx, enum tls_role role, const c
 
 void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *why)
 {
-	if (t->signing != SIGNING_ASKED || n > sizeof(t->signature))
+	if (t->signing != SIGNING_ASKED)
+		return;
+	if (n > sizeof(t->signature))
 		n = 0;
 	if (n)
 		memcpy(t->signature, signature, n);

@@ -9,6 +9,7 @@ static const struct msg_field status[] = {
 	MSG_FIELD_UINT(4, struct ctl_status, kmc_up, 1),
 	MSG_FIELD_UINT(5, struct ctl_status, spares_ready, UINT16_MAX),
 	MSG_FIELD_UINT(6, struct ctl_status, spares_wanted, UINT16_MAX),
+	MSG_FIELD_UINT(7, struct ctl_status, software_key, 1),
 };
 
 static const struct msg_field entry[] = {

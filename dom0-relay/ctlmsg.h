@@ -21,6 +21,7 @@ struct ctl_status {
 	struct view kmc; /* "connected", or why not */
 	uint64_t kmc_up;
 	uint64_t spares_ready, spares_wanted; /* stub domains that wait for a guest; as configured */
+	uint64_t software_key; /* 1: the host's TLS key is a file */
 };
 
 struct ctl_entry {

@@ -47,11 +47,7 @@ struct kmclink {
 	void *arg;
 	struct tls_context *ctx;
 	struct tls_signer signer; /* where the key is in the TPM */
-	struct signing {
-		uint64_t ticket; /* 0: none */
-		const struct kmcwire *wire;
-	} signings[2]; /* of the wire and of the probe */
-	uint64_t last_signing;
+	uint64_t last_ticket;	  /* of what it was asked to sign */
 	struct place places[RELAYCONF_ADDRESSES];
 	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
@@ -380,30 +376,19 @@ static void on_return(void *arg, unsigned int what)
 static bool on_sign(void *arg, struct tls *t, const uint8_t digest[32])
 {
 	struct kmclink *k = arg;
-	struct kmcwire *wires[] = {k->wire, k->probe};
+	uint64_t ticket = ++k->last_ticket;
 
-	for (size_t i = 0; i < 2; i++) {
-		if (!wires[i] || !kmcwire_is(wires[i], t))
-			continue;
-		k->signings[i] = (struct signing){.ticket = ++k->last_signing, .wire = wires[i]};
-		k->ops->sign(k->arg, k->last_signing, digest);
-		return true;
-	}
-	return false;
+	if (!(k->wire && kmcwire_asked(k->wire, t, ticket)) && !(k->probe && kmcwire_asked(k->probe, t, ticket)))
+		return false;
+	k->ops->sign(k->arg, ticket, digest);
+	return true;
 }
 
 void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, const char *why)
 {
-	struct kmcwire *wires[] = {k->wire, k->probe};
-
-	for (size_t i = 0; i < 2; i++) {
-		if (!k->signings[i].ticket || k->signings[i].ticket != ticket)
-			continue;
-		k->signings[i].ticket = 0;
-		if (wires[i] && wires[i] == k->signings[i].wire) /* else it was given up meanwhile */
-			kmcwire_signed(wires[i], signature.p, signature.n, why);
-		return;
-	}
+	/* If neither waits for it, that connection was given up meanwhile. */
+	if (!(k->wire && kmcwire_signed(k->wire, ticket, signature, why)) && k->probe)
+		kmcwire_signed(k->probe, ticket, signature, why);
 }
 
 static int load_tls(struct kmclink *k, char why[TLS_WHY])

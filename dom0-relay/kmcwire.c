@@ -24,6 +24,7 @@ struct kmcwire {
 	enum wire_state state;
 	int fd;
 	struct tls *tls;
+	uint64_t ticket; /* of the signature that was asked for last; 0: none was */
 	struct source *source, *timer; /* timer: the deadline until it is open */
 	char why[TLS_WHY]; /* of a failure that is still to be told */
 	unsigned int ms;
@@ -168,18 +169,22 @@ void kmcwire_free(struct kmcwire **w)
 	*w = NULL;
 }
 
-bool kmcwire_is(const struct kmcwire *w, const struct tls *t)
+bool kmcwire_asked(struct kmcwire *w, const struct tls *t, uint64_t ticket)
 {
-	return w->tls == t;
+	if (w->tls != t)
+		return false;
+	w->ticket = ticket;
+	return true;
 }
 
-void kmcwire_signed(struct kmcwire *w, const uint8_t *signature, size_t n, const char *why)
+bool kmcwire_signed(struct kmcwire *w, uint64_t ticket, struct view signature, const char *why)
 {
-	if (w->state != WIRE_HANDSHAKE)
-		return; /* its time was over */
-	tls_signed(w->tls, signature, n, why);
+	if (w->state != WIRE_HANDSHAKE || w->ticket != ticket)
+		return false;
+	tls_signed(w->tls, signature.p, signature.n, why);
 	source_interest(w->source, LOOP_READ | LOOP_WRITE);
 	on_handshake(w);
+	return true;
 }
 
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg)

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/msg.h"
+
 struct kmc_address;
 struct kmcwire;
 struct loop;
@@ -35,11 +37,15 @@ void kmcwire_free(struct kmcwire **w);
 /** kmcwire_give() - somebody else is told from now on. */
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg);
 
-/** kmcwire_is() - whether @t is this wire's connection. */
-bool kmcwire_is(const struct kmcwire *w, const struct tls *t);
+/** kmcwire_asked() - note that a signature for @t was asked for as @ticket. False: @t is not this wire's connection. */
+bool kmcwire_asked(struct kmcwire *w, const struct tls *t, uint64_t ticket);
 
-/** kmcwire_signed() - what the signer of its context was asked for; the owner may be told of the outcome inside. */
-void kmcwire_signed(struct kmcwire *w, const uint8_t *signature, size_t n, const char *why);
+/**
+ * kmcwire_signed() - what was asked for as @ticket, in DER; empty: there is none, and @why says why
+ *
+ * The owner may be told of the outcome inside. False: this wire does not wait for that.
+ */
+bool kmcwire_signed(struct kmcwire *w, uint64_t ticket, struct view signature, const char *why);
 
 /* As tls_read(), tls_write() and tls_why(), of an open wire. */
 int kmcwire_read(struct kmcwire *w, void *p, size_t n, size_t *got);

@@ -264,27 +264,30 @@ static void on_sign(void *arg, uint64_t ticket, const uint8_t digest[32])
 
 static void on_signed(struct relay *r, uint64_t type, uint64_t ticket, const void *fields)
 {
+	const struct tpm_signed *done = fields;
 	const struct relay_failed *failed = fields;
 	char why[RELAY_REASON_MAX + 1];
 
 	if (type == TPM_SIGNED) {
-		kmclink_signed(r->kmc, ticket, ((const struct tpm_signed *)fields)->signature, "");
-		return;
+		kmclink_signed(r->kmc, ticket, done->signature, "");
+	} else if (type == TPM_FAILED) {
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+		kmclink_signed(r->kmc, ticket, (struct view){0}, why);
+	} else {
+		fatal("the host-tpm process answered a request to sign with something else");
 	}
-	snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
-	kmclink_signed(r->kmc, ticket, (struct view){0}, why);
 }
 
 static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct relay *r = arg;
 
-	if (id != ATTESTING_TICKET && (id & SIGNING_TPM) && !(id & GRACING_TPM))
-		on_signed(r, type, id & ~SIGNING_TPM, fields);
-	else if (id != ATTESTING_TICKET && id & GRACING_TPM)
-		gracing_tpm(r, type, id, fields);
-	else if (id == ATTESTING_TICKET)
+	if (id == ATTESTING_TICKET)
 		attesting_tpm(r->attesting, type, fields);
+	else if (id & GRACING_TPM)
+		gracing_tpm(r, type, id, fields);
+	else if (id & SIGNING_TPM)
+		on_signed(r, type, id & ~SIGNING_TPM, fields);
 	else
 		openings_tpm(r->openings, type, id, fields);
 }
@@ -509,8 +512,9 @@ static void fill(void *arg, struct buf *out)
 {
 	struct relay *r = arg;
 	bool up = kmclink_is_up(r->kmc);
-	const struct ctl_status status = {.kmc = up ? view_text(relayconf_key_in_tpm(r->conf) ? "connected" : "connected, insecure-software-key") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
-					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares};
+	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
+					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares,
+					  .software_key = !relayconf_key_in_tpm(r->conf)};
 
 	ctl_write(out, CTL_STATUS, &status);
 	for (size_t i = 0; i < GUESTS_MAX; i++) {

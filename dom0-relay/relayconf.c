@@ -17,7 +17,7 @@ static const struct config_option options[] = {
 	OPTION("kmc", "return", CONFIG_SECONDS, kmc_return_s, .fallback = "60s", .min = 1, .max = 86400),
 	OPTION("tls", "ca", CONFIG_PATH, tls_ca, .fallback = "/etc/xen-vtpm/ca.crt"),
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate, .fallback = "/etc/xen-vtpm/host.crt"),
-	OPTION("tls", "key", CONFIG_TEXT, tls_key, .fallback = "/etc/xen-vtpm/host.key"),
+	OPTION("tls", "key", CONFIG_TEXT, tls_key, .fallback = RELAYCONF_KEY_TPM),
 	OPTION("host", "tpm", CONFIG_TEXT, tpm, .fallback = "device:/dev/tpmrm0"),
 	OPTION("host", "user", CONFIG_TEXT, user, .fallback = "xen-vtpm"),
 	OPTION("host", "control", CONFIG_PATH, control, .fallback = "/run/xen-vtpm/control.sock"),

@@ -83,11 +83,13 @@ static void print_status(void *arg, const struct ctl_status *s)
 {
 	const struct listing *l = arg;
 
-	if (!l->json && s->kmc_up && s->kmc.n != strlen("connected"))
-		printf("%.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
-	if (!l->json && !s->kmc_up)
+	if (l->json)
+		return;
+	if (!s->kmc_up)
 		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
-	if (!l->json && s->spares_wanted)
+	if (s->software_key)
+		printf("this host's TLS key is a file (insecure-software-key): enrol it anew for a key in its TPM\n");
+	if (s->spares_wanted)
 		printf("spare stub domains: %" PRIu64 " of %" PRIu64 " ready\n", s->spares_ready, s->spares_wanted);
 }
 
@@ -198,6 +200,18 @@ static int find_places(struct places *p, const struct options *o)
 	return EXIT_FINE;
 }
 
+/* The key can't go elsewhere than where vtpm-relayd will look for it. */
+static int check_place_of_key(struct places *p, const struct options *o)
+{
+	if (!p->has_conf || relayconf_key_in_tpm(&p->conf) != o->software_key)
+		return EXIT_FINE;
+	fprintf(stderr, "vtpmctl: relay.conf %s\n", o->software_key
+		? "says that the TLS key is in the TPM: name a file as key in its section [tls] first, or leave out --insecure-software-key"
+		: "names a file for the TLS key: write 'key = tpm' in its section [tls] first, or give --insecure-software-key for a key in that file");
+	relayconf_free(&p->conf);
+	return EXIT_USAGE;
+}
+
 /* As the argument, or from standard input for "-": what stands in a command line can be seen by others while it runs. */
 static int read_token(const char *argument, struct token *token)
 {
@@ -227,14 +241,8 @@ static int enroll(const char *argument, const struct options *o)
 	if (r != EXIT_FINE)
 		return r;
 	r = find_places(&p, o);
-	if (r == EXIT_FINE && p.has_conf && relayconf_key_in_tpm(&p.conf) == o->software_key) {
-		fprintf(stderr, o->software_key ? "vtpmctl: relay.conf says that the TLS key is in the TPM: give [tls] key a file's name there first, or leave "
-						  "out --insecure-software-key\n"
-						: "vtpmctl: relay.conf names a file for the TLS key: write 'key = tpm' in its section [tls] first, or give "
-						  "--insecure-software-key for a key in that file\n");
-		relayconf_free(&p.conf);
-		r = EXIT_USAGE;
-	}
+	if (r == EXIT_FINE)
+		r = check_place_of_key(&p, o);
 	if (r == EXIT_FINE) {
 		const struct enroll_options e = {.token = &token, .tcti = o->tpm ? o->tpm : p.conf.tpm, .conf = o->conf ? o->conf : RELAY_CONF,
 						 .ca = p.ca, .certificate = p.certificate, .key = p.key, .software_key = o->software_key,

@@ -1,4 +1,4 @@
-/* What a host's TPM is said to have said: quotes, signatures, public areas; and the verdict on a quote that nobody signed. */
+/* What a host's TPM is said to have said: quotes, certifications, signatures, public areas; and the verdict on what nobody signed. */
 #include "kmc/attest.h"
 #include "kmc/quote.h"
 #include "tests/fuzz/fuzz.h"
@@ -18,6 +18,10 @@ static void try_keys(struct view in)
 		is_inside(ak.y, in);
 		must(ak.x.n >= 1 && ak.x.n <= 32);
 	}
+	if (quote_tls_key(in, &ak) == 0) {
+		is_inside(ak.y, in);
+		must(quote_ak(in, &ak) != 0);
+	}
 	if (quote_ek(in, &ek) == 0) {
 		is_inside(ek.modulus, in);
 		must(ek.is_rsa ? ek.modulus.n == 256 : ek.x.n >= 1 && ek.y.n <= 32);
@@ -26,6 +30,7 @@ static void try_keys(struct view in)
 
 static void try_quote(struct view in)
 {
+	struct quote_certified c;
 	struct quote_signature s;
 	struct quote q;
 
@@ -33,6 +38,11 @@ static void try_quote(struct view in)
 		is_inside(q.extra, in);
 		is_inside(q.digest, in);
 		must(q.digest.n == 32 && q.pcrs >> QUOTE_PCRS == 0);
+	}
+	if (quote_certified(in, &c) == 0) {
+		is_inside(c.extra, in);
+		is_inside(c.name, in);
+		must(c.name.n == 34);
 	}
 	if (quote_signature(in, &s) == 0)
 		is_inside(s.s, in);
@@ -50,6 +60,7 @@ static void try_claim(const uint8_t *p, size_t n)
 	claim = (struct attest_claim){.quote = view_of(p + part, part), .signature = view_of(p + 2 * part, part), .values = view_of(p + 3 * part, part)};
 	must(attest_verify(view_of(p, part), &claim, 0x8f, qualifying, &facts, why) != 0);
 	must(*why);
+	must(attest_certified(view_of(p, part), claim.values, claim.quote, claim.signature, qualifying) != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,8 +1,10 @@
 /* Attestation: what a TPM says is taken apart strictly, and each way in which a host's state can differ has its verdict. */
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/eckey.h"
 #include "common/error.h"
 #include "kmc/attest.h"
 #include "kmc/ctl_trust.h"
@@ -97,6 +99,22 @@ static void no_cut_key_and_no_longer_one_is_read(void **state)
 	for (size_t n = 0; n < v.n; n++)
 		assert_int_not_equal(quote_ak(view_of(v.p, n), &ak), 0);
 	assert_int_equal(quote_ak(view_of(v.p, v.n + 1), &ak), E_TRAILING);
+}
+
+#define TLS_ATTRIBUTES 0x00040472u /* as an attestation key, but not restricted; and noDA */
+
+static void a_tls_key_is_one_that_may_sign_anything_but_not_leave_its_tpm(void **state)
+{
+	static const uint32_t bits[] = {1u << 1, 1u << 4, 1u << 5, 1u << 18};
+	struct quote_ak key;
+
+	(void)state;
+	assert_int_equal(quote_tls_key(an_ak(TLS_ATTRIBUTES), &key), 0);
+	assert_int_equal(key.x.p[0], 1);
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+		assert_int_equal(quote_tls_key(an_ak(TLS_ATTRIBUTES & ~bits[i]), &key), E_FORMAT);
+	assert_int_equal(quote_tls_key(an_ak(AK_ATTRIBUTES), &key), E_FORMAT);
+	assert_int_equal(quote_tls_key(an_ak(TLS_ATTRIBUTES | 1u << 17), &key), E_FORMAT);
 }
 
 static void a_quote_is_read(void **state)
@@ -388,6 +406,149 @@ static void durations(void **state)
 	assert_false(ctl_parse_duration("-1", &s));
 }
 
+/* --- a TLS key that its TPM certifies --- */
+
+static struct certified {
+	uint8_t ak[128], tls[128], attest[256], signature[128], over[32];
+	size_t ak_size, tls_size, attest_size, signature_size;
+} c;
+
+static size_t keep(struct view v, uint8_t *out)
+{
+	memcpy(out, v.p, v.n);
+	return v.n;
+}
+
+/* The attestation key's public area, with the point of @key. */
+static void keep_ak(const struct eckey *key)
+{
+	uint8_t spki[ECKEY_SPKI_MAX];
+	int n = eckey_public(key, spki);
+
+	c.ak_size = keep(an_ak(AK_ATTRIBUTES), c.ak);
+	memcpy(c.ak + c.ak_size - 66, spki + n - 64, 32);
+	memcpy(c.ak + c.ak_size - 32, spki + n - 32, 32);
+}
+
+static struct view a_certification(const uint8_t name[32])
+{
+	buf_over(&b, attest, sizeof(attest));
+	buf_put_u32(&b, 0xff544347);
+	PUT(0x8017);
+	put_sized(34, 3);
+	put_sized(32, 4);
+	buf_put_u64(&b, 77);
+	buf_put_u32(&b, 5);
+	buf_put_u32(&b, 9);
+	buf_put_u8(&b, 1);
+	buf_put_u64(&b, 0x1234);
+	PUT(34, 0x000b);
+	buf_put(&b, name, 32);
+	put_sized(34, 6);
+	return written();
+}
+
+/* A number of DER, at *@p, as the TPM writes it. */
+static void put_number(const uint8_t **p)
+{
+	size_t n = (*p)[1], zero = (*p)[2] == 0;
+
+	buf_put_u16(&b, (uint16_t)(n - zero));
+	buf_put(&b, *p + 2 + zero, n - zero);
+	*p += 2 + n;
+}
+
+static void sign_certification(const struct eckey *key)
+{
+	uint8_t der[ECKEY_SIGNATURE_MAX];
+	const uint8_t *p = der + 2;
+
+	assert_true(eckey_sign(key, view_of(c.attest, c.attest_size), der) > 0);
+	buf_over(&b, signature, sizeof(signature));
+	PUT(0x0018, 0x000b);
+	put_number(&p);
+	put_number(&p);
+	c.signature_size = keep(written(), c.signature);
+}
+
+static struct eckey *certify(void)
+{
+	struct eckey *key = NULL;
+	uint8_t name[32];
+
+	assert_int_equal(eckey_make(&key), 0);
+	keep_ak(key);
+	c.tls_size = keep(an_ak(TLS_ATTRIBUTES), c.tls);
+	assert_int_equal(EVP_Digest(c.tls, c.tls_size, name, NULL, EVP_sha256(), NULL), 1);
+	c.attest_size = keep(a_certification(name), c.attest);
+	memset(c.over, 4, sizeof(c.over));
+	sign_certification(key);
+	return key;
+}
+
+static int verdict_of_certification(void)
+{
+	return attest_certified(view_of(c.ak, c.ak_size), view_of(c.tls, c.tls_size), view_of(c.attest, c.attest_size),
+				view_of(c.signature, c.signature_size), c.over);
+}
+
+static void a_tls_key_that_its_tpm_certifies_is_believed(void **state)
+{
+	struct eckey *key = certify();
+
+	(void)state;
+	assert_int_equal(verdict_of_certification(), 0);
+	eckey_free(&key);
+}
+
+static void a_certification_of_another_key_or_for_another_proof_is_not(void **state)
+{
+	struct eckey *key = certify();
+
+	(void)state;
+	c.tls[c.tls_size - 1] ^= 1;
+	assert_int_equal(verdict_of_certification(), E_INTEGRITY);
+	c.tls[c.tls_size - 1] ^= 1;
+	c.over[31] ^= 1;
+	assert_int_equal(verdict_of_certification(), E_INTEGRITY);
+	eckey_free(&key);
+}
+
+static void a_certification_by_another_tpm_is_not(void **state)
+{
+	struct eckey *key = certify(), *other = NULL;
+
+	(void)state;
+	assert_int_equal(eckey_make(&other), 0);
+	sign_certification(other);
+	assert_int_equal(verdict_of_certification(), E_INTEGRITY);
+	eckey_free(&other);
+	eckey_free(&key);
+}
+
+static void a_quote_is_no_certification(void **state)
+{
+	struct eckey *key = certify();
+
+	(void)state;
+	c.attest_size = keep(a_quote(77, 5, 1, 1), c.attest);
+	sign_certification(key);
+	assert_int_equal(verdict_of_certification(), E_FORMAT);
+	eckey_free(&key);
+}
+
+static void no_cut_certification_and_no_longer_one_is_read(void **state)
+{
+	struct eckey *key = certify();
+	struct quote_certified q;
+
+	(void)state;
+	for (size_t n = 0; n < c.attest_size; n++)
+		assert_int_not_equal(quote_certified(view_of(c.attest, n), &q), 0);
+	assert_int_equal(quote_certified(view_of(c.attest, c.attest_size + 1), &q), E_TRAILING);
+	eckey_free(&key);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
@@ -395,6 +556,12 @@ int main(void)
 		TEST(an_attestation_key_is_read),
 		TEST(a_key_that_could_sign_anything_or_leave_its_tpm_is_none),
 		TEST(no_cut_key_and_no_longer_one_is_read),
+		TEST(a_tls_key_is_one_that_may_sign_anything_but_not_leave_its_tpm),
+		TEST(a_tls_key_that_its_tpm_certifies_is_believed),
+		TEST(a_certification_of_another_key_or_for_another_proof_is_not),
+		TEST(a_certification_by_another_tpm_is_not),
+		TEST(a_quote_is_no_certification),
+		TEST(no_cut_certification_and_no_longer_one_is_read),
 		TEST(a_quote_is_read),
 		TEST(what_is_no_quote_is_not_read),
 		TEST(a_signature_is_read),

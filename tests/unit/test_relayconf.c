@@ -64,6 +64,21 @@ static void too_many_addresses_are_refused_and_so_are_none(void **state)
 	assert_non_null(strstr(why, "'b' is not host:port"));
 }
 
+static void the_tls_key_is_in_the_tpm_unless_a_file_is_named(void **state)
+{
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(relayconf_read(NULL, &c, why), 0);
+	assert_true(relayconf_key_in_tpm(&c));
+	relayconf_free(&c);
+	assert_int_equal(read_text("[tls]\nkey = /etc/xen-vtpm/host.key\n", &c), 0);
+	assert_false(relayconf_key_in_tpm(&c));
+	relayconf_free(&c);
+	assert_int_equal(read_text("[tls]\nkey = host.key\n", &c), E_CONFIG);
+	assert_non_null(strstr(why, "'host.key' is neither 'tpm' nor"));
+}
+
 static void the_name_of_the_kmc_may_be_given(void **state)
 {
 	struct relayconf c;
@@ -139,6 +154,7 @@ int main(void)
 		cmocka_unit_test(without_a_file_the_defaults_hold),
 		cmocka_unit_test(several_addresses_keep_their_order),
 		cmocka_unit_test(too_many_addresses_are_refused_and_so_are_none),
+		cmocka_unit_test(the_tls_key_is_in_the_tpm_unless_a_file_is_named),
 		cmocka_unit_test(the_name_of_the_kmc_may_be_given),
 		cmocka_unit_test(an_address_that_is_none_is_named),
 		cmocka_unit_test(addresses_split_into_host_and_port),
