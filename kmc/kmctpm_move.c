@@ -317,8 +317,8 @@ static int unpack_copy(const struct kmctpm_copy *copy, TPM2B_PUBLIC *public, TPM
 {
 	size_t at_duplicate = 0, at_seed = 0;
 
-	memset(duplicate, 0, sizeof(*duplicate));
-	memset(seed, 0, sizeof(*seed));
+	*duplicate = (TPM2B_PRIVATE){.size = 0};
+	*seed = (TPM2B_ENCRYPTED_SECRET){.size = 0};
 	return read_public(copy->public, copy->public_size, public) == 0 &&
 	       Tss2_MU_TPM2B_PRIVATE_Unmarshal(copy->duplicate, copy->duplicate_size, &at_duplicate, duplicate) == OK &&
 	       at_duplicate == copy->duplicate_size &&
