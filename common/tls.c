@@ -386,6 +386,8 @@ static const char *alert_text(int reason)
 	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
 	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
 		return "the peer refused our certificate";
+	case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
+		return "our key is not the one of our certificate: was the TPM that holds it replaced or cleared? Enrol this host anew";
 	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		return "no client certificate was shown";

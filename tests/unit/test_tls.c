@@ -458,6 +458,7 @@ static void a_signature_by_another_key_is_refused(void **state)
 {
 	struct meeting m;
 	uint8_t s[80];
+	size_t got;
 	int client, server;
 
 	(void)state;
@@ -466,6 +467,8 @@ static void a_signature_by_another_key_is_refused(void **state)
 	tls_signed(m.client, s, sign("server-one", s), "");
 	shake(&m, &client, &server);
 	assert_int_not_equal(server, 0);
+	assert_int_equal(tls_read(m.client, s, sizeof(s), &got), E_DENIED);
+	assert_non_null(strstr(tls_why(m.client), "our key is not the one of our certificate"));
 	part(&m);
 }
 
