@@ -26,6 +26,7 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -397,6 +398,7 @@ int main(int argc, char **argv)
 	char why[CLIENT_WHY];
 	int opt;
 
+	signal(SIGPIPE, SIG_IGN); /* a KMC that is killed while we write */
 	while ((opt = getopt(argc, argv, "a:d:n:t:i:I:")) != -1) {
 		if (opt == 'a')
 			o.address = optarg;
