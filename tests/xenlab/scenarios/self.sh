@@ -1,6 +1,6 @@
 # lab: bare
 # lab: timeout=600
-# The lab itself: dom0, host TPM, guests of each kind without a vTPM, the KMC machine, the other host.
+# The lab itself, for who has changed it: dom0, host TPM, guests of each kind without a vTPM, the KMC machine, the other host.
 set -e
 
 step "dom0 runs on Xen"
