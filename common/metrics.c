@@ -77,6 +77,18 @@ void metrics_value(struct buf *out, const char *name, const char *label, const c
 		put(out, "%s %" PRIu64 "\n", name, value);
 }
 
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(out, name, "gauge", help);
+	metrics_value(out, name, NULL, NULL, value);
+}
+
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(out, name, "counter", help);
+	metrics_value(out, name, NULL, NULL, value);
+}
+
 void metrics_value_ms(struct buf *out, const char *name, const char *label, const char *of, uint64_t ms)
 {
 	if (label)

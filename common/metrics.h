@@ -37,6 +37,10 @@ void metrics_prepare(const char *control, const char *file, const char *user, ch
 /** metrics_family() - the lines that stand before a metric's values; @type: "gauge", "counter" or "histogram". */
 void metrics_family(struct buf *out, const char *name, const char *type, const char *help);
 
+/** metrics_gauge(), metrics_counter() - such a family with its one value. */
+void metrics_gauge(struct buf *out, const char *name, const char *help, uint64_t value);
+void metrics_counter(struct buf *out, const char *name, const char *help, uint64_t value);
+
 /** metrics_value() - one value; @label: its name, or NULL; @of: its value, of characters that need no quoting. */
 void metrics_value(struct buf *out, const char *name, const char *label, const char *of, uint64_t value);
 

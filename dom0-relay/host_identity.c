@@ -63,22 +63,11 @@ static const TPM2B_PUBLIC ak_template = {
 	},
 };
 
-static void flush(struct host_tpm *tpm, ESYS_TR *handle)
-{
-	if (*handle != ESYS_TR_NONE)
-		Esys_FlushContext(tpm->esys, *handle);
-	*handle = ESYS_TR_NONE;
-}
-
 /* A primary of the endorsement hierarchy; its public area too, if @area is given. */
 static TSS2_RC make_primary(struct host_tpm *tpm, const TPM2B_PUBLIC *template, ESYS_TR *handle, uint8_t *area, size_t cap, size_t *size)
 {
-	static const TPM2B_SENSITIVE_CREATE sensitive;
-	static const TPML_PCR_SELECTION pcrs;
-	static const TPM2B_DATA outside;
 	TPM2B_PUBLIC *public = NULL;
-	TSS2_RC rc = Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, PASSWORD, &sensitive, template, &outside, &pcrs, handle, &public,
-					NULL, NULL, NULL);
+	TSS2_RC rc = host_tpm_make_primary(tpm, ESYS_TR_RH_ENDORSEMENT, template, handle, &public);
 
 	if (rc == TSS2_RC_SUCCESS && area) {
 		*size = 0;
@@ -86,7 +75,7 @@ static TSS2_RC make_primary(struct host_tpm *tpm, const TPM2B_PUBLIC *template, 
 	}
 	Esys_Free(public);
 	if (rc != TSS2_RC_SUCCESS)
-		flush(tpm, handle);
+		host_tpm_flush(tpm, handle);
 	return rc;
 }
 
@@ -163,11 +152,11 @@ int host_identity_read(struct host_tpm *tpm, struct host_identity *id, char why[
 		id->is_ecc = true;
 		rc = make_ek(tpm, id, &handle);
 	}
-	flush(tpm, &handle);
+	host_tpm_flush(tpm, &handle);
 	if (rc != TSS2_RC_SUCCESS)
 		return host_tpm_complain(why, "can't make the endorsement key (is the endorsement hierarchy's authorisation empty?)", rc);
 	rc = make_primary(tpm, &ak_template, &handle, id->ak, sizeof(id->ak), &id->ak_size);
-	flush(tpm, &handle);
+	host_tpm_flush(tpm, &handle);
 	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "can't make the attestation key", rc);
 }
 
@@ -220,9 +209,9 @@ int host_identity_activate(struct host_tpm *tpm, const struct host_identity *id,
 	if (found)
 		wipe(found, sizeof(*found));
 	Esys_Free(found);
-	flush(tpm, &session);
-	flush(tpm, &ak);
-	flush(tpm, &ek);
+	host_tpm_flush(tpm, &session);
+	host_tpm_flush(tpm, &ak);
+	host_tpm_flush(tpm, &ek);
 	return r;
 }
 
@@ -311,6 +300,6 @@ int host_identity_quote(struct host_tpm *tpm, const uint8_t qualifying[32], uint
 	if (rc != TSS2_RC_SUCCESS)
 		return host_tpm_complain(why, "can't make the attestation key", rc);
 	rc = sign_steady(tpm, ak, qualifying, pcrs, q);
-	flush(tpm, &ak);
+	host_tpm_flush(tpm, &ak);
 	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "TPM2_Quote", rc);
 }

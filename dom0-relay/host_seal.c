@@ -30,21 +30,9 @@ static const TPM2B_PUBLIC parent_template = {
 	},
 };
 
-static void flush(struct host_tpm *tpm, ESYS_TR *handle)
-{
-	if (*handle != ESYS_TR_NONE)
-		Esys_FlushContext(tpm->esys, *handle);
-	*handle = ESYS_TR_NONE;
-}
-
 static TSS2_RC make_parent(struct host_tpm *tpm, ESYS_TR *handle)
 {
-	static const TPM2B_SENSITIVE_CREATE sensitive;
-	static const TPML_PCR_SELECTION pcrs;
-	static const TPM2B_DATA outside;
-
-	return Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_OWNER, PASSWORD, &sensitive, &parent_template, &outside, &pcrs, handle, NULL, NULL,
-				  NULL, NULL);
+	return host_tpm_make_primary(tpm, ESYS_TR_RH_OWNER, &parent_template, handle, NULL);
 }
 
 /* A policy session (or one that only computes the policy) that has seen the PCRs as they are now. */
@@ -72,7 +60,7 @@ static TSS2_RC policy_now(struct host_tpm *tpm, uint32_t pcrs, TPM2B_DIGEST *pol
 	if (rc == TSS2_RC_SUCCESS)
 		*policy = *digest;
 	Esys_Free(digest);
-	flush(tpm, &session);
+	host_tpm_flush(tpm, &session);
 	return rc;
 }
 
@@ -116,7 +104,7 @@ int host_seal(struct host_tpm *tpm, uint32_t pcrs, const struct secret *data, ui
 		rc = make_parent(tpm, &parent);
 	if (rc == TSS2_RC_SUCCESS)
 		rc = create(tpm, parent, &policy, data, out, &n);
-	flush(tpm, &parent);
+	host_tpm_flush(tpm, &parent);
 	return rc == TSS2_RC_SUCCESS ? (int)n : host_tpm_complain(why, "can't seal (is the owner hierarchy's authorisation empty?)", rc);
 }
 
@@ -127,7 +115,7 @@ static TSS2_RC unseal(struct host_tpm *tpm, ESYS_TR object, uint32_t pcrs, TPM2B
 
 	if (rc == TSS2_RC_SUCCESS)
 		rc = Esys_Unseal(tpm->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, out);
-	flush(tpm, &session);
+	host_tpm_flush(tpm, &session);
 	return rc;
 }
 
@@ -161,7 +149,7 @@ int host_unseal(struct host_tpm *tpm, uint32_t pcrs, struct view sealed, struct 
 	if (found)
 		wipe(found, sizeof(*found));
 	Esys_Free(found);
-	flush(tpm, &object);
-	flush(tpm, &parent);
+	host_tpm_flush(tpm, &object);
+	host_tpm_flush(tpm, &parent);
 	return r;
 }

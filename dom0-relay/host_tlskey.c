@@ -27,21 +27,9 @@ static const TPM2B_PUBLIC tls_template = {
 	},
 };
 
-static void flush(struct host_tpm *tpm, ESYS_TR *handle)
-{
-	if (*handle != ESYS_TR_NONE)
-		Esys_FlushContext(tpm->esys, *handle);
-	*handle = ESYS_TR_NONE;
-}
-
 static TSS2_RC make(struct host_tpm *tpm, ESYS_TR *handle, TPM2B_PUBLIC **public)
 {
-	static const TPM2B_SENSITIVE_CREATE sensitive;
-	static const TPML_PCR_SELECTION pcrs;
-	static const TPM2B_DATA outside;
-
-	return Esys_CreatePrimary(tpm->esys, ESYS_TR_RH_ENDORSEMENT, PASSWORD, &sensitive, &tls_template, &outside, &pcrs, handle, public,
-				  NULL, NULL, NULL);
+	return host_tpm_make_primary(tpm, ESYS_TR_RH_ENDORSEMENT, &tls_template, handle, public);
 }
 
 int host_tlskey_read(struct host_tpm *tpm, struct host_tlskey *key, char why[HOST_TPM_WHY])
@@ -61,7 +49,7 @@ int host_tlskey_read(struct host_tpm *tpm, struct host_tlskey *key, char why[HOS
 		key->spki_size = n > 0 ? (size_t)n : 0;
 	}
 	Esys_Free(public);
-	flush(tpm, &handle);
+	host_tpm_flush(tpm, &handle);
 	if (rc != TSS2_RC_SUCCESS)
 		return host_tpm_complain(why, "can't make the TLS key", rc);
 	return n > 0 ? 0 : n;
@@ -84,7 +72,7 @@ int host_tlskey_sign(struct host_tpm *tpm, const uint8_t digest[32], uint8_t sig
 		n = eckey_signature_of(view_of(s->signature.ecdsa.signatureR.buffer, s->signature.ecdsa.signatureR.size),
 				       view_of(s->signature.ecdsa.signatureS.buffer, s->signature.ecdsa.signatureS.size), signature);
 	Esys_Free(s);
-	flush(tpm, &handle);
+	host_tpm_flush(tpm, &handle);
 	return rc == TSS2_RC_SUCCESS ? n : host_tpm_complain(why, "can't sign with the TLS key", rc);
 }
 
@@ -111,7 +99,7 @@ int host_tlskey_certify(struct host_tpm *tpm, const uint8_t qualifying[32], stru
 		memcpy(c->attest, attest->attestationData, c->attest_size = attest->size);
 	Esys_Free(attest);
 	Esys_Free(signature);
-	flush(tpm, &ak);
-	flush(tpm, &key);
+	host_tpm_flush(tpm, &ak);
+	host_tpm_flush(tpm, &key);
 	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "TPM2_Certify of the TLS key", rc);
 }

@@ -12,6 +12,23 @@
 #include "common/secret.h"
 #include "dom0-relay/host_tpm_esys.h"
 
+TSS2_RC host_tpm_make_primary(struct host_tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *template, ESYS_TR *handle, TPM2B_PUBLIC **public)
+{
+	static const TPM2B_SENSITIVE_CREATE sensitive;
+	static const TPML_PCR_SELECTION pcrs;
+	static const TPM2B_DATA outside;
+
+	return Esys_CreatePrimary(tpm->esys, hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, template, &outside, &pcrs,
+				  handle, public, NULL, NULL, NULL);
+}
+
+void host_tpm_flush(struct host_tpm *tpm, ESYS_TR *handle)
+{
+	if (*handle != ESYS_TR_NONE)
+		Esys_FlushContext(tpm->esys, *handle);
+	*handle = ESYS_TR_NONE;
+}
+
 int host_tpm_complain(char *why, const char *what, TSS2_RC rc)
 {
 	snprintf(why, HOST_TPM_WHY, "host TPM: %s: %s", what, Tss2_RC_Decode(rc));

@@ -23,18 +23,6 @@ static struct source *timer;
 static char path[METRICS_PATH];
 static struct buf text;
 
-static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, name, "gauge", help);
-	metrics_value(out, name, NULL, NULL, value);
-}
-
-static void counter(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, name, "counter", help);
-	metrics_value(out, name, NULL, NULL, value);
-}
-
 static const struct guest *guest_at(const struct relay *r, size_t i)
 {
 	return r->guests.table[i].ticket ? &r->guests.table[i] : NULL;
@@ -124,20 +112,20 @@ void relay_metrics_put(struct relay *r, struct buf *out)
 
 	keeping_count(r->keeping, &kept);
 	put_states(r, out);
-	counter(out, P "requests_total", "vTPMs that libxl asked for.", m->requests);
-	counter(out, P "served_total", "vTPMs that were handed to their guests.", m->served);
+	metrics_counter(out, P "requests_total", "vTPMs that libxl asked for.", m->requests);
+	metrics_counter(out, P "served_total", "vTPMs that were handed to their guests.", m->served);
 	put_refusals(r, out);
 	metrics_histogram(out, P "start_seconds", "From libxl's request to the guest being let go.", &m->start);
-	counter(out, P "nv_writes_total", "Sealed states that stub domains sent after changes of NV memory.", m->stores);
+	metrics_counter(out, P "nv_writes_total", "Sealed states that stub domains sent after changes of NV memory.", m->stores);
 	metrics_histogram(out, P "store_seconds", "From a stub domain's write to its being safe, as 'durability' says.", &m->store);
-	gauge(out, P "leases", "Leases that this host holds or still has to give back.", kept.leases);
-	gauge(out, P "states_waiting", "States that the KMC does not have yet.", kept.waiting);
-	gauge(out, P "kmc_connected", "1 if the KMC can be asked.", kmclink_is_up(r->kmc));
+	metrics_gauge(out, P "leases", "Leases that this host holds or still has to give back.", kept.leases);
+	metrics_gauge(out, P "states_waiting", "States that the KMC does not have yet.", kept.waiting);
+	metrics_gauge(out, P "kmc_connected", "1 if the KMC can be asked.", kmclink_is_up(r->kmc));
 	metrics_family(out, P "attestation_age_seconds", "gauge", "Since the KMC accepted this host's last quote; absent if it has not.");
 	if (attested)
 		metrics_value_ms(out, P "attestation_age_seconds", NULL, NULL, now - attested);
-	gauge(out, P "spares_ready", "Booted stub domains that wait for a guest.", spares_ready(r->spares));
-	gauge(out, P "spares_wanted", "As configured.", r->conf->stub_spares);
+	metrics_gauge(out, P "spares_ready", "Booted stub domains that wait for a guest.", spares_ready(r->spares));
+	metrics_gauge(out, P "spares_wanted", "As configured.", r->conf->stub_spares);
 	put_guests(r, out);
 }
 

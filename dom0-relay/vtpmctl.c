@@ -296,20 +296,28 @@ static int image(int argc, char **argv, const struct options *o)
 	return EXIT_FINE;
 }
 
+/* The configuration that is meant, or a complaint. */
+static bool read_conf(const struct options *o, struct relayconf *conf)
+{
+	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
+	char why[CONFIG_WHY];
+
+	if (relayconf_read(path, conf, why) == 0)
+		return true;
+	fprintf(stderr, "vtpmctl: %s\n", why);
+	return false;
+}
+
 /* list, or, with a UUID, wait until it is in @state. */
 static int run_list(const struct options *o, const char *text, const char *state)
 {
 	char uuid_text[UUID_TEXT];
 	struct uuid uuid;
-	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
 	struct relayconf conf;
-	char why[CONFIG_WHY];
-	int r = relayconf_read(path, &conf, why);
+	int r;
 
-	if (r != 0) {
-		fprintf(stderr, "vtpmctl: %s\n", why);
+	if (!read_conf(o, &conf))
 		return EXIT_ERROR;
-	}
 	if (!text)
 		r = list(conf.control, o->json);
 	else if (uuid_parse(text, &uuid) == 0)
@@ -322,15 +330,11 @@ static int run_list(const struct options *o, const char *text, const char *state
 
 static int run_top(const struct options *o)
 {
-	const char *path = !o->conf && access(RELAY_CONF, R_OK) == 0 ? RELAY_CONF : o->conf;
 	struct relayconf conf;
-	char why[CONFIG_WHY];
-	int r = relayconf_read(path, &conf, why);
+	int r;
 
-	if (r != 0) {
-		fprintf(stderr, "vtpmctl: %s\n", why);
+	if (!read_conf(o, &conf))
 		return EXIT_ERROR;
-	}
 	r = top_run(conf.control, o->seconds ? o->seconds : TOP_S, o->rounds);
 	relayconf_free(&conf);
 	return r;

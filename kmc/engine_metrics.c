@@ -19,12 +19,6 @@ static struct source *timer;
 static char path[METRICS_PATH];
 static struct buf text;
 
-static void gauge(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-	metrics_family(out, name, "gauge", help);
-	metrics_value(out, name, NULL, NULL, value);
-}
-
 static void put_refusals(const struct engine *e, struct buf *out)
 {
 	metrics_family(out, P "refusals_total", "counter", "Requests that were refused, by reason.");
@@ -39,12 +33,12 @@ static int put_counts(struct engine *e, struct buf *out)
 
 	if (e->store->ops->count(e->store, &c) != 0)
 		return E_DB;
-	gauge(out, P "hosts", "Hosts that may connect.", c.hosts);
+	metrics_gauge(out, P "hosts", "Hosts that may connect.", c.hosts);
 	metrics_family(out, P "vtpms", "gauge", "vTPMs by lease.");
 	metrics_value(out, P "vtpms", "lease", "held", c.held);
 	metrics_value(out, P "vtpms", "lease", "free", c.vtpms - c.held);
-	gauge(out, P "states", "Sealed states that are kept.", c.states);
-	gauge(out, P "state_bytes", "And their size.", c.state_bytes);
+	metrics_gauge(out, P "states", "Sealed states that are kept.", c.states);
+	metrics_gauge(out, P "state_bytes", "And their size.", c.state_bytes);
 	return 0;
 }
 
@@ -93,13 +87,12 @@ static uint64_t tickets_in_use(const struct engine *e)
 
 int engine_metrics_put(struct engine *e, struct buf *out)
 {
-	gauge(out, P "started_seconds", "When kmcd started, since 1970.", (uint64_t)e->started_at);
-	metrics_family(out, P "opens_total", "counter", "Opens that were granted.");
-	metrics_value(out, P "opens_total", NULL, NULL, e->opens);
+	metrics_gauge(out, P "started_seconds", "When kmcd started, since 1970.", (uint64_t)e->started_at);
+	metrics_counter(out, P "opens_total", "Opens that were granted.", e->opens);
 	put_refusals(e, out);
 	metrics_histogram(out, P "open_seconds", "From a host's request to the grant.", &e->tally.open);
-	gauge(out, P "requests_waiting", "Requests that wait for the vault.", tickets_in_use(e));
-	gauge(out, P "audit_signed", "Number of the last audit record that a signed head covers.", e->audit.signed_seq);
+	metrics_gauge(out, P "requests_waiting", "Requests that wait for the vault.", tickets_in_use(e));
+	metrics_gauge(out, P "audit_signed", "Number of the last audit record that a signed head covers.", e->audit.signed_seq);
 	if (put_counts(e, out) != 0)
 		return E_DB;
 	metrics_family(out, P "attestation_age_seconds", "gauge", "Since a host's last good quote.");
