@@ -28,7 +28,7 @@
 #define STATE_MIB 64
 #define SEEN_MAX 256 /* vTPMs in configurations, to find one that stands in two */
 
-static const char *const enroll_again = "'kmcctl host add NAME' at the KMC gives a token for 'vtpmctl enroll TOKEN --replace' here";
+static const char *const enroll_again = "at the KMC 'kmcctl host remove NAME' if it is known there, then 'kmcctl host add NAME'; its token is for 'vtpmctl enroll TOKEN --replace' here";
 
 /* --- guests' configurations --- */
 

@@ -64,10 +64,11 @@ static void check_host(struct hosts *h, const struct adm_host *m)
 		checkup_say(h->c, FINDING_WRONG, "host '%s' failed its attestation: %.*s; if the change was yours: 'kmcctl policy accept %s'", h->last,
 			    (int)m->reason.n, m->reason.p ? (const char *)m->reason.p : "", h->last);
 	if (left < 0)
-		checkup_say(h->c, FINDING_WRONG, "host '%s': its certificate has expired: 'kmcctl host add %s' for a new token", h->last, h->last);
+		checkup_say(h->c, FINDING_WRONG, "host '%s': its certificate has expired: enrol it anew, 'kmcctl host remove %s' and then 'kmcctl host add %s'", h->last,
+			    h->last, h->last);
 	else if (left < CERTIFICATE_DAYS * DAY)
-		checkup_say(h->c, FINDING_NOTE, "host '%s': its certificate expires in %d days: 'kmcctl host add %s' for a new token", h->last,
-			    (int)(left / DAY), h->last);
+		checkup_say(h->c, FINDING_NOTE, "host '%s': its certificate expires in %d days: enrol it anew, 'kmcctl host remove %s' and then 'kmcctl host add %s'", h->last,
+			    (int)(left / DAY), h->last, h->last);
 }
 
 static bool on_host(void *arg, uint64_t type, const void *fields)
