@@ -73,8 +73,13 @@ static int put(const struct renewal *n)
 		return complain(n->new_cert);
 	if ((unlink(n->old_key) != 0 && errno != ENOENT) || link(conf->tls_key, n->old_key) != 0)
 		return complain(n->old_key);
-	if (rename(n->new_key, conf->tls_key) != 0)
+	if (rename(n->new_key, conf->tls_key) != 0) {
+		int error = errno;
+
+		unlink(n->old_key);
+		errno = error;
 		return complain(conf->tls_key);
+	}
 	if (rename(n->new_cert, conf->tls_certificate) != 0) {
 		int error = errno;
 
