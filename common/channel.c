@@ -41,6 +41,11 @@ int channel_write(struct channel *c, const void *p, size_t n, size_t *put)
 	return c->ops->write(c->transport, p, n, put);
 }
 
+bool channel_is_met(struct channel *c)
+{
+	return c->ops->is_met(c->transport);
+}
+
 void channel_close(struct channel **c)
 {
 	if (!*c)

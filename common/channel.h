@@ -1,11 +1,12 @@
 /*
- * A stream of bytes between the relay and a stub domain: libxenvchan in production, a Unix socket in tests.
+ * A stream of bytes between two domains (relay and stub domain, relay and KMC): libxenvchan in production, a Unix socket in tests.
  *
  * Non-blocking. Readiness shows on channel_fd(); when it does, call channel_wait() once before reading or writing.
  */
 #ifndef COMMON_CHANNEL_H
 #define COMMON_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct channel;
@@ -16,6 +17,7 @@ struct channel_ops {
 	int (*wait)(void *transport);
 	int (*read)(void *transport, void *p, size_t n, size_t *got);
 	int (*write)(void *transport, const void *p, size_t n, size_t *put);
+	bool (*is_met)(void *transport);
 	void (*close)(void *transport);
 };
 
@@ -33,6 +35,9 @@ int channel_read(struct channel *c, void *p, size_t n, size_t *got);
 
 /** channel_write() - up to @n bytes, at least 1: 0, E_AGAIN_OUT, E_EOF or E_IO. */
 int channel_write(struct channel *c, const void *p, size_t n, size_t *put);
+
+/** channel_is_met() - somebody has connected to a server's channel, and may have gone again; true for a client's. */
+bool channel_is_met(struct channel *c);
 
 /** channel_close() - close and release *@c; it may be NULL. */
 void channel_close(struct channel **c);

@@ -102,6 +102,11 @@ static int unix_write(void *transport, const void *p, size_t n, size_t *put)
 	return E_AGAIN_OUT;
 }
 
+static bool unix_is_met(void *transport)
+{
+	return ((struct unix_channel *)transport)->listener < 0;
+}
+
 static void unix_close(void *transport)
 {
 	struct unix_channel *u = transport;
@@ -112,7 +117,7 @@ static void unix_close(void *transport)
 	free(u);
 }
 
-static const struct channel_ops ops = {.fd = unix_fd, .wait = unix_wait, .read = unix_read, .write = unix_write, .close = unix_close};
+static const struct channel_ops ops = {.fd = unix_fd, .wait = unix_wait, .read = unix_read, .write = unix_write, .is_met = unix_is_met, .close = unix_close};
 
 static struct unix_channel *unix_new(void)
 {

@@ -22,6 +22,7 @@
 struct vchan {
 	struct libxenvchan *v;
 	bool written; /* since the ring was last wiped */
+	bool met;     /* a client was there once */
 };
 
 static int vchan_fd(void *transport)
@@ -78,6 +79,15 @@ static int vchan_write(void *transport, const void *p, size_t n, size_t *put)
 	return r < 0 || is_closed(c->v) ? E_EOF : E_AGAIN_OUT;
 }
 
+/* The page says 2 until the client writes there: a hostile client may write 2 again. */
+static bool vchan_is_met(void *transport)
+{
+	struct vchan *c = transport;
+
+	c->met = c->met || !c->v->is_server || libxenvchan_is_open(c->v) != 2;
+	return c->met;
+}
+
 static void vchan_close(void *transport)
 {
 	struct vchan *c = transport;
@@ -90,7 +100,7 @@ static void vchan_close(void *transport)
 static struct channel *wrap(struct libxenvchan *v)
 {
 	static const struct channel_ops ops = {
-		.fd = vchan_fd, .wait = vchan_wait, .read = vchan_read, .write = vchan_write, .close = vchan_close};
+		.fd = vchan_fd, .wait = vchan_wait, .read = vchan_read, .write = vchan_write, .is_met = vchan_is_met, .close = vchan_close};
 	struct vchan *c = v ? calloc(1, sizeof(*c)) : NULL;
 
 	if (!c) {

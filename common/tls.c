@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/channel_bio.h"
 #include "common/error.h"
 
 #define CIPHERSUITES "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
@@ -324,7 +325,8 @@ static int expect_name(SSL *ssl, const char *peer)
 	return SSL_set1_host(ssl, peer) == 1 && SSL_set_tlsext_host_name(ssl, peer) == 1;
 }
 
-struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
+/* A connection that has no transport yet. */
+static struct tls *new_bare(struct tls_context *ctx, const char *peer)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 
@@ -333,7 +335,7 @@ struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
 	t->role = ctx->role;
 	t->signer = ctx->signer;
 	t->ssl = SSL_new(ctx->ssl);
-	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || (ctx->role == TLS_CLIENT && (!peer || !expect_name(t->ssl, peer)))) {
+	if (!t->ssl || (ctx->role == TLS_CLIENT && (!peer || !expect_name(t->ssl, peer)))) {
 		tls_free(&t);
 		return NULL;
 	}
@@ -342,6 +344,27 @@ struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
 		SSL_set_connect_state(t->ssl);
 	else
 		SSL_set_accept_state(t->ssl);
+	return t;
+}
+
+struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer)
+{
+	struct tls *t = new_bare(ctx, peer);
+
+	if (t && SSL_set_fd(t->ssl, fd) != 1)
+		tls_free(&t);
+	return t;
+}
+
+struct tls *tls_new_over(struct tls_context *ctx, struct channel *channel, const char *peer)
+{
+	struct tls *t = new_bare(ctx, peer);
+	BIO *bio = t ? channel_bio(channel) : NULL;
+
+	if (bio)
+		SSL_set_bio(t->ssl, bio, bio); /* one reference serves both ways, and is SSL's now */
+	else
+		tls_free(&t);
 	return t;
 }
 

@@ -1,5 +1,5 @@
 /*
- * TLS 1.3 with mutual certificates, non-blocking, over a stream descriptor. Only tls.c sees OpenSSL's SSL API.
+ * TLS 1.3 with mutual certificates, non-blocking, over a stream descriptor or a channel. Only tls.c sees OpenSSL's SSL API.
  *
  * Nothing can be configured down: TLS 1.3 only, both sides show a certificate, no resumption, no early data, no
  * renegotiation, peers chain to the one CA given and to nothing else.
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct channel;
 struct tls_context;
 struct tls;
 
@@ -70,7 +71,10 @@ void tls_context_admit(struct tls_context *ctx, const char *alpn);
  */
 struct tls *tls_new(struct tls_context *ctx, int fd, const char *peer);
 
-/** tls_free() - send close_notify if possible and release *@t; it may be NULL. The descriptor stays open. */
+/** tls_new_over() - the same over @channel, which stays the caller's and must outlive the connection. */
+struct tls *tls_new_over(struct tls_context *ctx, struct channel *channel, const char *peer);
+
+/** tls_free() - send close_notify if possible and release *@t; it may be NULL. Descriptor or channel stay open. */
 void tls_free(struct tls **t);
 
 /**

@@ -141,11 +141,13 @@ static void a_server_is_there_before_its_client(void **state)
 	c = channel_unix_server(listener);
 	assert_non_null(c);
 	assert_false(is_ready(c));
+	assert_false(channel_is_met(c));
 	assert_int_equal(channel_read(c, bytes, sizeof(bytes), &n), E_AGAIN_IN);
 	assert_int_equal(channel_write(c, "early", 5, &n), E_AGAIN_OUT);
 	assert_int_equal(connect(client, (struct sockaddr *)&addr, size), 0);
 	assert_true(is_ready(c));
 	assert_int_equal(channel_wait(c), 0);
+	assert_true(channel_is_met(c));
 	assert_int_equal(channel_write(c, "hello", 5, &n), 0);
 	assert_int_equal(recv(client, bytes, sizeof(bytes), 0), 5);
 	assert_int_equal(send(client, "hi", 2, 0), 2);
