@@ -1,4 +1,10 @@
-/* Links between our own processes: frames over a socket pair, strict to the point of death. */
+/*
+ * Links between our own processes: frames over a socket pair, strict to the point of death.
+ *
+ * Theory of operation: where a process gathers (link_gather()), what arrived together is handled together, a round. Messages that it causes
+ * are sent at its end, in one write a link, so that the next process has them together too: where many requests are under way, their cost is
+ * shared all along the way, and where there is one, nothing waits.
+ */
 #include "common/privsep.h"
 
 #include <errno.h>
@@ -17,6 +23,8 @@
 #define LINK_VERSION 1
 #define LINK_QUEUE 8 /* messages of the largest size that may wait for a slow peer */
 #define LINK_QUEUE_SMALL (256 * 1024) /* and at least these bytes, for many small ones */
+#define HOLD_BYTES (64 * 1024) /* a round holds back no more than these bytes, */
+#define HOLD_MS 5	       /* and no longer */
 
 struct link {
 	int fd;
@@ -29,8 +37,21 @@ struct link {
 	void *arg;
 	void (*on_end)(void *arg);
 	void *on_end_arg;
-	bool *freed; /* set when the link is freed inside its own callback */
+	bool gathers;
+	void (*before)(void *arg), (*after)(void *arg);
+	void *round_arg;
+	bool dispatching;
+	bool dead; /* freed inside its own callback: it goes when that returns */
+	bool held;   /* in the list of links with messages that wait for the round's end */
+	uint64_t held_since;
+	struct link *next_held;
 };
+
+/* This process' round: there is one loop in a process, and links don't dispatch inside each other. */
+static struct {
+	bool under_way;
+	struct link *held;
+} rounds;
 
 int privsep_pair(int fd[2])
 {
@@ -78,6 +99,43 @@ static void set_interest(struct link *l)
 		source_interest(l->source, LOOP_READ | (buf_left(&l->out) ? LOOP_WRITE : 0U));
 }
 
+/* Whether what @l has to send may wait for the end of this round. */
+static bool hold(struct link *l)
+{
+	if (!rounds.under_way || buf_left(&l->out) > HOLD_BYTES)
+		return false;
+	if (l->held)
+		return loop_now_ms() - l->held_since < HOLD_MS;
+	l->held = true;
+	l->held_since = loop_now_ms();
+	l->next_held = rounds.held;
+	rounds.held = l;
+	return true;
+}
+
+static void unhold(struct link *l)
+{
+	struct link **p = &rounds.held;
+
+	while (*p && *p != l)
+		p = &(*p)->next_held;
+	if (*p)
+		*p = l->next_held;
+	l->held = false;
+}
+
+static void end_round(void)
+{
+	struct link *l;
+
+	rounds.under_way = false;
+	while ((l = rounds.held)) {
+		unhold(l);
+		flush(l); /* an end shows when the descriptor becomes readable */
+		set_interest(l);
+	}
+}
+
 static void ended(struct link *l)
 {
 	if (!l->on_end)
@@ -105,20 +163,36 @@ static int take(struct link *l, struct msg *m, void *fields)
 	return 0;
 }
 
+static void destroy(struct link *l)
+{
+	unhold(l);
+	source_free(&l->source);
+	buf_free(&l->in);
+	buf_free(&l->out);
+	close(l->fd);
+	free(l);
+}
+
 /* Hand over every whole message that is in the buffer; false when the link is gone. */
 static bool dispatch(struct link *l)
 {
 	_Alignas(max_align_t) uint8_t fields[PRIVSEP_FIELDS_MAX];
-	bool freed = false;
 	struct msg m;
 
-	l->freed = &freed;
-	while (take(l, &m, fields) == 0) {
+	l->dispatching = true;
+	rounds.under_way = l->gathers;
+	if (l->before)
+		l->before(l->round_arg);
+	while (!l->dead && take(l, &m, fields) == 0)
 		l->fn(l->arg, m.head.type, m.head.id, fields);
-		if (freed)
-			return false;
+	if (!l->dead && l->after)
+		l->after(l->round_arg);
+	end_round();
+	l->dispatching = false;
+	if (l->dead) {
+		destroy(l);
+		return false;
 	}
-	l->freed = NULL;
 	buf_compact(&l->in); /* wipes what was read: it may have been a seed, and the next message may be long in coming */
 	return true;
 }
@@ -175,6 +249,14 @@ void link_on_end(struct link *l, void (*fn)(void *arg), void *arg)
 	l->on_end_arg = arg;
 }
 
+void link_gather(struct link *l, void (*before)(void *arg), void (*after)(void *arg), void *arg)
+{
+	l->gathers = true;
+	l->before = before;
+	l->after = after;
+	l->round_arg = arg;
+}
+
 void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 {
 	static const uint8_t none[PRIVSEP_FIELDS_MAX];
@@ -184,7 +266,10 @@ void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 	if (r != 0)
 		fatal("can't send %s message '%s' to the %s process: %s", l->protocol->name, schema ? schema->name : "?", l->peer,
 		      error_text(r));
-	flush(l); /* an end shows when the descriptor becomes readable */
+	if (hold(l))
+		return;
+	unhold(l);
+	flush(l);
 	set_interest(l);
 }
 
@@ -232,12 +317,9 @@ void link_free(struct link **l)
 {
 	if (!*l)
 		return;
-	if ((*l)->freed)
-		*(*l)->freed = true;
-	source_free(&(*l)->source);
-	buf_free(&(*l)->in);
-	buf_free(&(*l)->out);
-	close((*l)->fd);
-	free(*l);
+	if ((*l)->dispatching)
+		(*l)->dead = true;
+	else
+		destroy(*l);
 	*l = NULL;
 }

@@ -46,6 +46,14 @@ struct link *link_new(struct loop *loop, int fd, const char *peer, const struct 
 /** link_on_end() - call @fn when the other side ends, instead of fatal(). */
 void link_on_end(struct link *l, void (*fn)(void *arg), void *arg);
 
+/**
+ * link_gather() - handle what arrives together as one round: @before, the messages, @after
+ *
+ * What they cause to be sent, on any link of this process, leaves at the end of the round, or some milliseconds after the first of it: for
+ * processes whose requests are many and short. @before and @after may be NULL; link_call() makes no round.
+ */
+void link_gather(struct link *l, void (*before)(void *arg), void (*after)(void *arg), void *arg);
+
 /** link_send() - queue one message; what can't be queued is fatal. @fields may be NULL for a message without fields. */
 void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields);
 

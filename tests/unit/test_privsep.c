@@ -100,6 +100,93 @@ static void messages_arrive_in_order(void **state)
 	loop_free(&s.loop);
 }
 
+struct gathering {
+	struct loop *loop;
+	struct link *in, *out;
+	int far; /* the descriptor that @out talks to */
+	unsigned int got, rounds, early;
+};
+
+static bool is_readable(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void before_round(void *arg)
+{
+	struct gathering *g = arg;
+
+	g->rounds++;
+}
+
+static void in_round(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct gathering *g = arg;
+	const struct ask *ask = fields;
+	struct answer answer = {.number = ask->number};
+
+	(void)type;
+	link_send(g->out, ANSWER, id, &answer);
+	if (g->got++ == 0)
+		g->early += is_readable(g->far);
+}
+
+static void after_round(void *arg)
+{
+	struct gathering *g = arg;
+
+	g->early += g->got < 3;
+	link_send(g->out, ANSWER, 0, &(const struct answer){.number = 1000});
+	loop_stop(g->loop);
+}
+
+/* How many answers are in the buffer of @fd. */
+static unsigned int answers_at(int fd)
+{
+	uint8_t bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	unsigned int count = 0;
+	struct msg m;
+	struct buf b;
+
+	assert_true(n > 0);
+	buf_view(&b, bytes, (size_t)n);
+	while (msg_next(&b, 4096, &m) == 0)
+		count++;
+	return count;
+}
+
+static void what_a_round_causes_leaves_at_its_end(void **state)
+{
+	struct gathering g = {.loop = loop_new()};
+	int in[2], out[2];
+	struct link *sender;
+
+	(void)state;
+	assert_int_equal(privsep_pair(in), 0);
+	assert_int_equal(privsep_pair(out), 0);
+	sender = link_new(NULL, in[0], "test", &protocol, on_message, NULL);
+	g.in = link_new(g.loop, in[1], "test", &protocol, in_round, &g);
+	g.out = link_new(g.loop, out[0], "test", &protocol, on_message, NULL);
+	g.far = out[1];
+	link_gather(g.in, before_round, after_round, &g);
+	send_numbers(sender, 3, 10);
+	assert_int_equal(loop_run(g.loop), 0);
+	assert_int_equal(g.got, 3);
+	assert_int_equal(g.rounds, 1);
+	assert_int_equal(g.early, 0);
+	assert_int_equal(answers_at(out[1]), 4);
+	link_send(g.out, ANSWER, 0, &(const struct answer){.number = 1}); /* outside of a round: at once */
+	assert_int_equal(answers_at(out[1]), 1);
+	link_free(&sender);
+	link_free(&g.in);
+	link_free(&g.out);
+	close(out[1]);
+	loop_free(&g.loop);
+}
+
 static void a_link_may_be_freed_by_its_own_message(void **state)
 {
 	struct side s = {.loop = loop_new(), .stop_after = 1, .free_at_first = true};
@@ -206,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_arrive_in_order),
+		cmocka_unit_test(what_a_round_causes_leaves_at_its_end),
 		cmocka_unit_test(a_link_may_be_freed_by_its_own_message),
 		cmocka_unit_test(an_expected_end_is_told),
 		cmocka_unit_test(a_call_gets_its_answer_or_a_timeout),
