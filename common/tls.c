@@ -116,6 +116,8 @@ static int make(struct tls_context **ctx, enum tls_role role, char why[TLS_WHY])
 		return E_NOMEM;
 	c->role = role;
 	c->ssl = SSL_CTX_new(role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
+	if (c->ssl && role == TLS_SERVER)
+		SSL_CTX_set_read_ahead(c->ssl, 1); /* one read for a record, not two; a client may handshake in a job, which can't have it */
 	if (c->ssl && restrict_to_13(c->ssl))
 		return 0;
 	snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", crypto_reason());

@@ -47,6 +47,7 @@ struct conn {
 	bool asked;	/* a request waits for its answer */
 	bool advancing; /* in advance(), which goes on by itself after an answer */
 	bool read_wants_write, write_wants_read;
+	bool early; /* bytes came while an answer is awaited: they are left alone until then */
 	uint64_t request_id;
 	char name[KMC_NAME_MAX + 1];
 	uint8_t fingerprint[32];
@@ -89,10 +90,12 @@ static void on_ready(void *arg, unsigned int what)
 {
 	struct conn *c = arg;
 
-	(void)what;
 	if (c->state == CONN_LINGER)
 		drop_input(c);
-	else
+	else if (c->asked && !buf_left(&c->out) && (what & LOOP_READ)) {
+		c->early = true;
+		source_interest(c->source, 0);
+	} else
 		advance(c);
 }
 
@@ -161,7 +164,7 @@ static void settle(struct conn *c)
 
 	if (writing ? !c->write_wants_read : c->read_wants_write)
 		what = LOOP_WRITE;
-	else if (writing || !c->asked)
+	else if (writing || !c->asked || !c->early) /* while an answer is awaited too: to stop and start would cost a call each */
 		what = LOOP_READ;
 	source_interest(c->source, what);
 	if (c->state == CONN_HANDSHAKE || c->state == CONN_NEW)
@@ -310,6 +313,7 @@ static int take(struct conn *c)
 	if (r == E_AGAIN_IN)
 		return r;
 	c->asked = true;
+	c->early = false;
 	c->request_id = r == 0 ? m.head.id : 0;
 	if (r != 0) {
 		conn_refuse(c, KMC_REFUSED_MALFORMED, r == E_RANGE ? "the message is too long" : "this is not our protocol");
