@@ -27,6 +27,7 @@ struct link;
 struct loop;
 
 #define TICKETS_MAX 320	   /* the front lets in fewer, see SLOTS in front.c */
+#define OPENS_TOGETHER 32  /* are decided in one transaction */
 #define TICK_MS 1000	   /* how often tickets are looked at */
 #define TICKET_MS 10000	   /* a host waits so long for the vault */
 #define REASON_MAX 240	   /* bytes of a refusal's text, as in the protocol */
@@ -76,6 +77,8 @@ struct engine {
 	int64_t started_at;
 	bool front_ready, vault_ready;
 	struct ticket tickets[TICKETS_MAX];
+	struct ticket *undecided[OPENS_TOGETHER]; /* opens that wait for the end of this round */
+	size_t n_undecided;
 	struct buf frame, state, volatile_state; /* for one answer; for one state */
 };
 

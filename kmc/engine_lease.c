@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "kmc/engine_grant.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
@@ -100,7 +101,7 @@ static int apply(struct store *s, struct change *c)
 	if (r == 0 && act == LEASE_SUSPEND)
 		r = put_image(s, c);
 	if (r == 0 && act != LEASE_STORE)
-		r = open_settle_images(s, c->e, &c->vtpm);
+		r = grant_settle_images(s, c->e, &c->vtpm);
 	if (r == 0 && act != LEASE_STORE)
 		r = record(c);
 	return r != 0 ? r : s->ops->vtpm_put(s, &c->vtpm);

@@ -3,7 +3,7 @@
  *
  *   open: DECRYPT at the vault -> decide -> (new vTPM: MAKE at the vault -> decide again) -> commit -> SEAL at the vault -> answer
  *
- * The decision is made in the transaction that records it, so that it holds whatever happened while the vault worked. The seed is
+ * The decision is made in the transaction that records it (engine_grant.c), so that it holds whatever happened while the vault worked. The seed is
  * stored, wrapped, and the lease granted in that same transaction, before the vault puts the seed into its envelope. A reservation is an open
  * that takes no lease: the host gets all of a suspended vTPM, to serve it once it has committed.
  */
@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/privsep.h"
+#include "kmc/engine_grant.h"
 #include "kmc/engine_park.h"
 #include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
@@ -183,118 +184,6 @@ static void ask_seal(struct engine *e, struct ticket *t)
 	link_send(e->vault, VAULT_SEAL, t->id, &q);
 }
 
-/* One open, decided and recorded in one transaction. */
-struct grant {
-	struct engine *e;
-	const struct ticket *t;
-	struct view seed; /* as the vault made it; empty if it was not asked yet */
-	enum kmc_refusal code;
-	struct store_host host;
-	struct store_pool pool;
-	struct store_vtpm vtpm;
-	bool known; /* the vTPM is */
-	bool woken; /* it was suspended, and starts cold */
-	struct store_retirement retired; /* due_at 0: it is not */
-};
-
-static int read_facts(struct store *s, const struct ticket *t, struct grant *f)
-{
-	int r = engine_session_check(s, &t->asker);
-
-	f->code = r == E_STATE ? KMC_REFUSED_SESSION : KMC_REFUSED_INTERNAL;
-	if (r != 0)
-		return r == E_STATE ? E_DENIED : r;
-	if ((r = s->ops->host_get(s, t->asker.host, &f->host)) != 0 || (r = s->ops->pool_get(s, f->host.pool, &f->pool)) != 0)
-		return r;
-	r = s->ops->vtpm_get(s, &t->uuid, &f->vtpm);
-	f->known = r == 0;
-	return r == E_NOTFOUND ? 0 : r;
-}
-
-/* A vTPM that nobody knew belongs to the pool that opened it first. */
-static void create(struct grant *f, const struct uuid *uuid)
-{
-	f->vtpm = (struct store_vtpm){.uuid = *uuid, .generation = 1, .created_at = engine_now()};
-	memcpy(f->vtpm.lease.pool, f->host.pool, sizeof(f->vtpm.lease.pool));
-}
-
-static int record(const struct grant *f)
-{
-	const struct lease *l = &f->vtpm.lease;
-	char image[40];
-	const struct audit_act act = {.event = f->t->reserve ? AUDIT_RESERVED : AUDIT_SEED_RELEASED, .actor = f->t->asker.host,
-				      .vtpm = &f->vtpm.uuid, .pool = l->pool, .lease_epoch = l->epoch,
-				      .detail = f->t->reserve ? image : l->epoch == 1 ? "a new vTPM" : f->woken ? "a cold start: its image fits no more" : NULL};
-
-	snprintf(image, sizeof(image), "image %" PRIu64, l->image);
-	return auditlog_add(&f->e->audit, &act);
-}
-
-int open_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v)
-{
-	return s->ops->image_prune(s, &v->uuid, v->lease.suspended ? v->lease.image : 0, e->conf->images_kept);
-}
-
-static int write_grant(struct store *s, struct grant *f, const struct lease_request *q)
-{
-	int r = 0;
-
-	f->woken = q->act == LEASE_OPEN && f->vtpm.lease.suspended;
-	lease_apply(&f->vtpm.lease, q);
-	if (q->act == LEASE_OPEN)
-		f->vtpm.opened_at = engine_now();
-	else
-		f->vtpm.reserved_at = engine_now();
-	if (f->woken)
-		r = open_settle_images(s, f->e, &f->vtpm);
-	return r != 0 ? r : s->ops->vtpm_put(s, &f->vtpm);
-}
-
-/*
- * Decide inside the open transaction. Return: 0 (changes are written, commit), E_AGAIN_OUT (the vault must make a seed first, roll
- * back), E_DENIED (code, roll back), E_DB or E_BUSY.
- */
-static int decide(struct store *s, struct grant *f)
-{
-	struct lease_request q = {.act = f->t->reserve ? LEASE_RESERVE : LEASE_OPEN, .host = f->t->asker.host, .pool = f->host.pool,
-				  .registered_only = f->pool.registered_only, .image = f->t->image};
-	struct lease_verdict verdict;
-	int r;
-
-	memcpy(q.id, f->t->request, sizeof(q.id));
-	verdict = lease_decide(f->known ? &f->vtpm.lease : NULL, &q);
-	if (f->host.removed || verdict.result == LEASE_REFUSED) {
-		f->code = f->host.removed ? KMC_REFUSED_UNKNOWN_HOST : verdict.code;
-		return E_DENIED;
-	}
-	if (verdict.result == LEASE_ALREADY)
-		return 0; /* the same reservation once more */
-	if (verdict.result == LEASE_CREATE)
-		create(f, &f->t->uuid);
-	if (!f->vtpm.seed_size && f->known && (r = s->ops->retirement_get(s, &f->t->uuid, &f->retired)) != E_NOTFOUND) {
-		f->code = KMC_REFUSED_POLICY;
-		return r == 0 ? E_DENIED : r;
-	}
-	/* The vault may have made one of a generation that was replaced meanwhile. */
-	if (!f->vtpm.seed_size && (!f->seed.n || f->t->vtpm.generation != f->vtpm.generation))
-		return E_AGAIN_OUT;
-	if (!f->vtpm.seed_size) {
-		memcpy(f->vtpm.seed, f->seed.p, f->seed.n);
-		f->vtpm.seed_size = f->seed.n;
-	}
-	return write_grant(s, f, &q);
-}
-
-static int grant_it(struct store *s, void *arg)
-{
-	struct grant *f = arg;
-	int r = read_facts(s, f->t, f);
-
-	if (r == 0)
-		r = decide(s, f);
-	return r != 0 ? r : record(f);
-}
-
 static void refuse_retired(struct engine *e, const struct ticket *t, const struct store_retirement *r)
 {
 	char u[UUID_TEXT];
@@ -307,29 +196,55 @@ static void refuse_retired(struct engine *e, const struct ticket *t, const struc
 			      u, u);
 }
 
-static void grant(struct engine *e, struct ticket *t, struct view seed)
+static void settle(struct engine *e, struct ticket *t, const struct grant *g)
 {
-	struct grant f = {.e = e, .t = t, .seed = seed, .code = KMC_REFUSED_INTERNAL};
-	int r = store_transact(e->store, grant_it, &f);
-
-	if (r == 0) {
-		t->vtpm = f.vtpm;
+	if (g->r == 0) {
+		t->vtpm = g->vtpm;
 		ask_seal(e, t);
-	} else if (r == E_AGAIN_OUT) {
-		t->vtpm = f.vtpm;
-		ask_seed(e, t, &f.vtpm);
-	} else if (r == E_DENIED && f.retired.due_at) {
-		refuse_retired(e, t, &f.retired);
-		give_up(e, t);
-	} else if (r == E_DENIED) {
-		if (f.code == KMC_REFUSED_HELD && engine_recall(e, &t->uuid, &f.vtpm.lease))
-			f.code = KMC_REFUSED_PARKED;
-		open_refuse_lease(e, &t->asker, f.code, &t->uuid, f.known ? &f.vtpm.lease : NULL);
+	} else if (g->r == E_AGAIN_OUT) {
+		t->vtpm = g->vtpm;
+		ask_seed(e, t, &g->vtpm);
+	} else if (g->retired.due_at) {
+		refuse_retired(e, t, &g->retired);
 		give_up(e, t);
 	} else {
-		engine_refuse_db(e, &t->asker);
+		enum kmc_refusal code = g->code;
+
+		if (code == KMC_REFUSED_HELD && engine_recall(e, &t->uuid, &g->vtpm.lease))
+			code = KMC_REFUSED_PARKED;
+		open_refuse_lease(e, &t->asker, code, &t->uuid, g->known ? &g->vtpm.lease : NULL);
 		give_up(e, t);
 	}
+}
+
+void open_decide(struct engine *e)
+{
+	static struct grant grants[OPENS_TOGETHER];
+	size_t n = e->n_undecided;
+	int r;
+
+	if (!n)
+		return;
+	e->n_undecided = 0;
+	for (size_t i = 0; i < n; i++)
+		grants[i].t = e->undecided[i];
+	r = grant_decide(e, grants, n);
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0) {
+			settle(e, e->undecided[i], &grants[i]);
+		} else {
+			engine_refuse_db(e, &e->undecided[i]->asker);
+			give_up(e, e->undecided[i]);
+		}
+	}
+}
+
+/* It is decided with the others of this round. */
+static void enqueue(struct engine *e, struct ticket *t)
+{
+	e->undecided[e->n_undecided++] = t;
+	if (e->n_undecided == OPENS_TOGETHER)
+		open_decide(e);
 }
 
 void open_decrypted(struct engine *e, struct ticket *t, const struct vault_decrypted *m)
@@ -340,12 +255,14 @@ void open_decrypted(struct engine *e, struct ticket *t, const struct vault_decry
 		give_up(e, t);
 		return;
 	}
-	grant(e, t, (struct view){0});
+	enqueue(e, t);
 }
 
 void open_made(struct engine *e, struct ticket *t, const struct vault_made *m)
 {
-	grant(e, t, m->seed);
+	memcpy(t->vtpm.seed, m->seed.p, m->seed.n);
+	t->vtpm.seed_size = m->seed.n;
+	enqueue(e, t);
 }
 
 static void answer_opened(struct engine *e, const struct ticket *t, struct view reply)

@@ -15,10 +15,10 @@ void open_made(struct engine *e, struct ticket *t, const struct vault_made *m);
 void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *m);
 void open_failed(struct engine *e, struct ticket *t, const struct vault_failed *m);
 
+/** open_decide() - at the end of a round: decide what the vault decrypted, or made a seed for. */
+void open_decide(struct engine *e);
+
 /** open_refuse_lease() - a lease's verdict in words, with @lease as it is (NULL: unknown vTPM). */
 void open_refuse_lease(struct engine *e, const struct asker *a, enum kmc_refusal code, const struct uuid *uuid, const struct lease *lease);
-
-/** open_settle_images() - in a transaction that changed @v's lease: destroy volatile states, but for the present and the kept ones. */
-int open_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v);
 
 #endif

@@ -178,6 +178,21 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	}
 }
 
+static void begin_round(void *arg)
+{
+	const struct engine *e = arg;
+
+	e->store->ops->hold(e->store);
+}
+
+static void end_round(void *arg)
+{
+	struct engine *e = arg;
+
+	open_decide(e);
+	e->store->ops->let_go(e->store);
+}
+
 /* Tell hosts that the vault takes too long; their tickets stay until it answers. */
 static void on_tick(void *arg, unsigned int what)
 {
@@ -247,6 +262,8 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 		fatal("can't start: out of memory");
 	process_confine(&box);
 	open_store(e); /* with the rights that it will be written with */
+	link_gather(e->front, begin_round, end_round, e);
+	link_gather(e->vault, begin_round, end_round, e);
 	audit_start(e, loop);
 	life_start(e, loop);
 	if (loop_run(loop) != 0)

@@ -175,6 +175,10 @@ struct store_ops {
 	int (*commit)(struct store *s); /* on failure the transaction is rolled back */
 	void (*rollback)(struct store *s);
 
+	/* Between them reads outside of transactions may all see the database as it was at the first of them, which costs less; a change ends that. */
+	void (*hold)(struct store *s);
+	void (*let_go)(struct store *s);
+
 	int (*pool_get)(struct store *s, const char *name, struct store_pool *p);
 	int (*pool_put)(struct store *s, const struct store_pool *p); /* new or changed */
 	int (*pool_next)(struct store *s, const char *after, struct store_pool *p); /* by name; "" is before the first */

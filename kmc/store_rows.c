@@ -276,6 +276,18 @@ static void rollback(struct store *s)
 	self(s)->driver->rollback(self(s));
 }
 
+static void hold(struct store *s)
+{
+	if (self(s)->driver->hold)
+		self(s)->driver->hold(self(s), true);
+}
+
+static void let_go(struct store *s)
+{
+	if (self(s)->driver->hold)
+		self(s)->driver->hold(self(s), false);
+}
+
 static int commit(struct store *s)
 {
 	char why[STORE_WHY];
@@ -1089,6 +1101,8 @@ const struct store_ops store_rows_ops = {
 	.begin = begin,
 	.commit = commit,
 	.rollback = rollback,
+	.hold = hold,
+	.let_go = let_go,
 	.pool_get = pool_get,
 	.pool_put = pool_put,
 	.pool_next = pool_next,

@@ -58,6 +58,7 @@ struct sql_driver {
 	int (*begin)(struct sql_store *s);
 	int (*commit)(struct sql_store *s);
 	void (*rollback)(struct sql_store *s);
+	void (*hold)(struct sql_store *s, bool on); /* see struct store_ops; NULL: nothing is gained by it */
 	/* 0 (a row is there until end()), E_NOTFOUND (done, no row), E_DB or E_BUSY with base.why; end() follows in any case */
 	int (*run)(struct sql_store *s, enum statement which, const struct sql_value *in, size_t n, const char *what);
 	struct sql_value (*column)(struct sql_store *s, enum statement which, int column);

@@ -1,4 +1,9 @@
-/* The SQLite engine: the file, its migrations and its driver. */
+/*
+ * The SQLite engine: the file, its migrations and its driver.
+ *
+ * Theory of operation: a statement outside of a transaction locks and unlocks the file, which costs more than to read a row. While the store is
+ * held, the first read begins a transaction that only reads, and what changes something ends it first.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +18,13 @@
 #define BUSY_MS 2000 /* how long to wait for another process' write */
 
 /* Statements of the engine itself, behind the shared ones. */
-enum { SQL_BEGIN = N_STATEMENTS, SQL_COMMIT, SQL_ROLLBACK, N_ALL };
+enum { SQL_BEGIN = N_STATEMENTS, SQL_BEGIN_READING, SQL_COMMIT, SQL_ROLLBACK, N_ALL };
 
 struct sqlite_store {
 	struct sql_store sql; /* first: a struct sql_store * of this engine is one of these */
 	sqlite3 *db;
 	sqlite3_stmt *statement[N_ALL];
+	bool held, reading;
 };
 
 static int fail(struct sqlite_store *s, const char *what)
@@ -94,7 +100,7 @@ static int migrate(struct sqlite_store *s)
 
 static const char *text_of(size_t which)
 {
-	static const char *const own[] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+	static const char *const own[] = {"BEGIN IMMEDIATE", "BEGIN", "COMMIT", "ROLLBACK"};
 
 	return which < N_STATEMENTS ? store_sql[which] : own[which - N_STATEMENTS];
 }
@@ -126,6 +132,40 @@ static bool bind(sqlite3_stmt *st, int i, const struct sql_value *v)
 	}
 }
 
+static int simple(struct sql_store *store, int which, const char *what)
+{
+	struct sqlite_store *s = self(store);
+	int r = sqlite3_step(s->statement[which]) == SQLITE_DONE ? 0 : fail(s, what);
+
+	sqlite3_reset(s->statement[which]);
+	return r;
+}
+
+static void stop_reading(struct sqlite_store *s)
+{
+	if (s->reading)
+		simple(&s->sql, SQL_COMMIT, "can't stop reading");
+	s->reading = false;
+}
+
+/* Ahead of @st. */
+static void read_or_write(struct sqlite_store *s, sqlite3_stmt *st)
+{
+	if (!s->held)
+		return;
+	if (!sqlite3_stmt_readonly(st))
+		stop_reading(s);
+	else if (sqlite3_get_autocommit(s->db))
+		s->reading = simple(&s->sql, SQL_BEGIN_READING, "can't read") == 0;
+}
+
+static void hold(struct sql_store *store, bool on)
+{
+	self(store)->held = on;
+	if (!on)
+		stop_reading(self(store));
+}
+
 static int run_statement(struct sql_store *store, enum statement which, const struct sql_value *in, size_t n,
 			 const char *what)
 {
@@ -133,6 +173,7 @@ static int run_statement(struct sql_store *store, enum statement which, const st
 	bool ok = true;
 	int rc;
 
+	read_or_write(self(store), st);
 	for (size_t i = 0; i < n; i++)
 		ok &= bind(st, (int)i + 1, &in[i]);
 	rc = ok ? sqlite3_step(st) : SQLITE_ERROR;
@@ -173,7 +214,10 @@ static int query(struct sql_store *store, const char *sql, const struct sql_valu
 	struct sql_value row[SQL_VALUES_MAX];
 	sqlite3_stmt *st = NULL;
 	int rc, columns, r = 0;
-	bool ok = sqlite3_prepare_v2(self(store)->db, sql, -1, &st, NULL) == SQLITE_OK;
+	bool ok;
+
+	stop_reading(self(store));
+	ok = sqlite3_prepare_v2(self(store)->db, sql, -1, &st, NULL) == SQLITE_OK;
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = bind(st, (int)i + 1, &in[i]);
@@ -196,17 +240,9 @@ static void end_statement(struct sql_store *store, enum statement which)
 	sqlite3_clear_bindings(self(store)->statement[which]);
 }
 
-static int simple(struct sql_store *store, int which, const char *what)
-{
-	struct sqlite_store *s = self(store);
-	int r = sqlite3_step(s->statement[which]) == SQLITE_DONE ? 0 : fail(s, what);
-
-	sqlite3_reset(s->statement[which]);
-	return r;
-}
-
 static int begin(struct sql_store *s)
 {
+	stop_reading(self(s));
 	return simple(s, SQL_BEGIN, "can't begin a transaction");
 }
 
@@ -237,6 +273,7 @@ static const struct sql_driver driver = {
 	.begin = begin,
 	.commit = commit,
 	.rollback = rollback,
+	.hold = hold,
 	.run = run_statement,
 	.column = column,
 	.end = end_statement,

@@ -387,6 +387,7 @@ void vault_main(const struct kmcconf *conf, int fd)
 	if (!p.engine || !p.keymaker || !p.ekmaker)
 		fatal("can't start: out of memory");
 	link_on_end(p.engine, on_end, NULL);
+	link_gather(p.engine, NULL, NULL, NULL);
 	process_confine(&box);
 	link_send(p.engine, VAULT_READY, 0, NULL);
 	for (size_t i = 0; i < conf->keys_ready; i++)

@@ -357,6 +357,33 @@ static void what_was_committed_survives_the_process(void **state)
 	other->ops->close(other);
 }
 
+static int put_second(struct store *st, void *arg)
+{
+	return st->ops->vtpm_put(st, arg);
+}
+
+/* What is written while reads are held is there for others at once, and a transaction sees what others wrote. */
+static void a_held_store_writes_as_ever(void **state)
+{
+	struct store_vtpm v = a_vtpm(1), second = a_vtpm(2), third = a_vtpm(3), got;
+	struct store *other;
+
+	(void)state;
+	assert_int_equal(open_store(&other, false), 0);
+	s->ops->hold(s);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(other->ops->vtpm_get(other, &v.uuid, &got), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &v.uuid, &got), 0);
+	assert_int_equal(store_transact(s, put_second, &second), 0);
+	assert_int_equal(other->ops->vtpm_get(other, &second.uuid, &got), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &third.uuid, &got), E_NOTFOUND);
+	assert_int_equal(other->ops->vtpm_put(other, &third), 0);
+	s->ops->let_go(s);
+	assert_int_equal(s->ops->vtpm_get(s, &third.uuid, &got), 0);
+	other->ops->close(other);
+}
+
 static void keys_are_current_until_retired_or_old(void **state)
 {
 	struct store_key k = {.id = {1}, .host = "h", .modulus_size = 256, .exponent = 65537, .created_at = 1, .expires_at = 100,
@@ -726,7 +753,7 @@ static int stop_server(void **state)
 	TEST(volatile_states_come_back_until_they_are_destroyed), TEST(the_state_of_a_kept_image_is_kept), TEST(sessions_of_a_host_grow), \
 	TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
 	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \
-	TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
+	TEST(a_held_store_writes_as_ever), TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
 	TEST(certificates_come_back_and_new_ones_replace_them), TEST(retirements_are_due_the_longest_first_until_destroyed)

@@ -1,0 +1,30 @@
+/* Grants: opens and reservations decided, and recorded, together. */
+#ifndef KMC_ENGINE_GRANT_H
+#define KMC_ENGINE_GRANT_H
+
+#include "kmc/engine.h"
+
+/* One open in its decision. */
+struct grant {
+	const struct ticket *t;
+	int r; /* 0; E_AGAIN_OUT: the vault must make its seed first; E_DENIED: see code */
+	enum kmc_refusal code;
+	struct store_host host;
+	struct store_pool pool;
+	struct store_vtpm vtpm; /* as recorded, or as found */
+	bool known; /* the vTPM is */
+	bool woken; /* it was suspended, and starts cold */
+	struct store_retirement retired; /* due_at 0: it is not */
+};
+
+/**
+ * grant_decide() - decide @n opens, in their order, in one transaction; each has its ticket, whose vTPM's seed is the one that the vault made
+ *
+ * Return: 0 (each has its result, and what it was given is on stable storage), else the database failed: none was given anything.
+ */
+int grant_decide(struct engine *e, struct grant *grants, size_t n);
+
+/** grant_settle_images() - in a transaction that changed @v's lease: destroy volatile states, but for the present and the kept ones. */
+int grant_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v);
+
+#endif
