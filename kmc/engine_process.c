@@ -193,6 +193,12 @@ static void end_round(void *arg)
 	e->store->ops->let_go(e->store);
 }
 
+/* Whether a host's request waits for the vault. Others are the engine's own, or kmcctl's, which waits as long as it likes. */
+static bool is_a_hosts(const struct ticket *t)
+{
+	return t->kind == TICKET_PROTECT || t->kind == TICKET_OPEN || t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL;
+}
+
 /* Tell hosts that the vault takes too long; their tickets stay until it answers. */
 static void on_tick(void *arg, unsigned int what)
 {
@@ -205,8 +211,7 @@ static void on_tick(void *arg, unsigned int what)
 		struct ticket *t = &e->tickets[i];
 
 		any |= t->kind != TICKET_FREE;
-		if (t->kind == TICKET_FREE || t->kind == TICKET_HOST || t->kind == TICKET_REPLICA || t->kind == TICKET_SERVER || t->kind == TICKET_ENDORSE ||
-		    t->given_up || now - t->since_ms < TICKET_MS)
+		if (!is_a_hosts(t) || t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");

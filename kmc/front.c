@@ -128,6 +128,8 @@ static void let_next_in(struct front *f, enum size_class size)
 
 static void free_slot(struct front *f, enum size_class size)
 {
+	if (!f->used_slots[size])
+		fatal("the engine process answered what was not asked");
 	f->used_slots[size]--;
 	let_next_in(f, size);
 }
