@@ -166,6 +166,23 @@ static void hold(struct sql_store *store, bool on)
 		stop_reading(self(store));
 }
 
+/*
+ * Whether the file at our path is not ours any more. What was written then would be told as kept and be gone at the next start. It is
+ * never opened anew by itself: the write-ahead log beside it belongs to the other one.
+ */
+static bool has_moved(struct sqlite_store *s, const char *what)
+{
+	int moved = 0;
+
+	if (!sqlite3_get_autocommit(s->db) || /* asked when the transaction began */
+	    sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+		return false;
+	snprintf(s->sql.base.why, sizeof(s->sql.base.why),
+		 "database %s: %s: it was moved away or replaced under a running kmcd: put it back; to use another one, stop kmcd first",
+		 sqlite3_db_filename(s->db, "main"), what);
+	return true;
+}
+
 static int run_statement(struct sql_store *store, enum statement which, const struct sql_value *in, size_t n,
 			 const char *what)
 {
@@ -173,6 +190,8 @@ static int run_statement(struct sql_store *store, enum statement which, const st
 	bool ok = true;
 	int rc;
 
+	if (has_moved(self(store), what))
+		return E_DB;
 	read_or_write(self(store), st);
 	for (size_t i = 0; i < n; i++)
 		ok &= bind(st, (int)i + 1, &in[i]);
@@ -217,6 +236,8 @@ static int query(struct sql_store *store, const char *sql, const struct sql_valu
 	bool ok;
 
 	stop_reading(self(store));
+	if (has_moved(self(store), what))
+		return E_DB;
 	ok = sqlite3_prepare_v2(self(store)->db, sql, -1, &st, NULL) == SQLITE_OK;
 
 	for (size_t i = 0; ok && i < n; i++)
@@ -242,8 +263,10 @@ static void end_statement(struct sql_store *store, enum statement which)
 
 static int begin(struct sql_store *s)
 {
+	static const char what[] = "can't begin a transaction";
+
 	stop_reading(self(s));
-	return simple(s, SQL_BEGIN, "can't begin a transaction");
+	return has_moved(self(s), what) ? E_DB : simple(s, SQL_BEGIN, what);
 }
 
 static int commit(struct sql_store *s)
