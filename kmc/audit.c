@@ -77,6 +77,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_RETIREMENT_CANCELLED] = "retirement-cancelled",
 		[AUDIT_SEED_DESTROYED] = "seed-destroyed",
 		[AUDIT_SERVER_RENEWED] = "server-renewed",
+		[AUDIT_CLOCK_BACK] = "clock-set-back",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

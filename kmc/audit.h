@@ -54,6 +54,7 @@ enum audit_event {
 	AUDIT_RETIREMENT_CANCELLED,
 	AUDIT_SEED_DESTROYED, /* the certificate of destruction */
 	AUDIT_SERVER_RENEWED, /* the certificate of a KMC */
+	AUDIT_CLOCK_BACK, /* the machine's clock was set back */
 	AUDIT_EVENTS,
 };
 

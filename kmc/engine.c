@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/secret.h"
+#include "kmc/clock.h"
 
 bool engine_is_name(const char *s)
 {
@@ -17,7 +18,24 @@ bool engine_is_name(const char *s)
 	       *s != '-';
 }
 
+static struct kmc_clock engine_clock;
+
+void engine_clock_start(int64_t latest)
+{
+	engine_clock = (struct kmc_clock){.latest = latest, .steady_ms = loop_now_ms()};
+}
+
+int64_t engine_clock_behind(void)
+{
+	return kmc_clock_behind(&engine_clock, engine_machine_time(), loop_now_ms());
+}
+
 int64_t engine_now(void)
+{
+	return kmc_clock_tell(&engine_clock, engine_machine_time(), loop_now_ms());
+}
+
+int64_t engine_machine_time(void)
 {
 	return (int64_t)time(NULL);
 }
@@ -78,12 +96,12 @@ void engine_refuse_db(struct engine *e, const struct asker *a)
 	refuse(e, a, KMC_REFUSED_INTERNAL, "the KMC's database failed: its log says more"); /* and can't be recorded */
 }
 
-bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint)
+bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint, bool hello)
 {
 	struct store_host host;
 	int r = e->store->ops->host_get(e->store, a->host, &host);
 
-	if (r == E_DB)
+	if (r != 0 && r != E_NOTFOUND)
 		engine_refuse_db(e, a);
 	else if (r != 0)
 		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' is not registered here: run 'kmcctl host add %s'", a->host,
@@ -93,6 +111,8 @@ bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprin
 	else if (!bytes_equal(host.fingerprint, fingerprint.p, sizeof(host.fingerprint)))
 		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this is not the certificate that was last issued to host '%s'",
 			      a->host);
+	else if (hello && host.expires_at <= engine_now()) /* TLS asks the machine's clock */
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "the certificate of host '%s' has expired: give it a new one", a->host);
 	else
 		memcpy(a->pool, host.pool, sizeof(a->pool));
 	return a->pool[0] != '\0';

@@ -16,6 +16,7 @@
 #include "kmc/engine_tally.h"
 #include "kmc/procmsg.h"
 #include "kmc/repeats.h"
+#include "kmc/replays.h"
 #include "kmc/store.h"
 
 struct admin;
@@ -62,6 +63,8 @@ struct engine {
 	struct store *store;
 	struct auditlog audit;
 	struct repeats repeats; /* of refusals */
+	struct replays replays; /* of opens and reservations */
+	bool clock_is_back; /* as far as the audit trail knows */
 	struct link *front, *vault;
 	struct admin *admin;
 	struct ca_cert ca; /* what hosts are given as their trust anchor */
@@ -91,8 +94,8 @@ void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal cod
 /** engine_refuse_db() - the database failed: the log gets the particulars, the host does not. */
 void engine_refuse_db(struct engine *e, const struct asker *a);
 
-/** engine_check_host() - that the certificate still stands for a host; fills in the pool, or refuses. */
-bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint);
+/** engine_check_host() - that the certificate still stands for a host, and at its HELLO that it has not expired; fills in the pool, or refuses. */
+bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint, bool hello);
 
 /** engine_ticket() - a new ticket, or NULL if there are too many. */
 struct ticket *engine_ticket(struct engine *e, enum ticket_kind kind);
@@ -104,7 +107,14 @@ void engine_ticket_end(struct ticket *t);
 /** engine_is_name() - whether @s may be a name of a host or pool: of files, in certificates, in sentences. */
 bool engine_is_name(const char *s);
 
-/** engine_now() - seconds since 1970. */
+/** engine_now() - seconds since 1970, by a clock that can't be set back (kmc/clock.h): for what expires. */
 int64_t engine_now(void);
+
+/** engine_machine_time() - by the machine's clock: for what others compare with theirs. */
+int64_t engine_machine_time(void);
+
+/** engine_clock_start() - it was @latest at least; engine_clock_behind(): by how much the machine's clock was set back since, in seconds. */
+void engine_clock_start(int64_t latest);
+int64_t engine_clock_behind(void);
 
 #endif

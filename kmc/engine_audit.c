@@ -2,6 +2,7 @@
 #include "kmc/engine_audit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/error.h"
@@ -10,6 +11,8 @@
 #include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/kmcconf.h"
+
+#define CLOCK_SLACK_S 60 /* machines that share a database differ by less */
 
 static void on_due(void *arg, unsigned int what)
 {
@@ -28,7 +31,41 @@ static void on_due(void *arg, unsigned int what)
 	}
 	e->audit.signing = true;
 	link_send(e->vault, VAULT_SIGN, t->id, &(const struct vault_sign){
-		.hash = view_of(last.hash, sizeof(last.hash)), .seq = last.seq, .time = (uint64_t)engine_now()});
+		.hash = view_of(last.hash, sizeof(last.hash)), .seq = last.seq, .time = (uint64_t)engine_machine_time()});
+}
+
+/* When the last record was written, 0: there is none. */
+static int64_t last_time(struct engine *e, uint64_t last)
+{
+	uint8_t room[AUDIT_RECORD_MAX];
+	struct audit_record record = {0};
+	uint64_t seq, event;
+	struct buf b;
+
+	buf_over(&b, room, sizeof(room));
+	if (last == 0 || e->store->ops->audit_next(e->store, last - 1, &seq, &b) != 0 ||
+	    audit_read(view_of(b.data, b.len), &seq, &event, &record) != 0 || record.time > INT64_MAX)
+		return 0; /* 'audit verify' says more of what is wrong with it */
+	return (int64_t)record.time;
+}
+
+void audit_clock(struct engine *e)
+{
+	char detail[120];
+	const struct audit_act act = {.event = AUDIT_CLOCK_BACK, .detail = detail};
+	int64_t behind = engine_clock_behind();
+
+	if (behind <= CLOCK_SLACK_S) {
+		if (e->clock_is_back)
+			log_info("this machine's clock has caught up");
+		e->clock_is_back = false;
+		return;
+	}
+	if (e->clock_is_back)
+		return;
+	snprintf(detail, sizeof(detail), "this machine's clock was set back by %" PRId64 " seconds: what has expired stays expired", behind);
+	log_error("%s; certificates that it makes may not be valid elsewhere: set it right", detail);
+	e->clock_is_back = auditlog_add_alone(&e->audit, &act) == 0; /* else again at the next request */
 }
 
 void audit_start(struct engine *e, struct loop *loop)
@@ -40,9 +77,11 @@ void audit_start(struct engine *e, struct loop *loop)
 	if (last.seq < e->audit.signed_seq)
 		log_error("the audit trail ends with record %" PRIu64 ", but the head of record %" PRIu64
 			  " was signed: was an older database put back, or the trail cut off?", last.seq, e->audit.signed_seq);
+	engine_clock_start(last_time(e, last.seq));
 	e->audit.timer = source_timer(loop, on_due, e);
 	if (!e->audit.timer)
 		fatal("can't start: out of memory");
+	audit_clock(e);
 	auditlog_wake(&e->audit, TICK_MS); /* what was recorded before the last end */
 }
 

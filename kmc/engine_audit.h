@@ -9,6 +9,9 @@
 /** audit_start() - over the open store; from now on heads are signed. */
 void audit_start(struct engine *e, struct loop *loop);
 
+/** audit_clock() - record it, once, if the machine's clock was set back. */
+void audit_clock(struct engine *e);
+
 /* Answers of the vault to a TICKET_SIGN. */
 void audit_signed(struct engine *e, struct ticket *t, const struct vault_signed *m);
 void audit_sign_failed(struct engine *e, struct ticket *t, const struct vault_failed *m);

@@ -68,7 +68,7 @@ static void make(struct engine *e, const struct asker *a, const struct store_vtp
 {
 	const struct vault_endorse q = {
 		.tenant = view_text(v->lease.pool), .seed = view_of(v->seed, v->seed_size), .uuid = v->uuid, .generation = v->generation,
-		.endorsement_epoch = endorsement_epoch, .not_before = (uint64_t)engine_now(),
+		.endorsement_epoch = endorsement_epoch, .not_before = (uint64_t)engine_machine_time(),
 	};
 	struct ticket *t = begin(e, a, &v->uuid);
 

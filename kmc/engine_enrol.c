@@ -229,7 +229,7 @@ static const char *check_proof(struct enrolment *n, const struct kmc_prove *m, c
 
 static void on_prove(struct engine *e, struct asker *a, const struct kmc_prove *m)
 {
-	struct vault_issue q = {.not_before = (uint64_t)(engine_now() - BACKDATE), .not_after = (uint64_t)(engine_now() + CERTIFICATE_S)};
+	struct vault_issue q = {.not_before = (uint64_t)(engine_machine_time() - BACKDATE), .not_after = (uint64_t)(engine_machine_time() + CERTIFICATE_S)};
 	struct enrolment *n = find(e, a);
 	char text[ATTEST_WHY];
 	const char *why;
@@ -307,7 +307,7 @@ void engine_enrol_issued(struct engine *e, struct ticket *t, const struct vault_
 {
 	const struct asker a = t->asker;
 	struct enrolment *n = find(e, &a);
-	struct writing w = {.e = e, .n = n, .host = {.added_at = engine_now(), .expires_at = engine_now() + CERTIFICATE_S},
+	struct writing w = {.e = e, .n = n, .host = {.added_at = engine_machine_time(), .expires_at = engine_machine_time() + CERTIFICATE_S},
 			    .why = "it took too long: begin again"};
 	struct ca_cert cert = {.size = m->cert.n};
 	int r = E_DENIED;

@@ -87,6 +87,8 @@ static struct ticket *start(struct engine *e, const struct asker *a, struct view
 		engine_refuse_db(e, a);
 	} else if (r != 0 || strcmp(key.host, a->host) != 0 || key.expires_at <= engine_now()) {
 		engine_refuse(e, a, KMC_REFUSED_KEY, "this protection key is unknown here or has expired: ask for a new one");
+	} else if (!replays_fresh(&e->replays, cipher)) {
+		engine_refuse(e, a, KMC_REFUSED_ENVELOPE, "this very request was made before: each one is encrypted anew");
 	} else if (!(t = engine_ticket(e, TICKET_OPEN))) {
 		engine_refuse(e, a, KMC_REFUSED_BUSY, "too many opens are under way: try again");
 	} else {

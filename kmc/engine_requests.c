@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/engine_attest.h"
+#include "kmc/engine_audit.h"
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_lease.h"
@@ -19,7 +20,7 @@ static void on_hello(struct engine *e, struct asker *a, const struct kmc_hello *
 {
 	const struct kmc_welcome w = {
 		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool),
-		.time = (uint64_t)engine_now(), .audit = auditlog_head(&e->audit)};
+		.time = (uint64_t)engine_machine_time(), .audit = auditlog_head(&e->audit)};
 
 	if (engine_session_begin(e, a) != 0) {
 		engine_refuse_db(e, a);
@@ -48,7 +49,8 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 		return;
 	}
 	view_copy_text(ask->host, a.host, sizeof(a.host));
-	if (!engine_check_host(e, &a, ask->fingerprint))
+	audit_clock(e);
+	if (!engine_check_host(e, &a, ask->fingerprint, m.head.type == KMC_HELLO))
 		return;
 	a.session = engine_session_of(e, &a);
 	switch (m.head.type) {
