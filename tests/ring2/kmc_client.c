@@ -53,13 +53,15 @@ static bool wait_for(struct kmc_client *c, int r)
 	return false;
 }
 
-static int tcp_connect(const char *address)
+static int tcp_connect(const char *address, const char *from)
 {
 	const char *colon = strrchr(address, ':');
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, own = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	addr.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : "0"));
+	if (fd >= 0 && from && (inet_pton(AF_INET, from, &own.sin_addr) != 1 || bind(fd, (struct sockaddr *)&own, sizeof(own)) != 0))
+		abort();
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
 	if (fd >= 0)
@@ -96,7 +98,7 @@ struct kmc_client *client_connect(const struct kmc_client_options *o, char why[C
 	c->image_said = o->image_said;
 	if (o->tcti && host_tpm_open(&c->tpm, o->tcti, why) != 0)
 		goto fail;
-	c->fd = tcp_connect(o->address);
+	c->fd = tcp_connect(o->address, o->from);
 	if (c->fd < 0) {
 		snprintf(why, CLIENT_WHY, "%s", strerror(errno));
 		goto fail;
@@ -131,6 +133,11 @@ void client_free(struct kmc_client **c)
 const char *client_why(const struct kmc_client *c)
 {
 	return c->why;
+}
+
+struct view client_last(const struct kmc_client *c)
+{
+	return view_of(buf_ptr(&c->out), buf_left(&c->out));
 }
 
 bool client_send_raw(struct kmc_client *c, const void *p, size_t n)
@@ -299,6 +306,10 @@ void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, stru
 	struct request q;
 
 	memset(out, 0, sizeof(*out));
+	if (!c->key.modulus.n) {
+		snprintf(c->why, sizeof(c->why), "there is no protection key to ask with");
+		return;
+	}
 	encrypt_request(c, uuid, &q);
 	if (spoil)
 		q.cipher[c->key.modulus.n / 2] ^= 1;
@@ -328,6 +339,10 @@ void client_reserve(struct kmc_client *c, const struct uuid *uuid, uint64_t imag
 	struct request q;
 
 	memset(out, 0, sizeof(*out));
+	if (!c->key.modulus.n) {
+		snprintf(c->why, sizeof(c->why), "there is no protection key to ask with");
+		return;
+	}
 	encrypt_request(c, uuid, &q);
 	reserve.cipher = q.facts.cipher;
 	out->type = client_ask(c, KMC_RESERVE, &reserve, fields);

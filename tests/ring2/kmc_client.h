@@ -18,6 +18,7 @@ struct kmc_client_options {
 	const char *address; /* 127.0.0.1:port */
 	const char *dir;     /* of host.key, host.crt, ca.crt */
 	const char *name;    /* in the KMC's certificate */
+	const char *from;    /* IPv4 address to connect from; NULL: any */
 	const char *tcti;    /* of the host TPM; NULL: software */
 	const uint8_t *image, *image_said; /* 32 bytes that its quotes are made with, and that it says with them; NULL: none */
 };
@@ -39,6 +40,9 @@ enum kmc_type client_receive(struct kmc_client *c, void *fields);
 /** client_ask() - send a request and wait for its answer, as client_receive(). */
 enum kmc_type client_ask(struct kmc_client *c, enum kmc_type type, const void *request, void *fields);
 const char *client_why(const struct kmc_client *c);
+
+/** client_last() - the frame of the last client_ask(), until the next one. */
+struct view client_last(const struct kmc_client *c);
 
 /* What an open gave. */
 struct client_opened {

@@ -1,7 +1,7 @@
 /*
  * A host that does to a KMC what its arguments say, one after the other over one connection; a line for each answer.
  *
- *   kmc-host -a ADDRESS -d DIR [-n NAME] [-t TCTI] [-i IMAGE] [-I IMAGE-SAID] COMMAND...
+ *   kmc-host -a ADDRESS -d DIR [-b FROM-ADDRESS] [-n NAME] [-t TCTI] [-i IMAGE] [-I IMAGE-SAID] COMMAND...
  *     hello                          WELCOME host pool
  *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
@@ -18,6 +18,8 @@
  *     cancel UUID REQUEST            CANCELLED
  *     certify UUID LEASE EPOCH       CERTIFIED and the sizes of both certificates, once they are made
  *     raw HEX                        bytes as they are, then the answer
+ *     keep FILE                      write the last request into FILE, in hex
+ *     again                          send it once more, then the answer
  *     sleep SECONDS                  and say nothing
  *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
  *     load SECONDS FILE SEED         open and store all the time over new connections too; FILE gets what was acknowledged
@@ -311,6 +313,26 @@ static void do_raw(struct kmc_client *c, const char *hex)
 	print_answer(c, client_send_raw(c, bytes, n) ? client_receive(c, fields) : 0, fields);
 }
 
+static void do_keep(struct kmc_client *c, const char *path)
+{
+	const struct view last = client_last(c);
+	FILE *f = fopen(path, "w");
+
+	if (!f)
+		abort();
+	for (size_t i = 0; i < last.n; i++)
+		fprintf(f, "%02x", last.p[i]);
+	fclose(f);
+}
+
+static void do_again(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	const struct view last = client_last(c);
+
+	print_answer(c, client_send_raw(c, last.p, last.n) ? client_receive(c, fields) : 0, fields);
+}
+
 static void do_hold(struct kmc_client *c, const char *seconds)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
@@ -326,7 +348,7 @@ static int arguments_of(const char *command)
 		const char *name;
 		int n;
 	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"suspend", 6},
-		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"certify", 3}, {"raw", 1}, {"hold", 1},
+		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"certify", 3}, {"raw", 1}, {"keep", 1}, {"again", 0}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -370,6 +392,10 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_certify(c, arg);
 	else if (strcmp(command, "raw") == 0)
 		do_raw(c, arg[0]);
+	else if (strcmp(command, "keep") == 0)
+		do_keep(c, arg[0]);
+	else if (strcmp(command, "again") == 0)
+		do_again(c);
 	else if (strcmp(command, "hold") == 0)
 		do_hold(c, arg[0]);
 	else
@@ -399,9 +425,11 @@ int main(int argc, char **argv)
 	int opt;
 
 	signal(SIGPIPE, SIG_IGN); /* a KMC that is killed while we write */
-	while ((opt = getopt(argc, argv, "a:d:n:t:i:I:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:b:d:n:t:i:I:")) != -1) {
 		if (opt == 'a')
 			o.address = optarg;
+		else if (opt == 'b')
+			o.from = optarg;
 		else if (opt == 'd')
 			o.dir = optarg;
 		else if (opt == 'n')

@@ -34,5 +34,12 @@ $(RING2)/xen-shim.so: tests/ring2/xen_shim.c tests/ring2/domains.c tests/ring2/d
 	@echo "  LD      $@"
 	@gcc -std=gnu11 -O2 -g -I. -D_GNU_SOURCE -Wall -Wextra -shared -fPIC -o $@ $(filter %.c,$^)
 
+# Preloaded into kmcd, likewise.
+RING2_PROGRAMS += $(RING2)/faults.so
+$(RING2)/faults.so: tests/ring2/faults.c
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@gcc -std=gnu11 -O2 -g -I. -D_GNU_SOURCE -Wall -Wextra -shared -fPIC -o $@ $<
+
 .PHONY: ring2-programs
 ring2-programs: all $(RING2_PROGRAMS)

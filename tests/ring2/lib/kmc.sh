@@ -16,6 +16,8 @@
 # With KMC_STORE=postgresql (at kmc_setup) its database is a PostgreSQL server in DIR/pg, else SQLite.
 #   kmc_twin DIR FROM NAME     another kmcd over FROM's PostgreSQL, with a copy of its vault and of its TPM's inside
 #   kmc_bare DIR FROM NAME     a machine without keys, configured as FROM but for what is its own
+#   kmc_faults DIR SECONDS HOW kmcd's clock is set so much ahead (or back), its disk is well, full, readonly or gives errors (faults.c);
+#                              for kmcd that are started after the first use
 #   kmc_sql DIR SQL            ask the database behind kmcd's back
 # BIN says where the programs are (build/release/bin). Options for kmc.conf: append to DIR/kmc.conf between setup and start.
 
@@ -125,12 +127,24 @@ kmc_start() {
 	kmc_tpm_start "$dir" || return
 	touch "$dir/log"
 	from=$(stat -c %s "$dir/log")
-	"$BIN/kmcd" -c "$dir/kmc.conf" >>"$dir/log" 2>&1 &
+	if [ -e "$dir/faults" ]; then
+		LD_PRELOAD=$RING2_BIN/faults.so RING2_FAULTS=$dir/faults ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 \
+			"$BIN/kmcd" -c "$dir/kmc.conf" >>"$dir/log" 2>&1 &
+	else
+		"$BIN/kmcd" -c "$dir/kmc.conf" >>"$dir/log" 2>&1 &
+	fi
 	echo $! >"$dir/kmcd.pid"
 	disown # so that bash does not report its death by kmc_kill
 	kmc_wait 20 kmc_is_settled "$dir" "$from" && kmc_is_serving "$dir" "$from" && return
 	tail -n 5 "$dir/log" >&2
 	return 1
+}
+
+# In place, so that a kmcd that runs sees it.
+kmc_faults() {
+	[ -e "$1/faults" ] || printf '%64s' '' >"$1/faults"
+	chmod 644 "$1/faults"
+	printf '%-63s\n' "$2 $3" 1<>"$1/faults"
 }
 
 kmc_stop() {
