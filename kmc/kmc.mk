@@ -3,7 +3,7 @@
 KMC_TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c kmctpm_move.c keyring.c vault.c ekissue.c kmcconf.c address.c)
 KMC_EK_SRCS := $(addprefix vtpm-stubdom/,derive.c endorsement.c engine_libtpms.c blob.c tpmif.c)
-KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_rows.c store_sqlite.c store_pgsql.c)
+KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_statements.c store_row.c store_hosts.c store_identities.c store_keys.c store_vtpms.c store_states.c store_audit.c store_rows.c store_sqlite.c store_pgsql.c)
 KMC_STORE_LIBS := -lsqlite3 -lpq
 KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_metrics.c engine_admin.c engine_audit.c engine_states.c engine_images.c engine_requests.c engine_open.c engine_grant.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_certify.c engine_life.c engine_server.c engine_enrol.c engine_policy.c engine.c repeats.c replays.c clock.c attest.c quote.c ekcert.c \
 	admin.c admmsg.c lease.c vault_process.c keymaker.c ekmaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS) $(KMC_EK_SRCS)

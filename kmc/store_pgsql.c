@@ -469,7 +469,7 @@ int store_pgsql_open(struct store **store, const char *connection, bool create, 
 		snprintf(why, STORE_WHY, "out of memory");
 		return E_NOMEM;
 	}
-	s->sql = (struct sql_store){.base = {.ops = &store_rows_ops, .name = driver.name}, .driver = &driver};
+	s->sql = (struct sql_store){.base = {.ops = store_rows(), .name = driver.name}, .driver = &driver};
 	for (int i = 0; i < OPEN_TRIES && r == E_DB; i++) {
 		if (i)
 			usleep(300000);

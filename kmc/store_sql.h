@@ -1,5 +1,5 @@
 /*
- * What the SQL engines share: the schema, the statements, and rows in and out (store_schema.c, store_rows.c). An engine adds a driver.
+ * What the SQL engines share: the schema, the statements, and rows in and out (store_schema.c, store_statements.c, store_row.h). An engine adds a driver.
  *
  * Theory of operation: both engines run the same statements, which keep to what SQLite and PostgreSQL have in common. Parameters are
  * written ?1, ?2, ...; types in the schema are TEXT, INTEGER (64 bits) and BLOB: a driver puts its own words instead. A statement gives
@@ -73,6 +73,7 @@ struct sql_store {
 	const struct sql_driver *driver;
 };
 
-extern const struct store_ops store_rows_ops;
+/** store_rows() - the operations of every engine of this kind (store_rows.c). */
+const struct store_ops *store_rows(void);
 
 #endif

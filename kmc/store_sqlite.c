@@ -338,7 +338,7 @@ int store_sqlite_open(struct store **store, const char *path, bool create, char 
 		snprintf(why, STORE_WHY, "out of memory");
 		return E_NOMEM;
 	}
-	s->sql = (struct sql_store){.base = {.ops = &store_rows_ops, .name = driver.name}, .driver = &driver};
+	s->sql = (struct sql_store){.base = {.ops = store_rows(), .name = driver.name}, .driver = &driver};
 	r = open_file(s, path, create);
 	if (r != 0) {
 		snprintf(why, STORE_WHY, "%s", s->sql.base.why);
