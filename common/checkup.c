@@ -97,7 +97,7 @@ static const char *date(int64_t when, char text[32])
 	return text;
 }
 
-void checkup_certificate(struct checkup *c, const char *what, const char *path, const char *key_path, const char *remedy)
+void checkup_certificate(struct checkup *c, const char *what, const char *path, const char *key_path, const char *remedy, const char *early)
 {
 	int64_t now = (int64_t)time(NULL);
 	struct certinfo info;
@@ -115,7 +115,7 @@ void checkup_certificate(struct checkup *c, const char *what, const char *path, 
 	else if (key_path && !info.has_key)
 		checkup_say(c, FINDING_WRONG, "%s: can't read the key %s; %s", what, key_path, remedy);
 	else if (info.until - now < SOON)
-		checkup_say(c, FINDING_NOTE, "%s: %s expires on %s; %s", what, path, date(info.until, when), remedy);
+		checkup_say(c, FINDING_NOTE, "%s: %s expires on %s; %s", what, path, date(info.until, when), early);
 	else
 		checkup_say(c, FINDING_OK, "%s: %s is valid until %s", what, path, date(info.until, when));
 }

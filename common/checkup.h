@@ -31,8 +31,8 @@ void checkup_user(struct checkup *c, const char *name);
 /** checkup_space() - the file system of @directory has room for at least @mib MiB. */
 void checkup_space(struct checkup *c, const char *directory, uint64_t mib);
 
-/** checkup_certificate() - it is valid now and for two weeks more, and the key belongs to it; @remedy: a new one. */
-void checkup_certificate(struct checkup *c, const char *what, const char *path, const char *key_path, const char *remedy);
+/** checkup_certificate() - it is valid now and for two weeks more, and the key belongs to it; @remedy: a new one; @early: while it is valid. */
+void checkup_certificate(struct checkup *c, const char *what, const char *path, const char *key_path, const char *remedy, const char *early);
 
 /** checkup_tpm() - where @tcti is a device: it is there and can be opened. */
 void checkup_tpm(struct checkup *c, const char *tcti);

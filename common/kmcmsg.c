@@ -198,6 +198,15 @@ static const struct msg_field recalled[] = {
 	MSG_FIELD_BYTES_OPT(3, struct kmc_recalled, uuid, UUID_SIZE, UUID_SIZE),
 };
 
+static const struct msg_field renew[] = {
+	MSG_FIELD_BYTES(3, struct kmc_renew, certificate, 1, KMC_CERTIFICATE_MAX),
+	MSG_FIELD_BYTES(4, struct kmc_renew, possession, 1, 80),
+};
+
+static const struct msg_field renewed[] = {
+	MSG_FIELD_BYTES(3, struct kmc_renewed, certificate, 1, KMC_CERTIFICATE_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -238,6 +247,8 @@ static const struct msg_schema schemas[] = {
 	EMPTY(KMC_PARKED, "parked"),
 	EMPTY(KMC_RECALLS, "recalls"),
 	SCHEMA(KMC_RECALLED, recalled),
+	SCHEMA(KMC_RENEW, renew),
+	SCHEMA(KMC_RENEWED, renewed),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)

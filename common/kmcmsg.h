@@ -17,6 +17,7 @@
  *   CERTIFY  lease ---------------------->  CERTIFIED  certificates of that vTPM's endorsement keys
  *   PARK     lease ---------------------->  PARKED     I keep it, though no guest runs
  *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
+ *   RENEW    certificate, signature ----->  RENEWED    the next one, for the same key
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
  * and, of a host that has no certificate yet and said so by KMC_ENROL_ALPN, only:
@@ -81,6 +82,8 @@ enum kmc_type {
 	KMC_PARKED,
 	KMC_RECALLS,
 	KMC_RECALLED,
+	KMC_RENEW,
+	KMC_RENEWED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -279,6 +282,16 @@ struct kmc_park {
 
 struct kmc_recalled {
 	struct view uuid; /* 16 bytes; absent: nobody waits */
+};
+
+/* The certificate of this very connection; its key signs proof_renew() (common/proof.h). */
+struct kmc_renew {
+	struct view certificate; /* DER */
+	struct view possession;
+};
+
+struct kmc_renewed {
+	struct view certificate; /* DER */
 };
 
 /* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS. */

@@ -24,6 +24,13 @@ int proof_make(const char *label, const uint8_t nonce[PROOF_NONCE_SIZE], const u
 	return hash(label, nonce, subject, NULL, proof);
 }
 
+int proof_renew(const uint8_t certificate[32], const uint8_t spki[32], uint8_t proof[PROOF_SIZE])
+{
+	_Static_assert(PROOF_NONCE_SIZE == 32, "a hash stands in the place of the nonce");
+
+	return hash(PROOF_RENEW, certificate, spki, NULL, proof);
+}
+
 int proof_attest(const uint8_t nonce[PROOF_NONCE_SIZE], const uint8_t certificate[32], const uint8_t *image, uint8_t proof[PROOF_SIZE])
 {
 	return hash(image ? PROOF_ATTEST_IMAGE : PROOF_ATTEST, nonce, certificate, image, proof);

@@ -282,6 +282,40 @@ int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32])
 	return X509_digest(cert, EVP_sha256(), hash, NULL) == 1 ? 0 : E_CRYPTO;
 }
 
+int tls_context_renew(struct tls_context *ctx, const uint8_t *der, size_t n)
+{
+	const unsigned char *p = der;
+	X509 *cert = d2i_X509(NULL, &p, (long)n);
+	int r = cert && p == der + n ? 0 : E_FORMAT;
+
+	/* Asked first: OpenSSL drops the key when the certificate is not for it. */
+	if (r == 0 && X509_check_private_key(cert, SSL_CTX_get0_privatekey(ctx->ssl)) != 1)
+		r = E_CRYPTO;
+	if (r == 0 && (SSL_CTX_use_certificate(ctx->ssl, cert) != 1 || SSL_CTX_clear_chain_certs(ctx->ssl) != 1))
+		r = E_CRYPTO;
+	X509_free(cert);
+	ERR_clear_error();
+	return r;
+}
+
+int tls_context_sign(const struct tls_context *ctx, const void *p, size_t n, uint8_t signature[TLS_SIGNATURE_MAX])
+{
+	EVP_PKEY *key = SSL_CTX_get0_privatekey(ctx->ssl);
+	EVP_MD_CTX *md;
+	size_t size = TLS_SIGNATURE_MAX;
+	int ok;
+
+	if (!key || ctx->signer)
+		return E_STATE;
+	if (EVP_PKEY_get_size(key) > TLS_SIGNATURE_MAX)
+		return E_CRYPTO;
+	md = EVP_MD_CTX_new();
+	ok = md && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) == 1 && EVP_DigestSign(md, signature, &size, p, n) == 1;
+	EVP_MD_CTX_free(md);
+	ERR_clear_error();
+	return ok ? (int)size : E_CRYPTO;
+}
+
 /* Called before the server decides whether it asks for a certificate (RFC 8446 4.3.2). */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n_out, const unsigned char *in, unsigned int n, void *arg)
 {
@@ -568,6 +602,15 @@ int tls_peer_name(const struct tls *t, char name[TLS_NAME])
 	memcpy(name, ASN1_STRING_get0_data(text), (size_t)n);
 	name[n] = '\0';
 	return 0;
+}
+
+int tls_own_fingerprint(const struct tls *t, uint8_t hash[32])
+{
+	const X509 *cert = SSL_get_certificate(t->ssl);
+
+	if (!cert)
+		return E_NOTFOUND;
+	return X509_digest(cert, EVP_sha256(), hash, NULL) == 1 ? 0 : E_CRYPTO;
 }
 
 int tls_peer_fingerprint(const struct tls *t, uint8_t hash[32])

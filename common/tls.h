@@ -60,6 +60,14 @@ void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *w
 /** tls_context_fingerprint() - SHA-256 of this side's own certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32]);
 
+#define TLS_SIGNATURE_MAX 80 /* bytes of ECDSA on P-256 in DER */
+
+/** tls_context_renew() - connections from now on show the certificate @der of @n bytes, for the same key; 0, or E_FORMAT or E_CRYPTO: all is as it was. */
+int tls_context_renew(struct tls_context *ctx, const uint8_t *der, size_t n);
+
+/** tls_context_sign() - with this side's key, where that was read from a file: SHA-256 and ECDSA. Return: bytes, E_STATE (it is elsewhere) or E_CRYPTO. */
+int tls_context_sign(const struct tls_context *ctx, const void *p, size_t n, uint8_t signature[TLS_SIGNATURE_MAX]);
+
 /** tls_context_admit() - a server lets in clients without certificate that name the protocol @alpn, and only those; @alpn stays. */
 void tls_context_admit(struct tls_context *ctx, const char *alpn);
 
@@ -102,6 +110,9 @@ bool tls_is_anonymous(const struct tls *t);
 
 /** tls_peer_name() - the common name in the peer's verified certificate, into @name; 0 or E_FORMAT. */
 int tls_peer_name(const struct tls *t, char name[TLS_NAME]);
+
+/** tls_own_fingerprint() - SHA-256 of the certificate that this side shows over @t; 0, E_NOTFOUND or E_CRYPTO. */
+int tls_own_fingerprint(const struct tls *t, uint8_t hash[32]);
 
 /** tls_peer_fingerprint() - SHA-256 of the peer's certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_peer_fingerprint(const struct tls *t, uint8_t hash[32]);

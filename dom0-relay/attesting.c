@@ -77,15 +77,13 @@ static void on_timer(void *arg, unsigned int what)
 	begin(arg);
 }
 
-struct attesting *attesting_new(struct loop *loop, struct kmclink *kmc, struct link *tpm, const uint8_t certificate[32],
-				void (*settled)(void *arg), void *arg)
+struct attesting *attesting_new(struct loop *loop, struct kmclink *kmc, struct link *tpm, void (*settled)(void *arg), void *arg)
 {
 	struct attesting *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return NULL;
 	*a = (struct attesting){.kmc = kmc, .tpm = tpm, .settled = settled, .arg = arg};
-	memcpy(a->certificate, certificate, sizeof(a->certificate));
 	a->timer = source_timer(loop, on_timer, a);
 	if (!a->timer)
 		attesting_free(&a);
@@ -101,8 +99,9 @@ void attesting_free(struct attesting **a)
 	*a = NULL;
 }
 
-void attesting_up(struct attesting *a)
+void attesting_up(struct attesting *a, const uint8_t certificate[32])
 {
+	memcpy(a->certificate, certificate, sizeof(a->certificate));
 	a->step = STEP_RESTING;
 	a->is_settled = false;
 	if (a->abandoned)

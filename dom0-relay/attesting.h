@@ -24,14 +24,12 @@ struct loop;
 /**
  * attesting_new() - nothing yet
  * @kmc, @tpm: stay the caller's; answers are handed in through attesting_kmc() and attesting_tpm()
- * @certificate: SHA-256 of this host's
  * @settled: called once after each attesting_up()
  */
-struct attesting *attesting_new(struct loop *loop, struct kmclink *kmc, struct link *tpm, const uint8_t certificate[32],
-				void (*settled)(void *arg), void *arg);
+struct attesting *attesting_new(struct loop *loop, struct kmclink *kmc, struct link *tpm, void (*settled)(void *arg), void *arg);
 void attesting_free(struct attesting **a);
 
-void attesting_up(struct attesting *a);	  /* the KMC can be asked */
+void attesting_up(struct attesting *a, const uint8_t certificate[32]); /* the KMC can be asked; SHA-256 of what this host shows there */
 void attesting_down(struct attesting *a); /* it can't any more */
 
 /** attesting_image() - digest of what stub domains start from, NULL if it can't be read: nothing is attested before the first call. */

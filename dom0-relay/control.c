@@ -32,6 +32,7 @@ struct control {
 	int fd;
 	struct source *source;
 	control_fill_fn *fill;
+	control_renew_fn *renew;
 	void *arg;
 	struct client clients[CLIENTS_MAX];
 };
@@ -88,11 +89,13 @@ static bool serve(struct client *c)
 	r = msg_next(&c->in, 64, &m);
 	if (r == E_AGAIN_IN)
 		return true;
-	if (r != 0 || m.head.version != CTL_VERSION || m.head.type != CTL_LIST) {
+	if (r != 0 || m.head.version != CTL_VERSION || (m.head.type != CTL_LIST && m.head.type != CTL_RENEW)) {
 		log_warn("control: a client asked what nobody knows");
 		return false;
 	}
 	c->control->fill(c->control->arg, &c->out);
+	if (m.head.type == CTL_RENEW)
+		c->control->renew(c->control->arg);
 	return ctl_write(&c->out, CTL_END, NULL) == 0;
 }
 
@@ -153,13 +156,13 @@ static void on_accept(void *arg, unsigned int what)
 	close(fd); /* the client says that the relay is busy */
 }
 
-struct control *control_new(struct loop *loop, int fd, control_fill_fn *fill, void *arg)
+struct control *control_new(struct loop *loop, int fd, control_fill_fn *fill, control_renew_fn *renew, void *arg)
 {
 	struct control *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	*c = (struct control){.loop = loop, .fd = fd, .fill = fill, .arg = arg};
+	*c = (struct control){.loop = loop, .fd = fd, .fill = fill, .renew = renew, .arg = arg};
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		c->clients[i].fd = -1;
 	c->source = source_fd(loop, fd, LOOP_READ, on_accept, c);

@@ -68,7 +68,7 @@ static int receive(int fd, struct buf *in)
 	return 0;
 }
 
-int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
+int ctlask(int fd, enum ctl_type what, const struct ctlask_ops *ops, void *arg)
 {
 	uint8_t request[64];
 	struct buf out, in = {0};
@@ -77,7 +77,7 @@ int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
 	int r;
 
 	buf_over(&out, request, sizeof(request));
-	if ((r = ctl_write(&out, CTL_LIST, NULL)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
+	if ((r = ctl_write(&out, what, NULL)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
 		return r;
 	if (send(fd, buf_ptr(&out), buf_left(&out), MSG_NOSIGNAL) != (ssize_t)buf_left(&out))
 		r = E_IO;
@@ -90,4 +90,9 @@ int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
 	}
 	buf_free(&in);
 	return r;
+}
+
+int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
+{
+	return ctlask(fd, CTL_LIST, ops, arg);
 }

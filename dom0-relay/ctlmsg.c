@@ -10,6 +10,10 @@ static const struct msg_field status[] = {
 	MSG_FIELD_UINT(5, struct ctl_status, spares_ready, UINT16_MAX),
 	MSG_FIELD_UINT(6, struct ctl_status, spares_wanted, UINT16_MAX),
 	MSG_FIELD_UINT(7, struct ctl_status, software_key, 1),
+	MSG_FIELD_UINT(8, struct ctl_status, certificate_until, UINT64_MAX),
+	MSG_FIELD_UINT(9, struct ctl_status, renew_at, UINT64_MAX),
+	MSG_FIELD_UINT(10, struct ctl_status, renewals, UINT64_MAX),
+	MSG_FIELD_TEXT_OPT(11, struct ctl_status, renew_failed, 1, CTL_REASON_MAX),
 };
 
 static const struct msg_field entry[] = {
@@ -31,6 +35,7 @@ static const struct msg_field entry[] = {
 
 static const struct msg_schema schemas[] = {
 	{.type = CTL_LIST, .name = "list", .size = sizeof(struct ctl_empty)},
+	{.type = CTL_RENEW, .name = "renew", .size = sizeof(struct ctl_empty)},
 	{.type = CTL_STATUS, .name = "status", .fields = status, .n_fields = COUNT(status), .size = sizeof(struct ctl_status)},
 	{.type = CTL_ENTRY, .name = "entry", .fields = entry, .n_fields = COUNT(entry), .size = sizeof(struct ctl_entry)},
 	{.type = CTL_END, .name = "end", .size = sizeof(struct ctl_empty)},

@@ -2,6 +2,7 @@
  * What vtpmctl and vtpm-relayd say over the control socket: one request, entries, an end.
  *
  *   vtpmctl: LIST        vtpm-relayd: STATUS, ENTRY ..., END
+ *   vtpmctl: RENEW       vtpm-relayd: the same, as it was before; the renewal has begun
  */
 #ifndef DOM0_RELAY_CTLMSG_H
 #define DOM0_RELAY_CTLMSG_H
@@ -15,13 +16,16 @@
 #define CTL_BODY_MAX 1024
 #define CTL_REASON_MAX 400
 
-enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END };
+enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END, CTL_RENEW };
 
 struct ctl_status {
 	struct view kmc; /* "connected", or why not */
 	uint64_t kmc_up;
 	uint64_t spares_ready, spares_wanted; /* stub domains that wait for a guest; as configured */
 	uint64_t software_key; /* 1: the host's TLS key is a file */
+	uint64_t certificate_until, renew_at; /* seconds since 1970: when it expires; when the next one is asked for */
+	uint64_t renewals;	  /* tries that ended, since the start */
+	struct view renew_failed; /* why the last of them failed; absent: it did not */
 };
 
 struct ctl_entry {

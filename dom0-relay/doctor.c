@@ -21,6 +21,7 @@
 #include "common/checkup.h"
 #include "common/error.h"
 #include "dom0-relay/ctlask.h"
+#include "dom0-relay/identity.h"
 #include "dom0-relay/relayconf.h"
 
 #define TEXT_MAX (64 * 1024)
@@ -28,6 +29,7 @@
 #define STATE_MIB 64
 #define SEEN_MAX 256 /* vTPMs in configurations, to find one that stands in two */
 
+static const char *const renew_early = "vtpm-relayd should have renewed it by itself: 'vtpmctl renew' says why it has not";
 static const char *const enroll_again = "at the KMC 'kmcctl host remove NAME' if it is known there, then 'kmcctl host add NAME'; its token is for 'vtpmctl enroll TOKEN --replace' here";
 
 /* --- guests' configurations --- */
@@ -275,6 +277,9 @@ static void on_status(void *arg, const struct ctl_status *s)
 		checkup_say(c, FINDING_OK, "vtpm-relayd: connected to the KMC");
 	else
 		checkup_say(c, FINDING_WRONG, "vtpm-relayd: not connected to the KMC: %.*s", (int)s->kmc.n, (const char *)s->kmc.p);
+	if (s->renew_failed.p)
+		checkup_say(c, FINDING_NOTE, "vtpm-relayd: this host's certificate could not be renewed: %.*s; it is tried again, and by 'vtpmctl renew' at once",
+			    (int)s->renew_failed.n, (const char *)s->renew_failed.p);
 	if (s->spares_ready < s->spares_wanted)
 		checkup_say(c, FINDING_NOTE, "vtpm-relayd: %u of %u spare stub domains are ready; if it stays so, 'xl info free_memory' may be too low",
 			    (unsigned int)s->spares_ready, (unsigned int)s->spares_wanted);
@@ -309,8 +314,12 @@ static void check_relay(struct checkup *c, const char *control)
 static void check_key(struct checkup *c, const struct relayconf *conf)
 {
 	bool in_tpm = relayconf_key_in_tpm(conf);
+	static struct identity id;
+	char why[IDENTITY_WHY];
+	bool known = identity_read(&id, conf, why) == 0;
 
-	checkup_certificate(c, "this host", conf->tls_certificate, in_tpm ? NULL : conf->tls_key, enroll_again);
+	checkup_certificate(c, "the KMC's authority", conf->tls_ca, NULL, enroll_again, enroll_again);
+	checkup_certificate(c, "this host", known ? id.path : conf->tls_certificate, in_tpm ? NULL : conf->tls_key, enroll_again, renew_early);
 	if (in_tpm)
 		return;
 	checkup_private(c, "this host's key", conf->tls_key);
@@ -345,7 +354,6 @@ int doctor_run(const char *path)
 	checkup_file(&c, "stub domains", conf.stub_initramfs, "install the package anew, or correct 'initramfs'");
 	checkup_user(&c, conf.user);
 	checkup_tpm(&c, conf.tpm);
-	checkup_certificate(&c, "the KMC's authority", conf.tls_ca, NULL, enroll_again);
 	check_key(&c, &conf);
 	check_addresses(&c, conf.kmc_address);
 	check_relay(&c, conf.control);

@@ -18,6 +18,7 @@
 #include "common/secret.h"
 #include "common/text.h"
 #include "common/tls.h"
+#include "dom0-relay/identity.h"
 #include "dom0-relay/kmcwire.h"
 #include "dom0-relay/relayconf.h"
 
@@ -48,6 +49,8 @@ struct kmclink {
 	struct tls_context *ctx;
 	struct tls_signer signer; /* where the key is in the TPM */
 	uint64_t last_ticket;	  /* of what it was asked to sign */
+	struct certinfo_der certificate, former; /* what is shown; what was before, empty for nothing */
+	bool fell_back; /* the one before is shown, because a KMC did not take the other */
 	struct place places[RELAYCONF_ADDRESSES];
 	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
@@ -112,6 +115,22 @@ static void plan(struct kmclink *k, bool was_up)
 	}
 }
 
+/*
+ * A certificate that a KMC does not take gives way to the one before, which that KMC may know: its database may have come from a backup.
+ * They take turns until one of them is welcome.
+ */
+static void fall_back(struct kmclink *k)
+{
+	struct certinfo_der other = k->former;
+
+	if (!other.size || tls_context_renew(k->ctx, other.bytes, other.size) != 0)
+		return;
+	k->fell_back = !k->fell_back;
+	k->former = k->certificate;
+	k->certificate = other;
+	log_warn("this host's %s certificate is not taken: the %s one is tried", k->fell_back ? "renewed" : "former", k->fell_back ? "former" : "renewed");
+}
+
 /* The only way down: close, tell, and try again later. */
 static void go_away(struct kmclink *k, bool refused, const char *why)
 {
@@ -128,6 +147,8 @@ static void go_away(struct kmclink *k, bool refused, const char *why)
 	sum_up(k, p);
 	disconnect(k);
 	k->state = LINK_AWAY;
+	if (refused && !was_up)
+		fall_back(k);
 	if (k->returning && k->return_factor < RETURN_FACTOR)
 		k->return_factor *= 2;
 	k->returning = false;
@@ -225,7 +246,7 @@ static bool take(struct kmclink *k, const struct msg *m)
 		welcome(k, (const void *)fields);
 		return k->state == LINK_UP;
 	}
-	if (m->head.type == KMC_REFUSED && refused->code == KMC_REFUSED_UNKNOWN_HOST)
+	if (m->head.type == KMC_REFUSED && refused->code == KMC_REFUSED_UNKNOWN_HOST && (!k->former.size || k->fell_back))
 		k->ops->unwelcome(k->arg);
 	if (m->head.type == KMC_REFUSED)
 		snprintf(text, sizeof(text), "%s: %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
@@ -391,7 +412,7 @@ void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, c
 		kmcwire_signed(k->probe, ticket, signature, why);
 }
 
-static int load_tls(struct kmclink *k, char why[TLS_WHY])
+static int load_key(struct kmclink *k, char why[TLS_WHY])
 {
 	const struct relayconf *c = k->conf;
 
@@ -402,7 +423,23 @@ static int load_tls(struct kmclink *k, char why[TLS_WHY])
 	return tls_context_new(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, c->tls_key, why);
 }
 
-int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf *conf, const struct kmclink_ops *ops, void *arg,
+/* The files of the enrolment, and what came since. */
+static int load_tls(struct kmclink *k, const struct identity *id, char why[TLS_WHY])
+{
+	int r = load_key(k, why);
+
+	k->certificate = id->certificate;
+	if (r != 0 || !id->kept)
+		return r;
+	r = tls_context_renew(k->ctx, id->certificate.bytes, id->certificate.size);
+	if (r != 0)
+		snprintf(why, TLS_WHY, "can't use the certificate in %.200s: %s", id->path, error_text(r));
+	else if (id->certificate.size != id->enrolled.size || memcmp(id->certificate.bytes, id->enrolled.bytes, id->enrolled.size) != 0)
+		k->former = id->enrolled;
+	return r;
+}
+
+int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf *conf, const struct identity *id, const struct kmclink_ops *ops, void *arg,
 		char why[KMCLINK_WHY])
 {
 	struct kmclink *k = calloc(1, sizeof(*k));
@@ -421,7 +458,7 @@ int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf
 	if (!k->timer || !k->return_timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
 	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t))) != 0)
 		goto out;
-	r = load_tls(k, tls);
+	r = load_tls(k, id, tls);
 	if (r != 0)
 		goto out;
 	snprintf(k->why, sizeof(k->why), "KMC %s: not tried yet", conf->kmc_address);
@@ -451,7 +488,43 @@ void kmclink_free(struct kmclink **k)
 
 int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
 {
-	return tls_context_fingerprint(k->ctx, hash) == 0 ? 0 : E_CRYPTO;
+	return k->wire ? kmcwire_certificate(k->wire, hash) : E_STATE;
+}
+
+int kmclink_renew(struct kmclink *k, struct view der)
+{
+	int r = der.n <= sizeof(k->certificate.bytes) ? tls_context_renew(k->ctx, der.p, der.n) : E_FORMAT;
+
+	if (r != 0)
+		return r;
+	k->former = k->certificate;
+	k->fell_back = false;
+	memcpy(k->certificate.bytes, der.p, der.n);
+	k->certificate.size = der.n;
+	return 0;
+}
+
+struct view kmclink_shown(const struct kmclink *k)
+{
+	return view_of(k->certificate.bytes, k->certificate.size);
+}
+
+void kmclink_reconnect(struct kmclink *k, const char *why)
+{
+	if (k->state != LINK_UP)
+		return;
+	log_info("KMC %s: connecting anew: %s", k->places[k->at].address.text, why);
+	disconnect(k);
+	k->state = LINK_AWAY;
+	source_set_ms(k->timer, 0);
+	k->ops->down(k->arg, why);
+}
+
+int kmclink_sign(const struct kmclink *k, struct view message, uint8_t signature[KMCLINK_SIGNATURE])
+{
+	_Static_assert(KMCLINK_SIGNATURE == TLS_SIGNATURE_MAX, "one size of signatures");
+
+	return tls_context_sign(k->ctx, message.p, message.n, signature);
 }
 
 bool kmclink_is_up(const struct kmclink *k)

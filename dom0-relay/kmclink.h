@@ -15,6 +15,7 @@
 
 struct kmclink;
 struct loop;
+struct identity;
 struct relayconf;
 
 /* What the owner is told. Views are valid during the call only. */
@@ -28,20 +29,38 @@ struct kmclink_ops {
 };
 
 #define KMCLINK_WHY 320 /* bytes of kmclink_why() */
+#define KMCLINK_SIGNATURE 80 /* bytes of a signature in DER */
 
 /**
  * kmclink_new() - begin to connect
  * @conf: must outlive the link; its TLS files are read now
+ * @id: what the KMC gave this host since
  * @why: on error, one line
  *
  * Return: 0 (*k is the caller's) or an error of tls_context_new().
  */
-int kmclink_new(struct kmclink **k, struct loop *loop, const struct relayconf *conf, const struct kmclink_ops *ops, void *arg,
+int kmclink_new(struct kmclink **k, struct loop *loop, const struct relayconf *conf, const struct identity *id, const struct kmclink_ops *ops, void *arg,
 		char why[KMCLINK_WHY]);
 void kmclink_free(struct kmclink **k);
 
-/** kmclink_certificate() - SHA-256 of this host's certificate; 0 or E_CRYPTO. */
+/** kmclink_certificate() - SHA-256 of the certificate that this host shows over the connection that is up; 0 or an error. */
 int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
+
+/**
+ * kmclink_renew() - show the certificate @der from the next connection on; kmclink_reconnect() makes that one
+ *
+ * If a KMC does not take it, the one before is tried again. Return: 0, E_FORMAT or E_CRYPTO: it is not for this host's key.
+ */
+int kmclink_renew(struct kmclink *k, struct view der);
+
+/** kmclink_shown() - the certificate that is shown, in DER; valid until the next call of kmclink_renew() or of the loop. */
+struct view kmclink_shown(const struct kmclink *k);
+
+/** kmclink_reconnect() - give up the connection, if it is up, for a new one: ops->down, then up. */
+void kmclink_reconnect(struct kmclink *k, const char *why);
+
+/** kmclink_sign() - with the host's key, where that is a file. Return: bytes, E_STATE (it is in the TPM) or E_CRYPTO. */
+int kmclink_sign(const struct kmclink *k, struct view message, uint8_t signature[KMCLINK_SIGNATURE]);
 
 /** kmclink_signed() - the signature for @ticket; empty: there is none, and @why says why. */
 void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, const char *why);

@@ -87,5 +87,6 @@ enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT, KM
 #define KMC_ID_ATTEST KMC_ID(KMC_ID_PROTECT, 1) /* see attesting.h */
 #define KMC_ID_RECALLS KMC_ID(KMC_ID_PROTECT, 2) /* see gracing.h */
 #define KMC_ID_CERTIFY KMC_ID(KMC_ID_PROTECT, 3) /* see certifying.h */
+#define KMC_ID_RENEW KMC_ID(KMC_ID_PROTECT, 4) /* see renewing.h */
 
 #endif

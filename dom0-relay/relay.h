@@ -18,6 +18,7 @@ struct attesting;
 struct certifying;
 struct openings;
 struct relayconf;
+struct renewing;
 struct spares;
 struct xenstore;
 
@@ -29,6 +30,7 @@ struct relay {
 	struct kmclink *kmc;
 	struct attesting *attesting;
 	struct certifying *certifying;
+	struct renewing *renewing;
 	struct openings *openings;
 	struct keeping *keeping;
 	struct control *control;

@@ -24,6 +24,7 @@
 #include "dom0-relay/relay_metrics.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
+#include "dom0-relay/renewing.h"
 #include "dom0-relay/spares.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
@@ -284,6 +285,8 @@ static void on_tpm(void *arg, uint64_t type, uint64_t id, const void *fields)
 
 	if (id == ATTESTING_TICKET)
 		attesting_tpm(r->attesting, type, fields);
+	else if (id == RENEWING_TICKET)
+		renewing_tpm(r->renewing, type, fields);
 	else if (id & GRACING_TPM)
 		gracing_tpm(r, type, id, fields);
 	else if (id & SIGNING_TPM)
@@ -389,11 +392,14 @@ static void on_released(void *arg, uint64_t ticket)
 static void on_up(void *arg, const struct kmc_welcome *welcome)
 {
 	struct relay *r = arg;
+	uint8_t certificate[32];
 
 	(void)welcome;
+	if (kmclink_certificate(r->kmc, certificate) != 0)
+		fatal("can't hash this host's certificate");
 	gracing_up(r);
 	keeping_up(r->keeping);
-	attesting_up(r->attesting); /* openings wait for what comes of it */
+	attesting_up(r->attesting, certificate); /* openings wait for what comes of it */
 }
 
 static void on_certificates(void *arg, uint64_t ticket, const struct handoff_certificates *c)
@@ -411,6 +417,7 @@ static void on_settled(void *arg)
 
 	openings_up(r->openings);
 	certifying_up(r->certifying);
+	renewing_up(r->renewing);
 }
 
 static void on_down(void *arg, const char *why)
@@ -423,6 +430,7 @@ static void on_down(void *arg, const char *why)
 	openings_down(r->openings);
 	gracing_down(r);
 	certifying_down(r->certifying);
+	renewing_down(r->renewing);
 }
 
 static void on_lost(void *arg)
@@ -445,6 +453,8 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 		attesting_kmc(r->attesting, type, fields);
 	else if (id == KMC_ID_CERTIFY)
 		certifying_kmc(r->certifying, type, fields);
+	else if (id == KMC_ID_RENEW)
+		renewing_kmc(r->renewing, type, fields);
 	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
@@ -488,6 +498,8 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 		on_record(r, id, fields);
 	else if (type == STATE_LISTED)
 		on_listed(r, ((const struct state_listed *)fields)->contact);
+	else if (id == RENEWING_TICKET)
+		renewing_disk(r->renewing, type, fields);
 	else if (id == GRACING_CONTACT_TICKET)
 		return; /* if it failed, the state process has said so */
 	else
@@ -512,10 +524,11 @@ static void fill(void *arg, struct buf *out)
 {
 	struct relay *r = arg;
 	bool up = kmclink_is_up(r->kmc);
-	const struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
+	struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
 					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares,
 					  .software_key = !relayconf_key_in_tpm(r->conf)};
 
+	renewing_status(r->renewing, &status);
 	ctl_write(out, CTL_STATUS, &status);
 	for (size_t i = 0; i < GUESTS_MAX; i++) {
 		const struct guest *g = &r->guests.table[i];
@@ -539,6 +552,13 @@ static void fill(void *arg, struct buf *out)
 		if (f->when && !guests_find(&r->guests, f->ids))
 			ctl_write(out, CTL_ENTRY, &e);
 	}
+}
+
+static void on_renew(void *arg)
+{
+	struct relay *r = arg;
+
+	renewing_now(r->renewing);
 }
 
 /* --- start --- */
@@ -569,8 +589,8 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
-	uint8_t certificate[32];
-	char why[KMCLINK_WHY];
+	char why[KMCLINK_WHY], unreadable[IDENTITY_WHY];
+	static struct identity id; /* too large for a stack */
 
 	r->loop = loop_new();
 	if (!r->loop)
@@ -581,18 +601,19 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, on_builder, r);
 	r->tpm = link_new(r->loop, fds->tpm, "host-tpm", &tpm_protocol, on_tpm, r);
 	r->disk = link_new(r->loop, fds->disk, "state", &state_protocol, on_disk, r);
-	r->control = control_new(r->loop, fds->control, fill, r);
-	if (kmclink_new(&r->kmc, r->loop, r->conf, &kmc_ops, r, why) != 0)
+	r->control = control_new(r->loop, fds->control, fill, on_renew, r);
+	if (identity_read(&id, r->conf, unreadable) != 0)
+		fatal("%s", unreadable);
+	if (kmclink_new(&r->kmc, r->loop, r->conf, &id, &kmc_ops, r, why) != 0)
 		fatal("%s", why);
-	if (kmclink_certificate(r->kmc, certificate) != 0)
-		fatal("can't hash this host's certificate");
-	r->attesting = attesting_new(r->loop, r->kmc, r->tpm, certificate, on_settled, r);
+	r->attesting = attesting_new(r->loop, r->kmc, r->tpm, on_settled, r);
+	r->renewing = renewing_new(r->loop, r->kmc, r->tpm, r->disk, &id);
 	r->certifying = certifying_new(r->loop, r->kmc, on_certificates, r);
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
 	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
 	r->again = source_timer(r->loop, on_again, r);
-	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->certifying ||
+	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->certifying || !r->renewing ||
 	    !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }

@@ -44,6 +44,8 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(fsync), "the directory"},
 	{SCMP_SYS(fdatasync), "slots"},
 	{SCMP_SYS(unlinkat), "a lease that ended"},
+	{SCMP_SYS(renameat), "a renewed certificate takes its place as a whole"},
+	{SCMP_SYS(renameat2), "the same, where the C library calls it so"},
 };
 
 static void fail(struct state_process *p, uint64_t id, const char *reason)
@@ -103,6 +105,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 	case STATE_TOUCH:
 		if (statedir_touch(p->dir, ((const struct state_touch *)fields)->contact, why) == 0)
 			link_send(p->relay, STATE_TOUCHED, id, NULL);
+		else
+			fail(p, id, why);
+		break;
+	case STATE_IDENTITY:
+		if (statedir_identity(p->dir, ((const struct state_identity *)fields)->pem, why) == 0)
+			link_send(p->relay, STATE_IDENTIFIED, id, NULL);
 		else
 			fail(p, id, why);
 		break;

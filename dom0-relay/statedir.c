@@ -319,3 +319,22 @@ uint64_t statedir_contact(struct statedir *d)
 	snprintf(again, sizeof(again), CONTACT_FORM, contact);
 	return strcmp(text, again) == 0 ? contact : 0;
 }
+
+/* --- what the KMC gave this host --- */
+
+int statedir_identity(struct statedir *d, struct view pem, char why[STATEDIR_WHY])
+{
+	static const char *const new = STATEDIR_IDENTITY ".new";
+	int fd = openat(d->fd, new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool ok = fd >= 0 && pwrite(fd, pem.p, pem.n, 0) == (ssize_t)pem.n && fdatasync(fd) == 0;
+
+	if (!ok)
+		complain(why, "write", new);
+	if (fd >= 0)
+		close(fd);
+	if (!ok)
+		return E_IO;
+	if (renameat(d->fd, new, d->fd, STATEDIR_IDENTITY) != 0 || fsync(d->fd) != 0)
+		return complain(why, "put into its place", STATEDIR_IDENTITY);
+	return 0;
+}

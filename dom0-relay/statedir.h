@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/msg.h"
 #include "common/uuid.h"
 
 struct buf;
@@ -42,6 +43,11 @@ int statedir_touch(struct statedir *d, uint64_t contact, char why[STATEDIR_WHY])
 
 /** statedir_contact() - as remembered, or 0. */
 uint64_t statedir_contact(struct statedir *d);
+
+#define STATEDIR_IDENTITY "identity.pem" /* the name of a file there, see identity.h */
+
+/** statedir_identity() - @pem takes the place of what was kept, as a whole and durably. 0, or E_IO with @why: what was there is whole. */
+int statedir_identity(struct statedir *d, struct view pem, char why[STATEDIR_WHY]);
 
 /**
  * statedir_load() - the newest whole record of @uuid

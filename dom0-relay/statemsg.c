@@ -39,6 +39,10 @@ static const struct msg_field touch[] = {
 	MSG_FIELD_UINT(3, struct state_touch, contact, UINT64_MAX),
 };
 
+static const struct msg_field identity[] = {
+	MSG_FIELD_BYTES(3, struct state_identity, pem, 1, STATE_IDENTITY_MAX),
+};
+
 static const struct msg_field drop[] = {
 	MSG_FIELD_UUID(3, struct state_drop, uuid),
 };
@@ -62,6 +66,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(STATE_FAILED, "failed", state_failed, failed),
 	SCHEMA(STATE_TOUCH, "touch", state_touch, touch),
 	EMPTY(STATE_TOUCHED, "touched"),
+	SCHEMA(STATE_IDENTITY, "identity", state_identity, identity),
+	EMPTY(STATE_IDENTIFIED, "identified"),
 };
 
 const struct privsep_protocol state_protocol = {

@@ -25,6 +25,8 @@ enum state_type {
 	STATE_FAILED,
 	STATE_TOUCH, /* when the KMC was there last */
 	STATE_TOUCHED,
+	STATE_IDENTITY, /* what the KMC gave this host: its certificate, and whom to trust */
+	STATE_IDENTIFIED,
 };
 
 struct state_next {
@@ -70,10 +72,15 @@ struct state_touch {
 	uint64_t contact;
 };
 
+struct state_identity {
+	struct view pem; /* all of the file, see identity.h */
+};
+
 struct state_empty {
 	uint8_t unused;
 };
 
+#define STATE_IDENTITY_MAX (16 * 1024)
 #define STATE_GRACE_MAX 800
 #define STATE_BODY_MAX (HANDOFF_STATE_MAX + HANDOFF_TRANSIENT_MAX + 2048)
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -45,6 +46,7 @@ static int usage(void)
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
 			"  enroll TOKEN [--tpm TCTI] [--replace] [--insecure-software-key]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
+			"  renew                                a new certificate for this host from the KMC, now\n"
 			"  ek [--tpm TCTI]                      the hash of the TPM's endorsement key, for 'kmcctl host add --ek'\n"
 			"  image [KERNEL INITRAMFS]             the digest of the stub domains' image, for 'kmcctl policy set --stub-image'\n");
 	return EXIT_USAGE;
@@ -87,29 +89,100 @@ static void print_status(void *arg, const struct ctl_status *s)
 		return;
 	if (!s->kmc_up)
 		printf("not connected to the KMC: %.*s\n", (int)s->kmc.n, (const char *)s->kmc.p);
+	if (s->renew_failed.p)
+		printf("this host's certificate could not be renewed: %.*s\n", (int)s->renew_failed.n, (const char *)s->renew_failed.p);
 	if (s->software_key)
 		printf("this host's TLS key is a file (insecure-software-key): enrol it anew for a key in its TPM\n");
 	if (s->spares_wanted)
 		printf("spare stub domains: %" PRIu64 " of %" PRIu64 " ready\n", s->spares_ready, s->spares_wanted);
 }
 
+/* A descriptor, or a complaint and an error. */
+static int connect_relay(const char *socket_path)
+{
+	int fd = ctlask_connect(socket_path);
+
+	if (fd < 0)
+		fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", socket_path,
+			fd == E_IO ? strerror(errno) : "the path is too long");
+	return fd;
+}
+
+/* How this host's certificate stands. */
+struct renewal {
+	uint64_t tries, until;
+	char why[CTL_REASON_MAX + 1];
+};
+
 /* All entries as JSON into l->rows: an exit code. */
 static int fetch(const char *socket_path, struct listing *l)
 {
 	static const struct ctlask_ops ops = {.status = print_status, .entry = print_entry};
-	int fd = ctlask_connect(socket_path), r;
+	int fd = connect_relay(socket_path), r;
 
-	if (fd < 0) {
-		fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", socket_path,
-			fd == E_IO ? strerror(errno) : "the path is too long");
+	if (fd < 0)
 		return EXIT_NO_RELAY;
-	}
 	r = ctlask_list(fd, &ops, l);
 	close(fd);
 	if (r == 0)
 		return EXIT_FINE;
 	fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path, error_text(r));
 	return EXIT_ERROR;
+}
+
+static void take_status(void *arg, const struct ctl_status *s)
+{
+	struct renewal *n = arg;
+
+	n->tries = s->renewals;
+	n->until = s->certificate_until;
+	snprintf(n->why, sizeof(n->why), "%.*s", s->renew_failed.p ? (int)s->renew_failed.n : 0, s->renew_failed.p ? (const char *)s->renew_failed.p : "");
+}
+
+static void take_entry(void *arg, const struct ctl_entry *e)
+{
+	(void)arg, (void)e;
+}
+
+/* What the relay says of its certificate, and to @request: an exit code. */
+static int ask_renewal(const char *socket_path, enum ctl_type request, struct renewal *n)
+{
+	static const struct ctlask_ops ops = {.status = take_status, .entry = take_entry};
+	int fd = connect_relay(socket_path), r;
+
+	if (fd < 0)
+		return EXIT_NO_RELAY;
+	r = ctlask(fd, request, &ops, n);
+	close(fd);
+	if (r == 0)
+		return EXIT_FINE;
+	fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path, error_text(r));
+	return EXIT_ERROR;
+}
+
+static int renew(const char *socket_path, unsigned int seconds)
+{
+	struct renewal before = {0}, now = {0};
+	char until[24] = "-";
+	struct tm tm;
+	int r = ask_renewal(socket_path, CTL_RENEW, &before);
+
+	for (unsigned int tries = 0; r == EXIT_FINE && tries <= seconds * WAITS_PER_S; tries++) {
+		r = ask_renewal(socket_path, CTL_LIST, &now);
+		if (r != EXIT_FINE || now.tries != before.tries)
+			break;
+		usleep(1000000 / WAITS_PER_S);
+	}
+	if (r != EXIT_FINE)
+		return r;
+	if (now.tries == before.tries || now.why[0]) {
+		fprintf(stderr, "vtpmctl: not renewed: %s; the present certificate stays in use\n", now.why[0] ? now.why : "there is no answer yet");
+		return EXIT_ERROR;
+	}
+	if (gmtime_r(&(time_t){(time_t)now.until}, &tm))
+		strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	printf("this host has a new certificate, valid until %s\n", until);
+	return EXIT_FINE;
 }
 
 static int list(const char *socket_path, bool json)
@@ -328,6 +401,18 @@ static int run_list(const struct options *o, const char *text, const char *state
 	return r;
 }
 
+static int run_renew(const struct options *o)
+{
+	struct relayconf conf;
+	int r;
+
+	if (!read_conf(o, &conf))
+		return EXIT_ERROR;
+	r = renew(conf.control, o->seconds ? o->seconds : WAIT_S);
+	relayconf_free(&conf);
+	return r;
+}
+
 static int run_top(const struct options *o)
 {
 	struct relayconf conf;
@@ -377,6 +462,8 @@ int main(int argc, char **argv)
 	umask(022);
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return run_list(&o, NULL, NULL);
+	if (argc == 1 && strcmp(argv[0], "renew") == 0)
+		return run_renew(&o);
 	if (argc == 1 && strcmp(argv[0], "top") == 0)
 		return run_top(&o);
 	if (argc == 1 && strcmp(argv[0], "doctor") == 0)

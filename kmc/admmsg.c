@@ -50,6 +50,9 @@ static const struct msg_field host[] = {
 	MSG_FIELD_UINT(13, struct adm_host, failed, 1),
 	MSG_FIELD_TEXT_OPT(14, struct adm_host, reason, 1, 240),
 	MSG_FIELD_BYTES_OPT(15, struct adm_host, image, 32, 32),
+	MSG_FIELD_UINT(16, struct adm_host, issued_at, UINT64_MAX),
+	MSG_FIELD_UINT(17, struct adm_host, renewed_at, UINT64_MAX),
+	MSG_FIELD_UINT(18, struct adm_host, overdue, 1),
 };
 
 static const struct msg_field host_add[] = {

@@ -117,6 +117,9 @@ struct adm_host {
 	uint64_t attested_at, failed;
 	struct view reason; /* why it failed, or a remark; absent: neither */
 	struct view image;  /* that its stub domains start from; absent: not known */
+	uint64_t issued_at; /* its present certificate */
+	uint64_t renewed_at; /* the newest was issued then, and the host does not use it yet; 0: it uses the newest */
+	uint64_t overdue;    /* 1: it should have renewed its certificate by now */
 };
 
 struct adm_host_add {

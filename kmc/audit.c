@@ -78,6 +78,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_SEED_DESTROYED] = "seed-destroyed",
 		[AUDIT_SERVER_RENEWED] = "server-renewed",
 		[AUDIT_CLOCK_BACK] = "clock-set-back",
+		[AUDIT_HOST_RENEWED] = "host-renewed",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

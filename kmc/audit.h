@@ -55,6 +55,7 @@ enum audit_event {
 	AUDIT_SEED_DESTROYED, /* the certificate of destruction */
 	AUDIT_SERVER_RENEWED, /* the certificate of a KMC */
 	AUDIT_CLOCK_BACK, /* the machine's clock was set back */
+	AUDIT_HOST_RENEWED, /* the certificate of a host */
 	AUDIT_EVENTS,
 };
 

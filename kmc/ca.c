@@ -478,6 +478,19 @@ int ca_cert_describe(const struct ca_cert *cert, struct ca_description *d)
 	return ok ? 0 : E_FORMAT;
 }
 
+int ca_cert_public(const struct ca_cert *cert, uint8_t spki[CA_SPKI_MAX])
+{
+	X509 *x = from_der(cert);
+	EVP_PKEY *key = x ? X509_get0_pubkey(x) : NULL;
+	unsigned char *p = spki;
+	int n = key ? i2d_PUBKEY(key, NULL) : -1;
+
+	n = n > 0 && n <= CA_SPKI_MAX ? i2d_PUBKEY(key, &p) : E_FORMAT;
+	X509_free(x);
+	ERR_clear_error();
+	return n;
+}
+
 static bool name_text(const GENERAL_NAME *n, char text[256])
 {
 	const ASN1_STRING *s = n->type == GEN_IPADD ? n->d.iPAddress : n->d.dNSName;

@@ -97,6 +97,9 @@ int ca_cert_read(struct ca_cert *cert, const char *path);
 /** ca_cert_print() - as PEM to @out; 0, E_FORMAT or E_IO. */
 int ca_cert_print(const struct ca_cert *cert, FILE *out);
 
+/** ca_cert_public() - its public key as SubjectPublicKeyInfo in DER into @spki, CA_SPKI_MAX bytes. Return: bytes or E_FORMAT. */
+int ca_cert_public(const struct ca_cert *cert, uint8_t spki[CA_SPKI_MAX]);
+
 #define CA_NAMES 1024
 
 /** ca_cert_names() - a server's DNS names and addresses, separated by spaces, as struct ca_profile takes them. 0, E_NOTFOUND or E_FORMAT. */

@@ -15,7 +15,6 @@
 
 #define STATE_MIB 256
 #define DAY 86400
-#define CERTIFICATE_DAYS 30
 
 static const char *const new_server = "'kmcctl server renew' makes a new one, 'systemctl restart kmcd' uses it";
 static const char *const new_authority = "hosts and KMC need a new authority, for which there is no command yet";
@@ -66,9 +65,9 @@ static void check_host(struct hosts *h, const struct adm_host *m)
 	if (left < 0)
 		checkup_say(h->c, FINDING_WRONG, "host '%s': its certificate has expired: enrol it anew, 'kmcctl host remove %s' and then 'kmcctl host add %s'", h->last,
 			    h->last, h->last);
-	else if (left < CERTIFICATE_DAYS * DAY)
-		checkup_say(h->c, FINDING_NOTE, "host '%s': its certificate expires in %d days: enrol it anew, 'kmcctl host remove %s' and then 'kmcctl host add %s'", h->last,
-			    (int)(left / DAY), h->last, h->last);
+	else if (m->overdue)
+		checkup_say(h->c, FINDING_NOTE, "host '%s': its certificate expires in %d days, and it has not renewed it: is its vtpm-relayd running, connected and attested? 'vtpmctl renew' on that host says why not",
+			    h->last, (int)(left / DAY));
 }
 
 static bool on_host(void *arg, uint64_t type, const void *fields)
@@ -105,8 +104,8 @@ int ctl_check(const struct kmcconf *conf, struct ctl_client *client)
 	checkup_user(&c, conf->user);
 	check_state(&c, conf);
 	checkup_tpm(&c, conf->tpm);
-	checkup_certificate(&c, "server", conf->tls_certificate, conf->tls_key, new_server);
-	checkup_certificate(&c, "authority", conf->tls_ca, NULL, new_authority);
+	checkup_certificate(&c, "server", conf->tls_certificate, conf->tls_key, new_server, new_server);
+	checkup_certificate(&c, "authority", conf->tls_ca, NULL, new_authority, new_authority);
 	check_address(&c, conf);
 	if (client)
 		check_hosts(&c, client);

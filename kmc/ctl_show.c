@@ -89,6 +89,14 @@ static json_t *json_hash(struct view hash)
 	return hash.p ? json_string(hex) : json_null();
 }
 
+/* Whether the host sees to its next certificate. */
+static const char *renewal_of(const struct adm_host *h)
+{
+	if (h->renewed_at)
+		return "issued"; /* it uses it from its next connection on */
+	return h->overdue ? "overdue" : "-";
+}
+
 static json_t *host_object(const struct adm_host *h)
 {
 	static const char *const checks[] = {"no certificate", "unknown CA", "certified"};
@@ -98,6 +106,8 @@ static json_t *host_object(const struct adm_host *h)
 	json_object_set_new(o, "pool", json_of(h->pool));
 	json_object_set_new(o, "added", json_when(h->added_at));
 	json_object_set_new(o, "certificate_until", json_when(h->expires_at));
+	json_object_set_new(o, "certificate_issued", json_when(h->issued_at));
+	json_object_set_new(o, "renewal", json_string(renewal_of(h)));
 	json_object_set_new(o, "removed", json_boolean(h->removed));
 	json_object_set_new(o, "insecure_software_key", json_boolean(h->software_key));
 	json_object_set_new(o, "enrolled_by", json_string(h->enrolled ? "token" : "files"));
@@ -118,11 +128,11 @@ static void show_host(struct showing *s, const struct adm_host *h)
 	if (h->removed && !s->all)
 		return;
 	if (head(s))
-		printf("%-20s  %-16s  %-20s  %-10s  %-21s  %-20s  %s\n", "HOST", "POOL", "CERTIFICATE UNTIL", "STATE", "TLS KEY", "ATTESTED", "REMARK");
+		printf("%-20s  %-16s  %-20s  %-7s  %-10s  %-21s  %-20s  %s\n", "HOST", "POOL", "CERTIFICATE UNTIL", "RENEWAL", "STATE", "TLS KEY", "ATTESTED", "REMARK");
 	if (s->json)
 		json_array_append_new(s->rows, host_object(h));
 	else
-		printf("%-20.*s  %-16.*s  %-20s  %-10s  %-21s  %-20s  %.*s\n", T(h->name), T(h->pool), when(h->expires_at, expires),
+		printf("%-20.*s  %-16.*s  %-20s  %-7s  %-10s  %-21s  %-20s  %.*s\n", T(h->name), T(h->pool), when(h->expires_at, expires), renewal_of(h),
 		       h->removed ? "removed" : h->failed ? "refused" : "registered",
 		       h->software_key ? "insecure-software-key" : "TPM", when(h->attested_at, attested), T(h->reason));
 }

@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/secret.h"
 #include "kmc/clock.h"
+#include "kmc/hostcert.h"
 
 bool engine_is_name(const char *s)
 {
@@ -100,6 +101,7 @@ bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprin
 {
 	struct store_host host;
 	int r = e->store->ops->host_get(e->store, a->host, &host);
+	bool present = r == 0 && bytes_equal(host.fingerprint, fingerprint.p, sizeof(host.fingerprint));
 
 	if (r != 0 && r != E_NOTFOUND)
 		engine_refuse_db(e, a);
@@ -108,10 +110,12 @@ bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprin
 			      a->host);
 	else if (host.removed)
 		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "host '%s' was removed here", a->host);
-	else if (!bytes_equal(host.fingerprint, fingerprint.p, sizeof(host.fingerprint)))
-		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this is not the certificate that was last issued to host '%s'",
+	else if (!present && (r = hostcert_find(e->store, a->host, fingerprint.p, engine_now())) != 0 && r != E_NOTFOUND)
+		engine_refuse_db(e, a);
+	else if (r != 0)
+		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "this certificate of host '%s' counts no more: it has expired, or the host was enrolled anew",
 			      a->host);
-	else if (hello && host.expires_at <= engine_now()) /* TLS asks the machine's clock */
+	else if (hello && present && host.expires_at <= engine_now()) /* TLS asks the machine's clock */
 		engine_refuse(e, a, KMC_REFUSED_UNKNOWN_HOST, "the certificate of host '%s' has expired: give it a new one", a->host);
 	else
 		memcpy(a->pool, host.pool, sizeof(a->pool));

@@ -18,6 +18,7 @@
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
 #include "kmc/engine_states.h"
+#include "kmc/hostcert.h"
 #include "kmc/kmcconf.h"
 
 struct request {
@@ -97,6 +98,22 @@ static int send_pool(const struct request *q, const struct store_pool *p)
 	return admin_answer(q->e->admin, q->client, ADM_POOL, &m);
 }
 
+/* How its renewal stands. 0 or E_DB. */
+static int describe_renewal(const struct request *q, const struct store_host *h, struct adm_host *m)
+{
+	struct store_hostcert present, newest;
+	int r = q->s->ops->hostcert_get(q->s, h->name, h->fingerprint, &present);
+	int64_t issued = r == 0 ? present.issued_at : h->added_at;
+
+	if (r == 0 || r == E_NOTFOUND)
+		r = q->s->ops->hostcert_newest(q->s, h->name, &newest);
+	m->issued_at = (uint64_t)issued;
+	m->overdue = !h->removed && hostcert_overdue(issued, h->expires_at, engine_now());
+	if (r == 0 && memcmp(newest.fingerprint, h->fingerprint, sizeof(h->fingerprint)) != 0 && newest.issued_at >= issued)
+		m->renewed_at = (uint64_t)newest.issued_at;
+	return r == E_NOTFOUND ? 0 : r;
+}
+
 static int send_host(const struct request *q, const struct store_host *h)
 {
 	struct store_identity identity;
@@ -104,6 +121,8 @@ static int send_host(const struct request *q, const struct store_host *h)
 			     .added_at = (uint64_t)h->added_at, .expires_at = (uint64_t)h->expires_at};
 	int r = engine_policy_host(q->e, h->name, &identity, &m);
 
+	if (r == 0)
+		r = describe_renewal(q, h, &m);
 	return r != 0 ? r : admin_answer(q->e->admin, q->client, ADM_HOST, &m);
 }
 
@@ -247,27 +266,32 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 }
 
 /* What an enrolment by token left under this name goes: this host was added by files. */
-static int put_host(struct store *s, const struct store_host *h)
+static int put_host(struct store *s, const struct store_host *h, const struct store_hostcert *cert)
 {
 	int r;
 
-	if ((r = s->ops->identity_drop(s, h->name)) != 0 || (r = s->ops->token_drop(s, h->name)) != 0)
+	if ((r = s->ops->identity_drop(s, h->name)) != 0 || (r = s->ops->token_drop(s, h->name)) != 0 || (r = s->ops->hostcert_drop(s, h->name)) != 0 ||
+	    (r = s->ops->host_put(s, h)) != 0)
 		return r;
-	return s->ops->host_put(s, h);
+	return s->ops->hostcert_put(s, cert);
 }
 
 void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued *m)
 {
 	const struct request q = {.e = e, .s = e->store, .client = t->client};
 	struct ca_cert cert = {.size = m->cert.n};
+	struct store_hostcert row;
 	struct store_host h = t->host;
 	const struct audit_act act = {.event = AUDIT_HOST_ADDED, .host = h.name, .pool = h.pool};
 
 	engine_ticket_end(t);
 	memcpy(cert.der, m->cert.p, m->cert.n);
-	if (ca_cert_fingerprint(&cert, h.fingerprint) != 0) {
+	if (hostcert_row(&row, h.name, &cert, &e->ca, h.added_at) != 0) {
 		fail(&q, E_CRYPTO, "can't hash the new certificate");
-	} else if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h), &act) != 0) {
+		return;
+	}
+	memcpy(h.fingerprint, row.fingerprint, sizeof(h.fingerprint));
+	if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h, &row), &act) != 0) {
 		fail_db(&q);
 	} else {
 		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size),

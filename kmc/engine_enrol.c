@@ -22,10 +22,9 @@
 #include "common/secret.h"
 #include "common/token.h"
 #include "kmc/engine_attest.h"
+#include "kmc/hostcert.h"
 #include "kmc/kmcconf.h"
 
-#define CERTIFICATE_S (825LL * 86400)
-#define BACKDATE 300 /* seconds: clocks of hosts may be behind */
 #define BAD_TOKEN "this token is not known here: it was used, has expired or was replaced; 'kmcctl host add' makes a new one"
 
 static int sha256(struct view v, uint8_t hash[32])
@@ -229,7 +228,8 @@ static const char *check_proof(struct enrolment *n, const struct kmc_prove *m, c
 
 static void on_prove(struct engine *e, struct asker *a, const struct kmc_prove *m)
 {
-	struct vault_issue q = {.not_before = (uint64_t)(engine_machine_time() - BACKDATE), .not_after = (uint64_t)(engine_machine_time() + CERTIFICATE_S)};
+	int64_t now = engine_machine_time(), life = (int64_t)e->conf->host_lifetime_s;
+	struct vault_issue q = {.not_before = (uint64_t)hostcert_begins(now, life), .not_after = (uint64_t)(now + life)};
 	struct enrolment *n = find(e, a);
 	char text[ATTEST_WHY];
 	const char *why;
@@ -284,6 +284,7 @@ struct writing {
 	struct engine *e;
 	const struct enrolment *n;
 	struct store_host host;
+	struct store_hostcert cert;
 	const char *why;
 };
 
@@ -298,7 +299,8 @@ static int write_host(struct store *s, void *arg)
 	int r;
 
 	if ((r = check_token(w->e, n->token, &token, &w->why)) != 0 || (r = s->ops->token_drop(s, n->host)) != 0 ||
-	    (r = s->ops->host_put(s, &w->host)) != 0 || (r = s->ops->identity_put(s, &identity)) != 0)
+	    (r = s->ops->host_put(s, &w->host)) != 0 || (r = s->ops->hostcert_drop(s, n->host)) != 0 ||
+	    (r = s->ops->hostcert_put(s, &w->cert)) != 0 || (r = s->ops->identity_put(s, &identity)) != 0)
 		return r;
 	return auditlog_add(&w->e->audit, &act);
 }
@@ -307,16 +309,17 @@ void engine_enrol_issued(struct engine *e, struct ticket *t, const struct vault_
 {
 	const struct asker a = t->asker;
 	struct enrolment *n = find(e, &a);
-	struct writing w = {.e = e, .n = n, .host = {.added_at = engine_machine_time(), .expires_at = engine_machine_time() + CERTIFICATE_S},
-			    .why = "it took too long: begin again"};
+	struct writing w = {.e = e, .n = n, .host = {.added_at = engine_machine_time()}, .why = "it took too long: begin again"};
 	struct ca_cert cert = {.size = m->cert.n};
 	int r = E_DENIED;
 
 	engine_ticket_end(t);
 	memcpy(cert.der, m->cert.p, m->cert.n);
-	if (n && (r = ca_cert_fingerprint(&cert, w.host.fingerprint)) == 0) {
+	if (n && (r = hostcert_row(&w.cert, n->host, &cert, &e->ca, w.host.added_at)) == 0) {
 		memcpy(w.host.name, n->host, sizeof(w.host.name));
 		memcpy(w.host.pool, n->pool, sizeof(w.host.pool));
+		memcpy(w.host.fingerprint, w.cert.fingerprint, sizeof(w.host.fingerprint));
+		w.host.expires_at = w.cert.expires_at;
 		r = store_transact(e->store, write_host, &w);
 	}
 	if (r == 0) {

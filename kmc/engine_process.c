@@ -22,6 +22,7 @@
 #include "kmc/engine_life.h"
 #include "kmc/engine_metrics.h"
 #include "kmc/engine_open.h"
+#include "kmc/engine_renew.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
 #include "kmc/engine_requests.h"
@@ -116,6 +117,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		replica_failed(e, t, m);
 	else if (t->kind == TICKET_SERVER)
 		server_failed(e, t, m);
+	else if (t->kind == TICKET_RENEW)
+		renew_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
@@ -155,6 +158,8 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 			engine_enrol_issued(e, t, fields);
 		else if (t->kind == TICKET_SERVER)
 			server_issued(e, t, fields);
+		else if (t->kind == TICKET_RENEW)
+			renew_issued(e, t, fields);
 		else
 			admin_issued(e, t, fields);
 		break;

@@ -13,10 +13,11 @@
 #include "kmc/engine_lease.h"
 #include "kmc/engine_open.h"
 #include "kmc/engine_park.h"
+#include "kmc/engine_renew.h"
 #include "kmc/engine_session.h"
 #include "kmc/kmcconf.h"
 
-static void on_hello(struct engine *e, struct asker *a, const struct kmc_hello *m)
+static void on_hello(struct engine *e, struct asker *a, struct view fingerprint, const struct kmc_hello *m)
 {
 	const struct kmc_welcome w = {
 		.kmc = view_text(e->conf->name), .host = view_text(a->host), .pool = view_text(a->pool),
@@ -26,6 +27,7 @@ static void on_hello(struct engine *e, struct asker *a, const struct kmc_hello *
 		engine_refuse_db(e, a);
 		return;
 	}
+	renew_used(e, a, fingerprint);
 	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n,
 		 (const char *)m->software.p);
 	engine_answer(e, a, KMC_WELCOME, &w);
@@ -55,7 +57,7 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	a.session = engine_session_of(e, &a);
 	switch (m.head.type) {
 	case KMC_HELLO:
-		on_hello(e, &a, (const void *)fields);
+		on_hello(e, &a, ask->fingerprint, (const void *)fields);
 		break;
 	case KMC_PROTECT:
 		open_protect(e, &a);
@@ -74,6 +76,10 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	case KMC_CERTIFY:
 		if (engine_attest_allows(e, &a))
 			certify_ask(e, &a, (const void *)fields);
+		break;
+	case KMC_RENEW:
+		if (engine_attest_allows(e, &a))
+			renew_ask(e, &a, ask->fingerprint, (const void *)fields);
 		break;
 	case KMC_QUOTE:
 		engine_attest_quote(e, &a, ask->fingerprint, (const void *)fields);

@@ -22,6 +22,7 @@ static const struct config_option options[] = {
 	OPTION("tls", "certificate", CONFIG_PATH, tls_certificate),
 	OPTION("tls", "key", CONFIG_PATH, tls_key),
 	OPTION("ca", "url", CONFIG_TEXT, ca_url),
+	OPTION("ca", "host-lifetime", CONFIG_SECONDS, host_lifetime_s, .fallback = "825d", .min = 10, .max = 3650LL * 86400),
 	OPTION("store", "engine", CONFIG_CHOICE, store_engine, .fallback = "sqlite", .words = "sqlite postgresql"),
 	OPTION("store", "connection", CONFIG_TEXT, connection),
 	OPTION("store", "database", CONFIG_PATH, database),

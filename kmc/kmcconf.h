@@ -33,6 +33,7 @@ struct kmcconf {
 	unsigned int rsa_bits; /* 2048 or 3072 */
 	uint64_t key_lifetime_s, keys_ready;
 	bool enrol;	/* hosts with a token, but without certificate, may ask */
+	uint64_t host_lifetime_s; /* of a host's certificate */
 	char *ca_url;	/* where our CA's certificate is to be had, for the certificates of vTPMs; NULL: not said */
 	char *ek_roots; /* CAs of TPM manufacturers, PEM */
 	uint64_t connections, per_host, per_address, rate, handshake_s;

@@ -159,6 +159,16 @@ struct store_ek {
 	size_t rsa_size, ecc_size;
 };
 
+/* A certificate that was issued to a host, all of them for one key. Its host may use it until it expires, or is enrolled anew. */
+struct store_hostcert {
+	char host[STORE_NAME];
+	uint8_t fingerprint[32]; /* SHA-256 of its DER */
+	uint8_t ca[32];		 /* SHA-256 of the certificate of the CA that signed it */
+	int64_t issued_at, expires_at, used_at; /* used_at: since when the host connects with it; 0: it has not yet */
+	uint8_t certificate[STORE_CERTIFICATE_MAX]; /* DER */
+	size_t size;
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -186,6 +196,12 @@ struct store_ops {
 	int (*host_get)(struct store *s, const char *name, struct store_host *h);
 	int (*host_put)(struct store *s, const struct store_host *h);
 	int (*host_next)(struct store *s, const char *after, struct store_host *h);
+
+	int (*hostcert_get)(struct store *s, const char *host, const uint8_t fingerprint[32], struct store_hostcert *c);
+	int (*hostcert_newest)(struct store *s, const char *host, struct store_hostcert *c);
+	int (*hostcert_put)(struct store *s, const struct store_hostcert *c); /* new or changed; the host must be there */
+	int (*hostcert_prune)(struct store *s, const char *host, const uint8_t present[32], uint64_t keep); /* all but the present one and the @keep newest */
+	int (*hostcert_drop)(struct store *s, const char *host); /* all of its */
 
 	int (*key_get)(struct store *s, const uint8_t id[KMC_KEY_ID_SIZE], struct store_key *k);
 	int (*key_current)(struct store *s, const char *host, int64_t expires_after, struct store_key *k); /* newest not retired */

@@ -72,5 +72,10 @@ const char *const store_schema[] = {
 	"CREATE TABLE retirements (uuid BLOB PRIMARY KEY REFERENCES vtpms(uuid), seed BLOB, due_at INTEGER NOT NULL,"
 	" destroyed_at INTEGER NOT NULL);"
 	"CREATE INDEX retirements_by_due ON retirements (destroyed_at, due_at);",
+
+	/* Certificates of hosts, since they renew themselves. What was issued before has no row. */
+	"CREATE TABLE host_certificates (host TEXT NOT NULL REFERENCES hosts(name), fingerprint BLOB NOT NULL, ca BLOB NOT NULL,"
+	" issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER NOT NULL, certificate BLOB NOT NULL,"
+	" PRIMARY KEY (host, fingerprint));",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -13,6 +13,7 @@
 #define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until, images"
 #define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
 #define RETIREMENT_COLUMNS "uuid, seed, due_at, destroyed_at"
+#define HOSTCERT_COLUMNS "host, fingerprint, ca, issued_at, expires_at, used_at, certificate"
 #define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
 
 const char *const store_sql[N_STATEMENTS] = {
@@ -108,4 +109,11 @@ const char *const store_sql[N_STATEMENTS] = {
 			       " seed = excluded.seed, due_at = excluded.due_at, destroyed_at = excluded.destroyed_at",
 	[SQL_RETIREMENT_DROP] = "DELETE FROM retirements WHERE uuid = ?1",
 	[SQL_RETIREMENT_DUE] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE destroyed_at = 0 AND due_at <= ?1 ORDER BY due_at LIMIT 1",
+	[SQL_HOSTCERT_GET] = "SELECT " HOSTCERT_COLUMNS " FROM host_certificates WHERE host = ?1 AND fingerprint = ?2",
+	[SQL_HOSTCERT_NEWEST] = "SELECT " HOSTCERT_COLUMNS " FROM host_certificates WHERE host = ?1 ORDER BY issued_at DESC, used_at, fingerprint LIMIT 1",
+	[SQL_HOSTCERT_PUT] = "INSERT INTO host_certificates (" HOSTCERT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (host, fingerprint)"
+			     " DO UPDATE SET used_at = excluded.used_at",
+	[SQL_HOSTCERT_PRUNE] = "DELETE FROM host_certificates WHERE host = ?1 AND fingerprint <> ?2 AND fingerprint NOT IN (SELECT c.fingerprint"
+			       " FROM host_certificates c WHERE c.host = ?1 AND c.fingerprint <> ?2 ORDER BY c.issued_at DESC, c.fingerprint LIMIT ?3)",
+	[SQL_HOSTCERT_DROP] = "DELETE FROM host_certificates WHERE host = ?1",
 };

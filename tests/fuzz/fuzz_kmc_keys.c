@@ -1,4 +1,6 @@
-/* Keys that come from elsewhere: a host's public key for a certificate, a private key out of the database, a wrapped secret. */
+/* Keys that come from elsewhere: a host's public key for a certificate, or its present certificate, a private key out of the database, a wrapped secret. */
+#include <string.h>
+
 #include "common/secret.h"
 #include "kmc/ca.h"
 #include "kmc/rsakey.h"
@@ -16,6 +18,20 @@ static void try_certificate(struct view spki)
 
 	if (ca_issue(ca_key, &ca, &profile, spki, &cert, why) == 0)
 		must(cert.size > 100);
+}
+
+/* What a host says is its present certificate. */
+static void try_present(struct view der)
+{
+	struct ca_cert cert = {.size = der.n};
+	struct ca_description d;
+	uint8_t spki[CA_SPKI_MAX];
+
+	if (der.n > sizeof(cert.der))
+		return;
+	memcpy(cert.der, der.p, der.n);
+	if (ca_cert_public(&cert, spki) > 0 && ca_cert_describe(&cert, &d) == 0)
+		must(strlen(d.serial) % 2 == 0);
 }
 
 static void try_private_key(struct view der)
@@ -53,7 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(ca_key_make(&ca_key) == 0 && ca_root(ca_key, &root, &ca, why) == 0);
 	if (size < 2)
 		return 0;
-	if (data[0] % 3 == 0)
+	if (data[0] >= 0xf0)
+		try_present(view_of(data + 1, size - 1));
+	else if (data[0] % 3 == 0)
 		try_certificate(view_of(data + 1, size - 1));
 	else if (data[0] % 3 == 1)
 		try_private_key(view_of(data + 1, size - 1));

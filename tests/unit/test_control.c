@@ -58,7 +58,7 @@ static int setup(void **state)
 	w = (struct world){.loop = loop_new()};
 	w.stop = source_timer(w.loop, on_stop, NULL);
 	fd = control_listen(path);
-	w.control = fd >= 0 ? control_new(w.loop, fd, fill, NULL) : NULL;
+	w.control = fd >= 0 ? control_new(w.loop, fd, fill, NULL, NULL) : NULL;
 	return w.control ? 0 : -1;
 }
 

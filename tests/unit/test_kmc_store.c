@@ -701,6 +701,40 @@ static void certificates_come_back_and_new_ones_replace_them(void **state)
 	assert_int_equal(s->ops->ek_get(s, &v.uuid, &got), E_NOTFOUND);
 }
 
+static void certificates_of_hosts_come_back_the_newest_first(void **state)
+{
+	struct store_hostcert c = {.host = "h", .fingerprint = {1}, .ca = {9}, .certificate = {5, 6}, .size = 2}, got;
+
+	(void)state;
+	assert_int_equal(s->ops->hostcert_newest(s, "h", &got), E_NOTFOUND);
+	for (int i = 1; i <= 6; i++) {
+		c.fingerprint[0] = (uint8_t)i;
+		c.issued_at = 100 + i;
+		c.expires_at = 200 + i;
+		assert_int_equal(s->ops->hostcert_put(s, &c), 0);
+	}
+	assert_int_equal(s->ops->hostcert_newest(s, "h", &got), 0);
+	assert_int_equal(got.fingerprint[0], 6);
+	assert_int_equal(got.expires_at, 206);
+	assert_int_equal(got.ca[0], 9);
+	assert_int_equal(got.size, 2);
+	assert_memory_equal(got.certificate, c.certificate, 2);
+	c.used_at = 150;
+	assert_int_equal(s->ops->hostcert_put(s, &c), 0); /* it is used now */
+	assert_int_equal(s->ops->hostcert_get(s, "h", c.fingerprint, &got), 0);
+	assert_int_equal(got.used_at, 150);
+	c.fingerprint[0] = 1;
+	assert_int_equal(s->ops->hostcert_prune(s, "h", c.fingerprint, 2), 0);
+	for (int i = 1; i <= 6; i++) {
+		c.fingerprint[0] = (uint8_t)i;
+		assert_int_equal(s->ops->hostcert_get(s, "h", c.fingerprint, &got), i == 1 || i >= 5 ? 0 : E_NOTFOUND);
+	}
+	assert_int_equal(s->ops->hostcert_drop(s, "h"), 0);
+	assert_int_equal(s->ops->hostcert_newest(s, "h", &got), E_NOTFOUND);
+	strcpy(c.host, "nobody");
+	assert_int_equal(s->ops->hostcert_put(s, &c), E_DB);
+}
+
 static void retirements_are_due_the_longest_first_until_destroyed(void **state)
 {
 	struct store_vtpm v[2] = {a_vtpm(1), a_vtpm(2)};
@@ -756,7 +790,8 @@ static int stop_server(void **state)
 	TEST(a_held_store_writes_as_ever), TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
-	TEST(certificates_come_back_and_new_ones_replace_them), TEST(retirements_are_due_the_longest_first_until_destroyed)
+	TEST(certificates_come_back_and_new_ones_replace_them), TEST(certificates_of_hosts_come_back_the_newest_first), \
+	TEST(retirements_are_due_the_longest_first_until_destroyed)
 
 int main(void)
 {

@@ -215,6 +215,31 @@ static void two_relays_do_not_share_a_directory(void **state)
 	assert_non_null(strstr(why, "another vtpm-relayd"));
 }
 
+static void an_identity_takes_the_place_of_the_one_before(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], text[16] = "", why[STATEDIR_WHY];
+	struct uuid list[2];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/" STATEDIR_IDENTITY ".new", f->path);
+	file = fopen(path, "w"); /* of a write that a crash broke off */
+	assert_non_null(file);
+	assert_true(fputs("much longer than what comes", file) > 0);
+	fclose(file);
+	assert_int_equal(statedir_identity(f->d, view_text("first one"), why), 0);
+	assert_int_equal(statedir_identity(f->d, view_text("second"), why), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/" STATEDIR_IDENTITY, f->path);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(text, 1, sizeof(text), file), 6);
+	fclose(file);
+	assert_string_equal(text, "second");
+	assert_int_equal(statedir_list(f->d, list, 2), 0);
+	unlink(path);
+}
+
 static void a_directory_that_cannot_be_is_named(void **state)
 {
 	struct statedir *d;
@@ -236,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_list_holds_what_was_saved_and_not_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(room_is_taken_when_a_lease_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_relays_do_not_share_a_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_identity_takes_the_place_of_the_one_before, setup, teardown),
 		cmocka_unit_test(a_directory_that_cannot_be_is_named),
 	};
 

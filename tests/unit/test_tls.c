@@ -119,6 +119,53 @@ static void good_certificates_meet(void **state)
 	part(&m);
 }
 
+/* A certificate for the same key takes the place of the one before, from the next connection on; any other changes nothing. */
+static void a_context_shows_a_renewed_certificate(void **state)
+{
+	uint8_t der[2048], before[32], after[32], own[32], signature[TLS_SIGNATURE_MAX];
+	char command[600], path[99];
+	struct meeting m;
+	size_t n;
+	FILE *f;
+	int c, s;
+
+	(void)state;
+	snprintf(command, sizeof(command), "cd %s && openssl req -new -key client-one.key -subj /CN=client-one | openssl x509 -req -CA one.crt -CAkey one.key -CAcreateserial -days 9"
+		 " -outform der -out again.der 2>>log && openssl x509 -in client-two.crt -outform der -out other.der", dir);
+	assert_int_equal(system(command), 0);
+	meet(&m, "one", "client-one", "server-one", "127.0.0.1");
+	assert_int_equal(tls_context_fingerprint(m.client_ctx, before), 0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%s.der", dir, i ? "again" : "other");
+		f = fopen(path, "r");
+		assert_non_null(f);
+		n = fread(der, 1, sizeof(der), f);
+		fclose(f);
+		assert_int_equal(tls_context_renew(m.client_ctx, der, n), i ? 0 : E_CRYPTO);
+		assert_int_equal(tls_context_fingerprint(m.client_ctx, after), 0);
+		assert_int_equal(memcmp(before, after, 32) != 0, i);
+	}
+	assert_int_equal(tls_context_renew(m.client_ctx, der, n - 1), E_FORMAT);
+	assert_true(tls_context_sign(m.client_ctx, "message", 7, signature) > 60);
+	shake(&m, &c, &s); /* begun before: still the old one */
+	assert_int_equal(s, 0);
+	assert_int_equal(tls_own_fingerprint(m.client, own), 0);
+	assert_memory_equal(own, before, 32);
+	assert_int_equal(tls_peer_fingerprint(m.server, own), 0);
+	assert_memory_equal(own, before, 32);
+	tls_free(&m.client);
+	tls_free(&m.server);
+	m.client = tls_new(m.client_ctx, m.fd[0], "127.0.0.1");
+	m.server = tls_new(m.server_ctx, m.fd[1], NULL);
+	while (recv(m.fd[1], der, sizeof(der), MSG_DONTWAIT) > 0 || recv(m.fd[0], der, sizeof(der), MSG_DONTWAIT) > 0)
+		;
+	shake(&m, &c, &s);
+	assert_int_equal(s, 0);
+	assert_int_equal(tls_peer_fingerprint(m.server, own), 0);
+	assert_memory_equal(own, after, 32);
+	part(&m);
+}
+
 static void a_name_may_stand_for_the_address(void **state)
 {
 	struct meeting m;
@@ -712,6 +759,7 @@ int main(void)
 		cmocka_unit_test(a_connection_may_go_while_its_signature_is_on_its_way),
 		cmocka_unit_test(good_certificates_meet),
 		cmocka_unit_test(a_name_may_stand_for_the_address),
+		cmocka_unit_test(a_context_shows_a_renewed_certificate),
 		cmocka_unit_test(another_name_is_refused),
 		cmocka_unit_test(a_server_of_an_unknown_ca_is_refused),
 		cmocka_unit_test(a_client_of_an_unknown_ca_is_refused_and_told),

@@ -38,7 +38,11 @@ relay_stop() {
 	[ -e "$WORK/host-$1/relay.pid" ] || return 0
 	stop "$(relay_pid "$1")"
 	rm -f "$WORK/host-$1/relay.pid"
+	relay_let_go "$1"
 }
+
+# relay_let_go NAME: until its state process has gone too, which a service manager waits for.
+relay_let_go() { [ ! -d "$WORK/host-$1/state" ] || flock -w 10 "$WORK/host-$1/state" true; }
 
 # relay_kill NAME: as a crash does; its processes die with it.
 relay_kill() {

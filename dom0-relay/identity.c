@@ -1,0 +1,91 @@
+/* The certificate that this host shows, and the authorities that it trusts. */
+#include "dom0-relay/identity.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "dom0-relay/relayconf.h"
+#include "dom0-relay/statedir.h"
+
+static struct view view_der(const struct certinfo_der *d)
+{
+	return view_of(d->bytes, d->size);
+}
+
+static int complain(char why[IDENTITY_WHY], const char *what, const char *path, int r)
+{
+	snprintf(why, IDENTITY_WHY, "can't use %s as %s: %s", path, what, r == E_IO ? strerror(errno) : "there is no certificate in PEM in it");
+	return r == E_IO ? E_NOTFOUND : E_FORMAT;
+}
+
+/* What the KMC gave since, if it is of this enrolment. */
+static void take_kept(struct identity *id, const struct relayconf *conf)
+{
+	struct certinfo_der list[1 + IDENTITY_CAS];
+	char path[IDENTITY_PATH];
+	struct certinfo c;
+	int n;
+
+	if (snprintf(path, sizeof(path), "%s/" STATEDIR_IDENTITY, conf->state_directory) >= (int)sizeof(path))
+		return;
+	n = certinfo_list(path, list, 1 + IDENTITY_CAS);
+	if (n < 2 || !certinfo_same_holder(view_der(&list[0]), view_der(&id->enrolled)) || certinfo_of(view_der(&list[0]), &c) != 0 || c.from < id->from)
+		return;
+	id->kept = true;
+	id->certificate = list[0];
+	id->n_cas = (unsigned int)n - 1;
+	memcpy(id->cas, list + 1, id->n_cas * sizeof(list[0]));
+	id->from = c.from;
+	id->until = c.until;
+	memcpy(id->path, path, sizeof(path));
+	memcpy(id->ca_path, path, sizeof(path));
+}
+
+int identity_read(struct identity *id, const struct relayconf *conf, char why[IDENTITY_WHY])
+{
+	struct certinfo c;
+	int n;
+
+	memset(id, 0, sizeof(*id));
+	snprintf(id->path, sizeof(id->path), "%s", conf->tls_certificate);
+	snprintf(id->ca_path, sizeof(id->ca_path), "%s", conf->tls_ca);
+	n = certinfo_list(conf->tls_certificate, &id->enrolled, 1);
+	if (n < 0 || certinfo_of(view_der(&id->enrolled), &c) != 0)
+		return complain(why, "this host's certificate", conf->tls_certificate, n < 0 ? n : E_FORMAT);
+	n = certinfo_list(conf->tls_ca, id->cas, IDENTITY_CAS);
+	if (n < 0)
+		return complain(why, "the CA's certificate", conf->tls_ca, n);
+	id->n_cas = (unsigned int)n;
+	id->certificate = id->enrolled;
+	id->from = c.from;
+	id->until = c.until;
+	take_kept(id, conf);
+	return 0;
+}
+
+int identity_set(struct identity *id, struct view certificate)
+{
+	struct certinfo c;
+
+	if (certificate.n > sizeof(id->certificate.bytes))
+		return E_RANGE;
+	if (certinfo_of(certificate, &c) != 0 || !certinfo_same_holder(certificate, view_der(&id->certificate)))
+		return E_FORMAT;
+	memcpy(id->certificate.bytes, certificate.p, certificate.n);
+	id->certificate.size = certificate.n;
+	id->from = c.from;
+	id->until = c.until;
+	return 0;
+}
+
+int identity_pem(const struct identity *id, struct buf *out)
+{
+	int r = certinfo_pem(view_der(&id->certificate), out);
+
+	for (unsigned int i = 0; r == 0 && i < id->n_cas; i++)
+		r = certinfo_pem(view_der(&id->cas[i]), out);
+	return r;
+}
