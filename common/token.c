@@ -11,7 +11,7 @@
 
 #define MARK "xvt1/"
 #define CHECK_SIZE 4
-#define ADDRESS_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[],"
+#define ADDRESS_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:_[],"
 
 static int sha256(const void *p, size_t n, uint8_t hash[32])
 {

@@ -3,7 +3,7 @@
  *
  *   xvt1/ADDRESS[,ADDRESS...]/SECRET/CA/CHECK
  *
- * ADDRESS is host:port of a KMC, SECRET 24 random bytes in hex, CA the SHA-256 of the KMC's CA certificate in hex, and CHECK the first
+ * ADDRESS is host:port of a KMC or vchan:DOMAIN[:NAME] (common/vchan_name.h), SECRET 24 random bytes in hex, CA the SHA-256 of the KMC's CA certificate in hex, and CHECK the first
  * four bytes of the SHA-256 of all that stands before its slash: it tells a token that was copied badly from one that is not accepted.
  */
 #ifndef COMMON_TOKEN_H

@@ -22,7 +22,9 @@
 #include "common/error.h"
 #include "dom0-relay/ctlask.h"
 #include "dom0-relay/identity.h"
+#include "dom0-relay/kmcvchan.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/xenstore.h"
 
 #define TEXT_MAX (64 * 1024)
 #define CONNECT_MS 3000
@@ -231,13 +233,31 @@ static int connect_in_time(const struct addrinfo *a)
 	return e;
 }
 
+/* An offer is looked at and not taken. */
+static bool check_vchan(struct checkup *c, const struct kmc_address *address, enum finding wrong)
+{
+	struct xenstore *x = xenstore_open(NULL, NULL, NULL);
+	char why[KMCVCHAN_WHY] = "can't open xenstore: is this dom0, booted under Xen?";
+	bool ok = x && kmcvchan_look(x, address, why) == 0;
+
+	if (ok)
+		checkup_say(c, FINDING_OK, "KMC: %s can be reached", address->text);
+	else
+		checkup_say(c, wrong, "KMC: can't connect to %s: %s", address->text, why);
+	xenstore_close(&x);
+	return ok;
+}
+
 /* @wrong: what to call it if it can't be reached. Return: whether it can. */
 static bool check_address(struct checkup *c, const struct kmc_address *address, enum finding wrong)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *list = NULL;
-	int e = getaddrinfo(address->host, address->port, &hints, &list);
+	int e;
 
+	if (address->domain[0])
+		return check_vchan(c, address, wrong);
+	e = getaddrinfo(address->host, address->port, &hints, &list);
 	if (e != 0) {
 		checkup_say(c, wrong, "KMC: the name %s can't be resolved: %s; add it to the DNS or to /etc/hosts", address->host,
 			    gai_strerror(e));

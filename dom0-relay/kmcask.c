@@ -12,17 +12,22 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/channel.h"
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/text.h"
 #include "common/tls.h"
+#include "dom0-relay/kmcvchan.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/xenstore.h"
 
 #define CONNECT_MS 5000
 #define ANSWER_MS 20000
+#define OFFER_AGAIN_MS 100 /* a forwarder makes the next offer once the last one is taken */
 
 struct kmcask {
-	int fd;
+	int fd;			 /* TCP, or -1 */
+	struct channel *channel; /* vchan, or NULL */
 	struct tls_context *ctx;
 	struct tls *tls;
 	struct buf in, out;
@@ -82,7 +87,12 @@ static int wait_again(struct kmcask *k, int r, uint64_t until, char why[KMCASK_W
 		snprintf(why, KMCASK_WHY, "%s", tls_why(k->tls));
 		return r;
 	}
-	r = wait_for(k->fd, r == E_AGAIN_OUT ? POLLOUT : POLLIN, until);
+	if (k->channel) /* its descriptor is readable for whatever there is to tell */
+		r = wait_for(channel_fd(k->channel), POLLIN, until);
+	else
+		r = wait_for(k->fd, r == E_AGAIN_OUT ? POLLOUT : POLLIN, until);
+	if (r == 0 && k->channel)
+		r = channel_wait(k->channel);
 	if (r != 0)
 		snprintf(why, KMCASK_WHY, "the KMC does not answer");
 	return r;
@@ -99,10 +109,49 @@ static int shake(struct kmcask *k, char why[KMCASK_WHY])
 	return 0;
 }
 
+/* What the domain offers now or soon. */
+static struct channel *take_offer(const struct kmc_address *a, char why[KMCASK_WHY])
+{
+	struct xenstore *x = xenstore_open(NULL, NULL, NULL);
+	uint64_t until = loop_now_ms() + CONNECT_MS;
+	char reason[KMCVCHAN_WHY];
+	struct channel *c = NULL;
+	unsigned int domid;
+
+	if (!x) {
+		snprintf(why, KMCASK_WHY, "KMC %.100s: can't open xenstore: is this dom0, booted under Xen?", a->text);
+		return NULL;
+	}
+	while (!(c = kmcvchan_connect(x, a, &domid, reason)) && loop_now_ms() < until)
+		poll(NULL, 0, OFFER_AGAIN_MS);
+	if (!c)
+		snprintf(why, KMCASK_WHY, "KMC %.100s: %s", a->text, reason);
+	xenstore_close(&x);
+	return c;
+}
+
+/* TCP or vchan, and TLS over it, not yet shaken: 0 or an error with @why filled in. */
+static int reach(struct kmcask *k, const char *address, char why[KMCASK_WHY])
+{
+	struct kmc_address a;
+
+	if (relayconf_parse_address(address, &a) != 0) {
+		snprintf(why, KMCASK_WHY, "'%s' is not host:port, vchan:DOMAIN or vchan:DOMAIN:NAME", address);
+		return E_FORMAT;
+	}
+	if (a.domain[0] ? !(k->channel = take_offer(&a, why)) : (k->fd = dial_any(a.host, a.port, why)) < 0)
+		return E_IO;
+	k->tls = k->channel ? tls_new_over(k->ctx, k->channel, a.host) : tls_new(k->ctx, k->fd, a.host);
+	if (k->tls)
+		return 0;
+	snprintf(why, KMCASK_WHY, "out of memory");
+	return E_NOMEM;
+}
+
 int kmcask_enrol(struct kmcask **ask, const char *address, const uint8_t ca[32], char why[KMCASK_WHY])
 {
 	struct kmcask *k = calloc(1, sizeof(*k));
-	char host[256], port[6], text[TLS_WHY] = "out of memory";
+	char text[TLS_WHY] = "out of memory";
 	int r = E_NOMEM;
 
 	*ask = NULL;
@@ -111,14 +160,7 @@ int kmcask_enrol(struct kmcask **ask, const char *address, const uint8_t ca[32],
 	if (!k || buf_init(&k->in, KMC_ENROL_BODY_MAX * 2) != 0 || buf_init(&k->out, KMC_ENROL_BODY_MAX + 4) != 0 ||
 	    (r = tls_context_new_pinned(&k->ctx, ca, KMC_ENROL_ALPN, text)) != 0) {
 		snprintf(why, KMCASK_WHY, "%s", text);
-	} else if ((r = relayconf_split_address(address, host, sizeof(host), port)) != 0) {
-		snprintf(why, KMCASK_WHY, "'%s' is not host:port", address);
-	} else if ((k->fd = dial_any(host, port, why)) < 0) {
-		r = E_IO;
-	} else if (!(k->tls = tls_new(k->ctx, k->fd, host))) {
-		snprintf(why, KMCASK_WHY, "out of memory");
-		r = E_NOMEM;
-	} else {
+	} else if ((r = reach(k, address, why)) == 0) {
 		r = shake(k, why);
 	}
 	if (r != 0)
@@ -132,6 +174,7 @@ void kmcask_free(struct kmcask **k)
 	if (!*k)
 		return;
 	tls_free(&(*k)->tls);
+	channel_close(&(*k)->channel);
 	tls_context_free(&(*k)->ctx);
 	buf_free(&(*k)->in);
 	buf_free(&(*k)->out);

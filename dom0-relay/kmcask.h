@@ -13,7 +13,7 @@ struct kmcask;
 
 /**
  * kmcask_enrol() - connect as somebody without certificate
- * @address: host:port
+ * @address: host:port or vchan:DOMAIN[:NAME]
  * @ca: SHA-256 of the KMC's CA
  *
  * Return: 0 (*k is the caller's) or an error with @why filled in.

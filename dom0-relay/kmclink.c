@@ -31,6 +31,7 @@
 #define HURRY_MS 200	 /* the least time between two tries, whoever waits */
 #define RETURN_FACTOR 16 /* a return that failed is tried less often, down to this */
 #define QUEUE_MESSAGES 4 /* of the largest size */
+#define SILENCE_MS 60000 /* after a request, without a message: the other end is dead or hangs */
 
 enum link_state { LINK_AWAY, LINK_OPENING, LINK_GREETING, LINK_UP };
 
@@ -43,6 +44,7 @@ struct place {
 
 struct kmclink {
 	struct loop *loop;
+	struct xenstore *xs;
 	const struct relayconf *conf;
 	const struct kmclink_ops *ops;
 	void *arg;
@@ -56,7 +58,8 @@ struct kmclink {
 	enum link_state state;
 	bool lost; /* the last round through all places found nobody at any of them */
 	struct kmcwire *wire;
-	struct source *timer; /* deadline of the greeting, or end of the back-off */
+	struct source *timer; /* deadline of the greeting and of an answer, or end of the back-off */
+	bool waiting;	      /* for an answer */
 	struct buf in, out;
 	unsigned int backoff_ms;
 	uint64_t tried_at;
@@ -79,6 +82,15 @@ static void disconnect(struct kmclink *k)
 	source_clear(k->return_timer);
 	buf_reset(&k->in);
 	buf_reset(&k->out);
+	k->waiting = false;
+}
+
+/* One place's wire, for the connection that is used or for a probe. */
+static struct kmcwire *dial(struct kmclink *k, unsigned int at, unsigned int ms, const struct kmcwire_ops *ops)
+{
+	const struct kmc_address *a = &k->places[at].address;
+
+	return kmcwire_new(k->loop, k->ctx, k->xs, a, relayconf_peer(k->conf, a), ms, ops, k);
 }
 
 static unsigned int step_ms(const struct kmclink *k)
@@ -237,6 +249,8 @@ static bool take(struct kmclink *k, const struct msg *m)
 		return false;
 	}
 	if (k->state == LINK_UP) {
+		k->waiting = false;
+		source_clear(k->timer);
 		if (m->head.type == KMC_OPENED)
 			keep_audit(k, ((const struct kmc_opened *)(const void *)fields)->audit);
 		k->ops->answer(k->arg, (enum kmc_type)m->head.type, m->head.id, fields);
@@ -323,7 +337,7 @@ static const struct kmcwire_ops wire_ops = {.open = on_open, .ready = on_ready, 
 static void try_now(struct kmclink *k)
 {
 	k->tried_at = loop_now_ms();
-	k->wire = kmcwire_new(k->loop, k->ctx, &k->places[k->at].address, k->conf->kmc_name, step_ms(k), &wire_ops, k);
+	k->wire = dial(k, k->at, step_ms(k), &wire_ops);
 	if (k->wire)
 		k->state = LINK_OPENING;
 	else
@@ -337,6 +351,8 @@ static void on_timer(void *arg, unsigned int what)
 	(void)what;
 	if (k->state == LINK_AWAY)
 		try_now(k);
+	else if (k->state == LINK_UP)
+		go_away(k, false, "a request had no answer within 60 s");
 	else
 		go_away(k, false, "connected, but no welcome within 4 s");
 }
@@ -378,7 +394,7 @@ static void probe_next(struct kmclink *k, unsigned int at)
 	static const struct kmcwire_ops ops = {.open = on_probe_open, .failed = on_probe_failed};
 
 	k->probe_at = at;
-	k->probe = at < k->at ? kmcwire_new(k->loop, k->ctx, &k->places[at].address, k->conf->kmc_name, step_ms(k), &ops, k) : NULL;
+	k->probe = at < k->at ? dial(k, at, step_ms(k), &ops) : NULL;
 	if (!k->probe)
 		source_set_ms(k->return_timer, k->conf->kmc_return_s * 1000 * k->return_factor);
 }
@@ -439,8 +455,8 @@ static int load_tls(struct kmclink *k, const struct identity *id, char why[TLS_W
 	return r;
 }
 
-int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf *conf, const struct identity *id, const struct kmclink_ops *ops, void *arg,
-		char why[KMCLINK_WHY])
+int kmclink_new(struct kmclink **link, struct loop *loop, struct xenstore *xs, const struct relayconf *conf, const struct identity *id,
+		const struct kmclink_ops *ops, void *arg, char why[KMCLINK_WHY])
 {
 	struct kmclink *k = calloc(1, sizeof(*k));
 	char tls[TLS_WHY] = "out of memory";
@@ -449,7 +465,7 @@ int kmclink_new(struct kmclink **link, struct loop *loop, const struct relayconf
 	*link = NULL;
 	if (!k)
 		goto out;
-	*k = (struct kmclink){.loop = loop, .conf = conf, .ops = ops, .arg = arg, .backoff_ms = BACKOFF_FIRST_MS, .return_factor = 1};
+	*k = (struct kmclink){.loop = loop, .xs = xs, .conf = conf, .ops = ops, .arg = arg, .backoff_ms = BACKOFF_FIRST_MS, .return_factor = 1};
 	while (k->n_places < RELAYCONF_ADDRESSES &&
 	       relayconf_address(conf->kmc_address, k->n_places, &k->places[k->n_places].address) == 0)
 		k->n_places++;
@@ -544,9 +560,21 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	if (k->state != LINK_UP)
 		return E_STATE;
 	r = kmc_write(&k->out, type, id, fields);
-	if (r == 0) /* sent from the loop, so that going down never happens inside the caller */
-		set_interest(k);
-	return r;
+	if (r != 0)
+		return r;
+	if (!k->waiting)
+		source_set_ms(k->timer, SILENCE_MS);
+	k->waiting = true;
+	set_interest(k); /* sent from the loop, so that going down never happens inside the caller */
+	return 0;
+}
+
+void kmclink_look(struct kmclink *k)
+{
+	if (k->probe)
+		kmcwire_look(k->probe);
+	if (k->wire)
+		kmcwire_look(k->wire);
 }
 
 void kmclink_hurry(struct kmclink *k)

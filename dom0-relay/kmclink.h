@@ -1,5 +1,5 @@
 /*
- * The relay's one connection to the KMC: an address, TCP, TLS 1.3, frames, and a new try when it breaks.
+ * The relay's one connection to the KMC: an address, TCP or vchan, TLS 1.3, frames, and a new try when it breaks.
  *
  *   AWAY --next address--> OPENING --TLS--> GREETING --WELCOME--> UP
  *     ^                      |                 |                  |
@@ -17,6 +17,7 @@ struct kmclink;
 struct loop;
 struct identity;
 struct relayconf;
+struct xenstore;
 
 /* What the owner is told. Views are valid during the call only. */
 struct kmclink_ops {
@@ -35,12 +36,13 @@ struct kmclink_ops {
  * kmclink_new() - begin to connect
  * @conf: must outlive the link; its TLS files are read now
  * @id: what the KMC gave this host since
+ * @xs: for addresses over vchan; must outlive the link
  * @why: on error, one line
  *
  * Return: 0 (*k is the caller's) or an error of tls_context_new().
  */
-int kmclink_new(struct kmclink **k, struct loop *loop, const struct relayconf *conf, const struct identity *id, const struct kmclink_ops *ops, void *arg,
-		char why[KMCLINK_WHY]);
+int kmclink_new(struct kmclink **k, struct loop *loop, struct xenstore *xs, const struct relayconf *conf, const struct identity *id,
+		const struct kmclink_ops *ops, void *arg, char why[KMCLINK_WHY]);
 void kmclink_free(struct kmclink **k);
 
 /** kmclink_certificate() - SHA-256 of the certificate that this host shows over the connection that is up; 0 or an error. */
@@ -72,6 +74,9 @@ const char *kmclink_why(const struct kmclink *k);
 
 /** kmclink_send() - queue one request: 0, E_STATE (not up) or E_RANGE (too much is queued). */
 int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields);
+
+/** kmclink_look() - domains of this host have ended: is the KMC's among them? */
+void kmclink_look(struct kmclink *k);
 
 /** kmclink_hurry() - somebody waits: try at once instead of after the back-off. */
 void kmclink_hurry(struct kmclink *k);

@@ -1,4 +1,9 @@
-/* One try to reach a KMC. */
+/*
+ * One try to reach a KMC.
+ *
+ * A vchan's one descriptor tells of new bytes and of new room, and only after a read found too little or a write found none: so
+ * whenever it may not have been asked, the loop comes back once by itself (now).
+ */
 #include "dom0-relay/kmcwire.h"
 
 #include <errno.h>
@@ -10,10 +15,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/channel.h"
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/tls.h"
+#include "dom0-relay/kmcvchan.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/xenstore.h"
 
 enum wire_state { WIRE_CONNECTING, WIRE_HANDSHAKE, WIRE_OPEN, WIRE_FAILED };
 
@@ -22,7 +30,12 @@ struct kmcwire {
 	const struct kmcwire_ops *ops;
 	void *arg;
 	enum wire_state state;
-	int fd;
+	int fd;			 /* TCP, or -1 */
+	struct channel *channel; /* vchan, or NULL */
+	struct xenstore *xs;
+	unsigned int domid; /* at the channel's other end */
+	bool wants_room;
+	struct source *now; /* of the channel */
 	struct tls *tls;
 	uint64_t ticket; /* of the signature that was asked for last; 0: none was */
 	struct source *source, *timer; /* timer: the deadline until it is open */
@@ -59,21 +72,39 @@ static void on_timer(void *arg, unsigned int what)
 	fail(w, false, text);
 }
 
+/* A channel is waited for by reading alone. */
+static void set_interest(struct kmcwire *w, unsigned int what)
+{
+	source_interest(w->source, w->channel && what ? LOOP_READ : what);
+}
+
 static void on_handshake(struct kmcwire *w)
 {
 	int r = tls_handshake(w->tls);
 
 	if (r == E_BUSY) { /* kmcwire_signed() goes on */
-		source_interest(w->source, 0);
+		set_interest(w, 0);
 	} else if (r == E_AGAIN_IN || r == E_AGAIN_OUT) {
-		source_interest(w->source, r == E_AGAIN_IN ? LOOP_READ : LOOP_READ | LOOP_WRITE);
+		set_interest(w, r == E_AGAIN_IN ? LOOP_READ : LOOP_READ | LOOP_WRITE);
 	} else if (r != 0) {
 		fail(w, r == E_DENIED || r == E_CRYPTO, tls_why(w->tls));
 	} else {
 		w->state = WIRE_OPEN;
 		source_clear(w->timer);
+		if (w->now)
+			source_set_ms(w->now, 0);
 		w->ops->open(w->arg);
 	}
+}
+
+static void go_on(struct kmcwire *w)
+{
+	if (w->state == WIRE_HANDSHAKE)
+		on_handshake(w);
+	else if (w->state == WIRE_OPEN)
+		w->ops->ready(w->arg);
+	else
+		set_interest(w, 0);
 }
 
 static void on_ready(void *arg, unsigned int what)
@@ -91,12 +122,24 @@ static void on_ready(void *arg, unsigned int what)
 		}
 		w->state = WIRE_HANDSHAKE;
 	}
-	if (w->state == WIRE_HANDSHAKE)
-		on_handshake(w);
-	else if (w->state == WIRE_OPEN)
-		w->ops->ready(w->arg);
+	go_on(w);
+}
+
+static void on_channel(void *arg, unsigned int what)
+{
+	struct kmcwire *w = arg;
+
+	(void)what;
+	if (channel_wait(w->channel) != 0)
+		fail(w, false, "its channel has failed");
 	else
-		source_interest(w->source, 0);
+		go_on(w);
+}
+
+static void on_now(void *arg, unsigned int what)
+{
+	(void)what;
+	go_on(arg);
 }
 
 /* Numeric addresses are resolved at once; for a name the resolver's patience is cut to a second a server. */
@@ -129,29 +172,50 @@ static const char *dial(struct kmcwire *w, const struct kmc_address *a)
 	return e ? strerror(e) : NULL;
 }
 
-struct kmcwire *kmcwire_new(struct loop *loop, struct tls_context *ctx, const struct kmc_address *address, const char *name,
-			    unsigned int ms, const struct kmcwire_ops *ops, void *arg)
+/* NULL if there is no memory. */
+static struct tls *start_tcp(struct kmcwire *w, struct loop *loop, const char *name)
+{
+	w->source = source_fd(loop, w->fd, LOOP_READ | LOOP_WRITE, on_ready, w);
+	return w->source ? tls_new(w->ctx, w->fd, name) : NULL;
+}
+
+static struct tls *start_vchan(struct kmcwire *w, struct loop *loop, const char *name)
+{
+	w->state = WIRE_HANDSHAKE; /* a vchan that is there is connected */
+	w->source = source_fd(loop, channel_fd(w->channel), LOOP_READ, on_channel, w);
+	w->now = source_timer(loop, on_now, w);
+	if (!w->source || !w->now)
+		return NULL;
+	source_set_ms(w->now, 0);
+	return tls_new_over(w->ctx, w->channel, name);
+}
+
+struct kmcwire *kmcwire_new(struct loop *loop, struct tls_context *ctx, struct xenstore *xs, const struct kmc_address *address,
+			    const char *name, unsigned int ms, const struct kmcwire_ops *ops, void *arg)
 {
 	struct kmcwire *w = calloc(1, sizeof(*w));
-	const char *why;
+	char reason[KMCVCHAN_WHY];
+	const char *why = NULL;
 
 	if (!w)
 		return NULL;
-	*w = (struct kmcwire){.ctx = ctx, .ops = ops, .arg = arg, .fd = -1, .ms = ms};
+	*w = (struct kmcwire){.ctx = ctx, .ops = ops, .arg = arg, .fd = -1, .ms = ms, .xs = xs};
 	w->timer = source_timer(loop, on_timer, w);
 	if (!w->timer) {
 		kmcwire_free(&w);
 		return NULL;
 	}
 	source_set_ms(w->timer, ms);
-	why = dial(w, address);
+	if (!address->domain[0])
+		why = dial(w, address);
+	else if (!(w->channel = kmcvchan_connect(xs, address, &w->domid, reason)))
+		why = reason;
 	if (why) {
 		fail_later(w, why);
 		return w;
 	}
-	w->tls = tls_new(ctx, w->fd, name ? name : address->host);
-	w->source = w->tls ? source_fd(loop, w->fd, LOOP_READ | LOOP_WRITE, on_ready, w) : NULL;
-	if (!w->source)
+	w->tls = w->channel ? start_vchan(w, loop, name) : start_tcp(w, loop, name);
+	if (!w->tls)
 		kmcwire_free(&w);
 	return w;
 }
@@ -162,7 +226,9 @@ void kmcwire_free(struct kmcwire **w)
 		return;
 	source_free(&(*w)->source);
 	source_free(&(*w)->timer);
+	source_free(&(*w)->now);
 	tls_free(&(*w)->tls);
+	channel_close(&(*w)->channel);
 	if ((*w)->fd >= 0)
 		close((*w)->fd);
 	free(*w);
@@ -182,9 +248,19 @@ bool kmcwire_signed(struct kmcwire *w, uint64_t ticket, struct view signature, c
 	if (w->state != WIRE_HANDSHAKE || w->ticket != ticket)
 		return false;
 	tls_signed(w->tls, signature.p, signature.n, why);
-	source_interest(w->source, LOOP_READ | LOOP_WRITE);
+	set_interest(w, LOOP_READ | LOOP_WRITE);
 	on_handshake(w);
 	return true;
+}
+
+void kmcwire_look(struct kmcwire *w)
+{
+	char text[64];
+
+	if (!w->channel || w->state == WIRE_FAILED || xenstore_has_domain(w->xs, w->domid))
+		return;
+	snprintf(text, sizeof(text), "domain %u has ended", w->domid);
+	fail(w, false, text);
 }
 
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg)
@@ -215,5 +291,9 @@ const char *kmcwire_why(const struct kmcwire *w)
 
 void kmcwire_want_room(struct kmcwire *w, bool wanted)
 {
-	source_interest(w->source, wanted ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	if (!w->channel)
+		source_interest(w->source, wanted ? LOOP_READ | LOOP_WRITE : LOOP_READ);
+	else if (wanted && !w->wants_room) /* there may be room already, of which nobody tells */
+		source_set_ms(w->now, 0);
+	w->wants_room = wanted;
 }

@@ -1,5 +1,5 @@
 /*
- * One try to reach a KMC at one address: TCP, then TLS 1.3. It opens once or fails once; whoever owns it reads and writes after that.
+ * One try to reach a KMC at one address: TCP or vchan, then TLS 1.3. It opens once or fails once; whoever owns it reads and writes after that.
  */
 #ifndef DOM0_RELAY_KMCWIRE_H
 #define DOM0_RELAY_KMCWIRE_H
@@ -15,6 +15,7 @@ struct kmcwire;
 struct loop;
 struct tls;
 struct tls_context;
+struct xenstore;
 
 /* Told from the loop, never inside of kmcwire_new(); the owner may free the wire in each of them. */
 struct kmcwire_ops {
@@ -25,14 +26,18 @@ struct kmcwire_ops {
 
 /**
  * kmcwire_new() - begin to connect
- * @name: in the KMC's certificate, NULL for the host of the address
+ * @xs: for an address over vchan; must outlive the wire
+ * @name: in the KMC's certificate
  * @ms: until it is open, or it has failed
  *
  * Return: the wire, or NULL if there is no memory.
  */
-struct kmcwire *kmcwire_new(struct loop *loop, struct tls_context *ctx, const struct kmc_address *address, const char *name,
-			    unsigned int ms, const struct kmcwire_ops *ops, void *arg);
+struct kmcwire *kmcwire_new(struct loop *loop, struct tls_context *ctx, struct xenstore *xs, const struct kmc_address *address,
+			    const char *name, unsigned int ms, const struct kmcwire_ops *ops, void *arg);
 void kmcwire_free(struct kmcwire **w);
+
+/** kmcwire_look() - domains have ended: a wire to one of them fails now, inside. A vchan does not tell by itself. */
+void kmcwire_look(struct kmcwire *w);
 
 /** kmcwire_give() - somebody else is told from now on. */
 void kmcwire_give(struct kmcwire *w, const struct kmcwire_ops *ops, void *arg);

@@ -140,6 +140,7 @@ static void on_release(struct relay *r)
 			relay_look(&r->guests.table[i]);       /* or it sleeps */
 		}
 	look_after_stubs(r);
+	kmclink_look(r->kmc);
 }
 
 static void on_watch(void *arg, const char *path, const char *token)
@@ -604,7 +605,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->control = control_new(r->loop, fds->control, fill, on_renew, r);
 	if (identity_read(&id, r->conf, unreadable) != 0)
 		fatal("%s", unreadable);
-	if (kmclink_new(&r->kmc, r->loop, r->conf, &id, &kmc_ops, r, why) != 0)
+	if (kmclink_new(&r->kmc, r->loop, r->xs, r->conf, &id, &kmc_ops, r, why) != 0)
 		fatal("%s", why);
 	r->attesting = attesting_new(r->loop, r->kmc, r->tpm, on_settled, r);
 	r->renewing = renewing_new(r->loop, r->kmc, r->tpm, r->disk, &id);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/vchan_name.h"
 
 #define OPTION(s, k, t, member, ...) {.section = (s), .key = (k), .kind = (t), .offset = offsetof(struct relayconf, member), __VA_ARGS__}
 
@@ -58,10 +59,30 @@ int relayconf_split_address(const char *address, char *host, unsigned int host_c
 	return 0;
 }
 
+int relayconf_parse_address(const char *text, struct kmc_address *a)
+{
+	struct vchan_name v;
+	int r = vchan_name_parse(text, &v);
+
+	a->port[0] = a->domain[0] = '\0';
+	a->named = false;
+	snprintf(a->text, sizeof(a->text), "%s", text);
+	if (r == E_NOTFOUND)
+		return relayconf_split_address(text, a->host, sizeof(a->host), a->port);
+	if (r != 0)
+		return r;
+	snprintf(a->host, sizeof(a->host), "%s", v.peer);
+	snprintf(a->domain, sizeof(a->domain), "%s", v.domain);
+	a->named = v.named;
+	return 0;
+}
+
 int relayconf_address(const char *list, unsigned int n, struct kmc_address *a)
 {
 	static const char separators[] = " ,";
+	char text[RELAYCONF_ADDRESS];
 	size_t length;
+	int r;
 
 	list += strspn(list, separators);
 	for (; n && *list; n--) {
@@ -71,8 +92,14 @@ int relayconf_address(const char *list, unsigned int n, struct kmc_address *a)
 	length = strcspn(list, separators);
 	if (!length)
 		return E_NOTFOUND;
-	snprintf(a->text, sizeof(a->text), "%.*s", (int)length, list);
-	return length < sizeof(a->text) ? relayconf_split_address(a->text, a->host, sizeof(a->host), a->port) : E_FORMAT;
+	snprintf(text, sizeof(text), "%.*s", (int)length, list);
+	r = relayconf_parse_address(text, a);
+	return length < sizeof(text) ? r : E_FORMAT;
+}
+
+const char *relayconf_peer(const struct relayconf *c, const struct kmc_address *a)
+{
+	return c->kmc_name && !a->named ? c->kmc_name : a->host;
 }
 
 /* Every address, and that there is one. */
@@ -87,7 +114,7 @@ static int check_addresses(const char *path, const char *list, char why[CONFIG_W
 	if (r == E_NOTFOUND && n >= 1 && n <= RELAYCONF_ADDRESSES)
 		return 0;
 	if (r == E_FORMAT)
-		snprintf(why, CONFIG_WHY, "%s: address: '%.64s' is not host:port", path, a.text);
+		snprintf(why, CONFIG_WHY, "%s: address: '%.64s' is not host:port, vchan:DOMAIN or vchan:DOMAIN:NAME", path, a.text);
 	else
 		snprintf(why, CONFIG_WHY, "%s: address: give one to %d of the form host:port", path, RELAYCONF_ADDRESSES);
 	return E_CONFIG;

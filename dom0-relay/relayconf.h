@@ -17,8 +17,11 @@ enum stub_type { STUB_PVH, STUB_PV };
 
 /* Where a KMC is. */
 struct kmc_address {
-	char text[RELAYCONF_ADDRESS]; /* host:port or [v6]:port, as it is written */
-	char host[256], port[6];
+	char text[RELAYCONF_ADDRESS]; /* host:port, [v6]:port or vchan:domain[:name], as it is written */
+	char host[256];		      /* that the certificate must carry unless told otherwise */
+	char port[6];		      /* empty for vchan */
+	char domain[65];	      /* vchan: name or number; empty for TCP */
+	bool named;		      /* vchan: the host was given beside the domain */
 };
 
 struct relayconf {
@@ -51,6 +54,12 @@ void relayconf_free(struct relayconf *c);
  * Return: 0, or E_FORMAT for anything but host:port, v4:port or [v6]:port that fits.
  */
 int relayconf_split_address(const char *address, char *host, unsigned int host_cap, char port[6]);
+
+/** relayconf_parse_address() - one address, of whichever kind: 0 or E_FORMAT; its text is filled in all the same. */
+int relayconf_parse_address(const char *text, struct kmc_address *a);
+
+/** relayconf_peer() - the name that the certificate of the KMC at @a must carry. */
+const char *relayconf_peer(const struct relayconf *c, const struct kmc_address *a);
 
 /** relayconf_key_in_tpm() - whether the TLS key is in the host's TPM. */
 bool relayconf_key_in_tpm(const struct relayconf *c);

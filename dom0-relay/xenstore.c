@@ -2,6 +2,7 @@
 #include "dom0-relay/xenstore.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 
 #include "common/error.h"
 #include "common/loop.h"
+
+#define DOMID_MAX 0x7fef
+#define OFFERS_LOOKED_AT 16
 
 struct xenstore {
 	struct xs_handle *xs;
@@ -39,7 +43,7 @@ struct xenstore *xenstore_open(struct loop *loop, xenstore_fn *fn, void *arg)
 	x->fn = fn;
 	x->arg = arg;
 	x->xs = xs_open(0);
-	if (!x->xs || !(x->source = source_fd(loop, xs_fileno(x->xs), LOOP_READ, on_watch, x)))
+	if (!x->xs || (loop && !(x->source = source_fd(loop, xs_fileno(x->xs), LOOP_READ, on_watch, x))))
 		xenstore_close(&x);
 	return x;
 }
@@ -229,6 +233,71 @@ int xenstore_backend_of(struct xenstore *x, struct node_ids ids)
 	char path[NODE_PATH_MAX];
 
 	return read_number(x, XBT_NULL, node_path(path, NODE_FRONTEND_BACKEND_ID, ids));
+}
+
+/* A decimal number up to @max and nothing else. */
+static bool is_number(const char *text, unsigned int max, unsigned int *v)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	*v = (unsigned int)n;
+	return text[0] >= '0' && text[0] <= '9' && !*end && n <= max;
+}
+
+static bool has_value(struct xenstore *x, const char *path, const char *wanted)
+{
+	unsigned int n;
+	char *value = xs_read(x->xs, XBT_NULL, path, &n);
+	bool same = value && strcmp(value, wanted) == 0;
+
+	free(value);
+	return same;
+}
+
+int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *domid)
+{
+	char path[NODE_PATH_MAX];
+	unsigned int n = 0;
+	char **domains;
+	int r = E_NOTFOUND;
+
+	if (is_number(name, DOMID_MAX, domid))
+		return xenstore_has_domain(x, *domid) ? 0 : E_NOTFOUND;
+	domains = xs_directory(x->xs, XBT_NULL, node_path(path, NODE_DOMAINS, (struct node_ids){0}), &n);
+	for (unsigned int i = 0; domains && r != 0 && i < n; i++) {
+		struct node_ids ids = {0};
+
+		if (!is_number(domains[i], DOMID_MAX, &ids.guest) || !has_value(x, node_path(path, NODE_DOMAIN_NAME, ids), name))
+			continue;
+		*domid = ids.guest;
+		r = xenstore_has_domain(x, ids.guest) ? 0 : E_NOTFOUND; /* one that is being destroyed has its name a while longer */
+	}
+	free(domains);
+	return r;
+}
+
+bool xenstore_has_domain(struct xenstore *x, unsigned int domid)
+{
+	return xs_is_domain_introduced(x->xs, domid);
+}
+
+int xenstore_find_offer(struct xenstore *x, unsigned int domid, char path[NODE_PATH_MAX])
+{
+	struct node_ids ids = {.guest = domid};
+	unsigned int n = 0;
+	char **offers = xs_directory(x->xs, XBT_NULL, node_path(path, NODE_KMC_OFFERS, ids), &n);
+	int r = E_NOTFOUND;
+
+	/* What was left behind stands before what is new; and of a domain that makes up thousands a few are looked at. */
+	for (unsigned int i = n; offers && r != 0 && i > 0 && n - i < OFFERS_LOOKED_AT; i--) {
+		if (!is_number(offers[i - 1], UINT_MAX, &ids.dev) || !xenstore_has(x, node_path(path, NODE_KMC_OFFER_EVENT, ids)))
+			continue;
+		node_path(path, NODE_KMC_OFFER, ids);
+		r = 0;
+	}
+	free(offers);
+	return r;
 }
 
 void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids), void *arg)

@@ -16,7 +16,7 @@ struct xenstore;
  */
 typedef void xenstore_fn(void *arg, const char *path, const char *token);
 
-/** xenstore_open() - connect; @fn is called from @loop. NULL with errno set on failure. */
+/** xenstore_open() - connect; @fn is called from @loop; both NULL: without watches. NULL with errno set on failure. */
 struct xenstore *xenstore_open(struct loop *loop, xenstore_fn *fn, void *arg);
 void xenstore_close(struct xenstore **x);
 
@@ -55,6 +55,15 @@ int xenstore_answer(struct xenstore *x, struct node_ids ids, int state);
  * Return: a domain id, or -1.
  */
 int xenstore_backend_of(struct xenstore *x, struct node_ids ids);
+
+/** xenstore_find_domain() - the number of the domain called @name, which may be a number: 0 or E_NOTFOUND. */
+int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *domid);
+
+/** xenstore_has_domain() - whether it lives: false from @releaseDomain on, also while its memory is still mapped somewhere. */
+bool xenstore_has_domain(struct xenstore *x, unsigned int domid);
+
+/** xenstore_find_offer() - the directory of a vchan to a KMC that @domid offers: 0 or E_NOTFOUND. */
+int xenstore_find_offer(struct xenstore *x, unsigned int domid, char path[NODE_PATH_MAX]);
 
 /**
  * xenstore_each_control() - call @fn for every control device that is there

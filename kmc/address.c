@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/vchan_name.h"
 
 int address_split(const char *text, char host[ADDRESS_HOST], char port[6])
 {
@@ -31,6 +32,20 @@ int address_split(const char *text, char host[ADDRESS_HOST], char port[6])
 	memcpy(host, text, n);
 	host[n] = '\0';
 	snprintf(port, 6, "%lu", number);
+	return 0;
+}
+
+int address_of_kmc(const char *text, char host[ADDRESS_HOST], char port[6])
+{
+	struct vchan_name v;
+	int r = vchan_name_parse(text, &v);
+
+	if (r == E_NOTFOUND)
+		return address_split(text, host, port);
+	if (r != 0)
+		return r;
+	snprintf(host, ADDRESS_HOST, "%s", v.peer);
+	port[0] = '\0';
 	return 0;
 }
 

@@ -13,6 +13,14 @@
 /** address_split() - take host:port, v4:port or [v6]:port apart; 0 or E_FORMAT. */
 int address_split(const char *text, char host[ADDRESS_HOST], char port[6]);
 
+/**
+ * address_of_kmc() - an address that hosts are given: host:port, or vchan:DOMAIN[:NAME] (common/vchan_name.h)
+ * @host: the name for the KMC's certificate; @port: empty for vchan
+ *
+ * Return: 0 or E_FORMAT.
+ */
+int address_of_kmc(const char *text, char host[ADDRESS_HOST], char port[6]);
+
 /** address_parse() - a numeric address and port for bind(2); 0 or E_FORMAT. */
 int address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *size);
 

@@ -36,9 +36,9 @@ static void check_state(struct checkup *c, const struct kmcconf *conf)
 /* Whether hosts were told another name than the one that this machine calls itself is not ours to judge; a name without a dot is. */
 static void check_address(struct checkup *c, const struct kmcconf *conf)
 {
-	char host[ADDRESS_HOST], port[6];
+	char host[ADDRESS_HOST];
 
-	if (address_split(conf->address, host, port) != 0)
+	if (kmcconf_own_host(conf, host) != 0)
 		return;
 	if (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0)
 		checkup_say(c, FINDING_NOTE, "hosts are told to connect to %s: only this machine can; set 'address' in kmc.conf before hosts are added", conf->address);

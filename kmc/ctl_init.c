@@ -217,7 +217,7 @@ int ctl_init_server(const struct kmcconf *conf, const char *names, unsigned int 
 	char fallback[ADDRESS_HOST];
 	int r = names ? 0 : kmcconf_own_host(conf, fallback);
 
-	snprintf(i.why, sizeof(i.why), "'address' in the configuration is not host:port");
+	snprintf(i.why, sizeof(i.why), "'address' in the configuration names no host");
 	i.names = names ? names : fallback;
 	i.server_until = i.now + (int64_t)days * DAY;
 	if (r == 0)
@@ -238,7 +238,7 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days, c
 		process_lock_memory(LOCKED_MEMORY);
 	cleanheap_use();
 	if (!names && kmcconf_own_host(conf, fallback) != 0) {
-		ctl_say("'address' in the configuration is not host:port");
+		ctl_say("'address' in the configuration names no host");
 		return EXIT_ERROR;
 	}
 	i.names = names ? names : fallback;

@@ -15,6 +15,10 @@ KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_check.c store_open.c ctl_client.c c
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson -lgfshare))
 
+FORWARD_SRCS := $(addprefix kmc/,vchan_forward.c forwarder.c passage.c offers.c address.c) $(SCHEMA_SRCS)
+$(eval $(call program,vtpm-vchan-forward,$(FORWARD_SRCS),$(COMMON_LIBS) -lxenstore -lxenvchan))
+$(eval $(call unit,passage,kmc/passage.c kmc/forwarder.c,$(COMMON_LIBS)))
+
 $(eval $(call unit,lease,kmc/lease.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_seed,kmc/seed.c kmc/drbg.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_crypto,kmc/wrap.c kmc/rsakey.c kmc/ca.c,$(COMMON_LIBS)))

@@ -65,7 +65,7 @@ static int on_address(struct kmcconf *c, const char *word)
 	char host[ADDRESS_HOST], port[6];
 
 	(void)c;
-	return address_split(word, host, port);
+	return address_of_kmc(word, host, port);
 }
 
 static int each_word(struct kmcconf *c, const char *key, const char *list, word_fn *fn, const char *form, char why[CONFIG_WHY])
@@ -116,7 +116,7 @@ int kmcconf_own_host(const struct kmcconf *c, char host[ADDRESS_HOST])
 	const char *p = c->address + strspn(c->address, " ");
 
 	snprintf(first, sizeof(first), "%.*s", (int)strcspn(p, " "), p);
-	return address_split(first, host, port);
+	return address_of_kmc(first, host, port);
 }
 
 static int fill_in(const struct kmcconf *c, char **member, const char *name)
@@ -156,7 +156,7 @@ static int derive(struct kmcconf *c, char why[CONFIG_WHY])
 		snprintf(why, CONFIG_WHY, "kmc.conf: %s: write host:port", c->n_listen ? "address" : "listen");
 		return E_CONFIG;
 	}
-	if (c->address && (r = each_word(c, "address", c->address, on_address, "host:port", why)) != 0)
+	if (c->address && (r = each_word(c, "address", c->address, on_address, "host:port, vchan:DOMAIN or vchan:DOMAIN:NAME", why)) != 0)
 		return r;
 	if (!c->address) {
 		snprintf(text, sizeof(text), "%s:%u", c->name,

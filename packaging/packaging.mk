@@ -6,6 +6,7 @@ UNITS ?= $(PREFIX)/lib/systemd/system
 # man pages of a part: docs/man/NAME.SECTION
 MAN_dom0 := $(wildcard $(addprefix docs/man/,vtpmctl.* vtpm-relayd.* relay.conf.*))
 MAN_kmc := $(wildcard $(addprefix docs/man/,kmcd.* kmcctl.* kmc.conf.*))
+MAN_forward := docs/man/vtpm-vchan-forward.8
 MAN_doc := $(wildcard docs/man/*.7)
 
 # install_files MODE, FILES, DIRECTORY below DESTDIR: nothing where there are no files
@@ -32,8 +33,8 @@ define install_host
 	$(call install_man,$(MAN_$(1)))
 endef
 
-.PHONY: install install-dom0 install-kmc install-doc deb
-install: install-dom0 install-kmc install-doc ## install programs, image, units and examples below DESTDIR
+.PHONY: install install-dom0 install-kmc install-forward install-doc deb
+install: install-dom0 install-kmc install-forward install-doc ## install programs, image, units and examples below DESTDIR
 	@$(MAKE) -s install-guest DESTDIR=$(DESTDIR)$(PREFIX)/share/xen-vtpm/guest PREFIX=/usr
 	@echo "  installed below $(PREFIXED); examples of configuration are in share/doc/xen-vtpm-*/examples there"
 
@@ -44,6 +45,13 @@ install-dom0: all image ## install what a Xen host needs below DESTDIR
 
 install-kmc: all ## install what the KMC's machine needs below DESTDIR
 	$(call install_host,kmc,kmcd kmcctl,kmc.conf,kmcd.service)
+
+install-forward: all ## install what a domain between dom0 and the KMC needs below DESTDIR
+	$(call install_files,755,$(BIN)/vtpm-vchan-forward,$(PREFIX)/sbin)
+	$(call install_files,644,packaging/vtpm-vchan-forward.service,$(UNITS))
+	@install -D -m 644 packaging/xen-vtpm-forward.sysusers $(PREFIXED)/lib/sysusers.d/xen-vtpm-forward.conf
+	@install -D -m 644 packaging/xen-vtpm-forward.modules $(PREFIXED)/lib/modules-load.d/xen-vtpm-forward.conf
+	$(call install_man,$(MAN_forward))
 
 install-doc: ## install the documents below DESTDIR
 	$(call install_files,644,README.md $(wildcard CHANGELOG.md SECURITY.md docs/*.md docs/*.cddl docs/*.svg packaging/grafana.json),$(PREFIX)/share/doc/xen-vtpm-doc)

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (relayconf_read(path, &c, why) == 0) {
 		must(c.kmc_address && c.tls_ca && c.tpm && c.user && c.control && c.stub_kernel);
 		must(c.stub_memory_mib >= 16 && c.stub_memory_mib <= 1024 && c.stub_type <= STUB_PV);
-		must(relayconf_address(c.kmc_address, 0, &first) == 0 && first.host[0] && first.port[0]);
+		must(relayconf_address(c.kmc_address, 0, &first) == 0 && first.host[0] && !first.port[0] == !!first.domain[0]);
 		relayconf_free(&c);
 	} else {
 		must(why[0] && !strchr(why, '\n') && !c.kmc_address && !c.user);

@@ -14,6 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	if (address_split(text, host, port) == 0)
 		must(*host && *port && strlen(host) < ADDRESS_HOST);
+	if (address_of_kmc(text, host, port) == 0)
+		must(*host && strlen(host) < ADDRESS_HOST && (*port || strncmp(text, "vchan:", 6) == 0));
 	if (address_parse(text, &addr, &n) == 0)
 		must(strlen(address_format(&addr, shown)) > 1);
 	if (address_net_parse(text, &net) == 0)

@@ -17,6 +17,10 @@ RING2_FAKES := $(addprefix tests/ring2/,domains.c fake_hypervisor.c fake_stub_do
 RING2_RELAYD := $(filter-out dom0-relay/hypervisor.c dom0-relay/stub_domain.c,$(RELAYD_SRCS)) $(RING2_FAKES)
 RING2_DISK := $(addprefix -Wl$(comma)--wrap=,openat pwrite fdatasync fsync unlinkat posix_fallocate)
 $(eval $(call ring2-program,vtpm-relayd-ring2,$(RING2_RELAYD),$(COMMON_LIBS) $(TSS_LIBS) -lxenstore $(RING2_DISK)))
+RING2_VTPMCTL := $(VTPMCTL_SRCS) tests/ring2/fake_channel_vchan.c tests/ring2/domains.c
+$(eval $(call ring2-program,vtpmctl-ring2,$(RING2_VTPMCTL),$(COMMON_LIBS) $(TSS_LIBS) -ljansson -lxenstore))
+RING2_FORWARD := $(FORWARD_SRCS) tests/ring2/fake_vchan_server.c tests/ring2/domains.c
+$(eval $(call ring2-program,vtpm-vchan-forward-ring2,$(RING2_FORWARD),$(COMMON_LIBS) -lxenstore))
 $(eval $(call ring2-program,libxl-player,tests/ring2/libxl_player.c tests/ring2/domains.c $(SCHEMA_SRCS),-lxenstore))
 
 $(eval $(call ring2-program,host-tpm-probe,tests/ring2/host_tpm_probe.c dom0-relay/host_tpm.c,$(COMMON_LIBS) $(TSS_LIBS)))

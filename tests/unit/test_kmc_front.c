@@ -203,12 +203,13 @@ static void options_are_read_and_checked(void **state)
 	} bad[] = {
 		{"[kmc]\nlisten = kmc.example:7443\n", "listen"}, {"[kmc]\nlisten = [::1]\n", "listen"},
 		       {"[kmc]\naddress = kmc\n", "host:port"},
+		{"[kmc]\naddress = vchan:3\n", "vchan:DOMAIN"}, {"[kmc]\nlisten = vchan:kmc\n", "listen"},
 		{"[store]\nengine = postgresql\n", "connection"}, {"[states]\nkeep = 0\n", "keep"},
 		{"[keys]\nrsa = 1024\n", "rsa"}, {"[keys]\nlifetime = 5s\n", "lifetime"},
 		       {"[limits]\nallow = 10.0.0.0/8 x\n", "allow"},
 		{"[kmc]\nlisten = 127.0.0.1:1 127.0.0.1:2 127.0.0.1:3 127.0.0.1:4 127.0.0.1:5 127.0.0.1:6 127.0.0.1:7 127.0.0.1:8 127.0.0.1:9\n", "too many"},
 	};
-	char why[CONFIG_WHY];
+	char why[CONFIG_WHY], host[ADDRESS_HOST];
 	struct kmcconf c;
 
 	(void)state;
@@ -218,6 +219,10 @@ static void options_are_read_and_checked(void **state)
 	assert_string_equal(c.tls_key, "/s/server.key");
 	assert_int_equal(c.n_allowed, 1);
 	assert_null(kmcconf_user(&c));
+	kmcconf_free(&c);
+	assert_int_equal(read_text("[kmc]\naddress = vchan:net_fwd:kmc1.example 192.0.2.1:7443\n", &c, why), 0);
+	assert_int_equal(kmcconf_own_host(&c, host), 0);
+	assert_string_equal(host, "kmc1.example");
 	kmcconf_free(&c);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(read_text(bad[i].text, &c, why), E_CONFIG);

@@ -61,7 +61,34 @@ static void too_many_addresses_are_refused_and_so_are_none(void **state)
 	assert_int_equal(read_text("[kmc]\naddress = a:1 b:1 c:1 d:1 e:1 f:1 g:1 h:1 i:1\n", &c), E_CONFIG);
 	assert_int_equal(read_text("[kmc]\naddress = ,\n", &c), E_CONFIG);
 	assert_int_equal(read_text("[kmc]\naddress = a:1 b\n", &c), E_CONFIG);
-	assert_non_null(strstr(why, "'b' is not host:port"));
+	assert_non_null(strstr(why, "'b' is not host:port, vchan:DOMAIN or vchan:DOMAIN:NAME"));
+}
+
+static void vchan_addresses_stand_among_the_others(void **state)
+{
+	struct kmc_address a;
+	struct relayconf c;
+
+	(void)state;
+	assert_int_equal(read_text("[kmc]\naddress = vchan:kmc 192.0.2.1:1 vchan:3:kmc1.example\nname = every.kmc\n", &c), 0);
+	assert_int_equal(relayconf_address(c.kmc_address, 0, &a), 0);
+	assert_string_equal(a.text, "vchan:kmc");
+	assert_string_equal(a.domain, "kmc");
+	assert_string_equal(a.port, "");
+	assert_string_equal(relayconf_peer(&c, &a), "every.kmc");
+	assert_int_equal(relayconf_address(c.kmc_address, 1, &a), 0);
+	assert_string_equal(a.domain, "");
+	assert_string_equal(relayconf_peer(&c, &a), "every.kmc");
+	assert_int_equal(relayconf_address(c.kmc_address, 2, &a), 0);
+	assert_string_equal(a.domain, "3");
+	assert_string_equal(relayconf_peer(&c, &a), "kmc1.example");
+	relayconf_free(&c);
+	assert_int_equal(read_text("[kmc]\naddress = vchan:kmc\n", &c), 0);
+	assert_int_equal(relayconf_address(c.kmc_address, 0, &a), 0);
+	assert_string_equal(relayconf_peer(&c, &a), "kmc");
+	relayconf_free(&c);
+	assert_int_equal(read_text("[kmc]\naddress = vchan:3\n", &c), E_CONFIG);
+	assert_non_null(strstr(why, "'vchan:3' is not host:port"));
 }
 
 static void the_tls_key_is_in_the_tpm_unless_a_file_is_named(void **state)
@@ -154,6 +181,7 @@ int main(void)
 		cmocka_unit_test(without_a_file_the_defaults_hold),
 		cmocka_unit_test(several_addresses_keep_their_order),
 		cmocka_unit_test(too_many_addresses_are_refused_and_so_are_none),
+		cmocka_unit_test(vchan_addresses_stand_among_the_others),
 		cmocka_unit_test(the_tls_key_is_in_the_tpm_unless_a_file_is_named),
 		cmocka_unit_test(the_name_of_the_kmc_may_be_given),
 		cmocka_unit_test(an_address_that_is_none_is_named),

@@ -25,10 +25,10 @@ static void write_one(void)
 
 static void what_was_written_is_read(void **state)
 {
-	static const char *const lists[] = {"a:1", "kmc.example:7443", "192.0.2.1:7443,[2001:db8::1]:7443"};
+	static const char *const lists[] = {"a:1", "kmc.example:7443", "192.0.2.1:7443,[2001:db8::1]:7443", "vchan:net_fwd:kmc1.example,kmc1.example:7443"};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		const struct token t = a_token(lists[i]);
 		struct token back;
 
