@@ -5,7 +5,7 @@ include tests/fuzz/fuzz.mk
 include tests/ring2/ring2.mk
 include tests/bench/bench.mk
 
-.PHONY: check check-unit check-layers lint
+.PHONY: check check-unit check-layers lint coverage
 check: deps ## install, build and run every test
 	@+tests/check
 
@@ -14,6 +14,9 @@ check-unit: $(UNIT_TESTS) ## unit tests of the present VARIANT
 
 lint: ## what can be seen without running anything: scripts, links, spelling, units
 	@tests/run-suite tests/lint
+
+coverage: ## what the unit tests reach, and the error paths that they don't
+	@tests/coverage
 
 check-layers: ## no upward or circular include
 	@tests/check-layers
