@@ -62,6 +62,27 @@ static size_t whole_characters(const char *s, size_t n)
 	return n;
 }
 
+/* Log and audit trail have no more of a host than kmc/repeats.h says. */
+static void record_refusal(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *reason)
+{
+	struct audit_act act = {.event = AUDIT_REFUSED, .actor = a->host, .code = code, .detail = reason};
+
+	switch (repeats_look(&e->repeats, a->host, code, reason, loop_now_ms())) {
+	case REPEATS_SILENT:
+		return;
+	case REPEATS_LAST:
+		act.detail = "and more: of this minute's refusals of this host no further ones are recorded";
+		break;
+	case REPEATS_FRESH:
+		break;
+	}
+	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), act.detail);
+	if (auditlog_add_alone(&e->audit, &act) == 0)
+		return;
+	log_error("a refusal could not be recorded: %s", e->store->why);
+	repeats_forget(&e->repeats, a->host);
+}
+
 static void refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *reason)
 {
 	const struct kmc_refused m = {.code = code, .reason = view_text(reason)};
@@ -69,14 +90,12 @@ static void refuse(struct engine *e, const struct asker *a, enum kmc_refusal cod
 	e->refusals++;
 	if ((unsigned int)code < REFUSAL_CODES)
 		e->tally.refusals[code]++;
-	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), reason);
 	engine_answer(e, a, KMC_REFUSED, &m);
 }
 
 void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal code, const char *fmt, ...)
 {
 	char reason[REASON_MAX + 16];
-	const struct audit_act act = {.event = AUDIT_REFUSED, .actor = a->host, .code = code, .detail = reason};
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -84,17 +103,17 @@ void engine_refuse(struct engine *e, const struct asker *a, enum kmc_refusal cod
 	va_end(ap);
 	if (strlen(reason) > REASON_MAX)
 		reason[whole_characters(reason, REASON_MAX)] = '\0';
-	if (repeats_fresh(&e->repeats, a->host, code, reason, loop_now_ms()) && auditlog_add_alone(&e->audit, &act) != 0) {
-		log_error("a refusal could not be recorded: %s", e->store->why);
-		repeats_forget(&e->repeats);
-	}
+	record_refusal(e, a, code, reason);
 	refuse(e, a, code, reason);
 }
 
 void engine_refuse_db(struct engine *e, const struct asker *a)
 {
-	log_error("%s", e->store->why);
-	refuse(e, a, KMC_REFUSED_INTERNAL, "the KMC's database failed: its log says more"); /* and can't be recorded */
+	static const char reason[] = "the KMC's database failed: its log says more";
+
+	if (repeats_look(&e->repeats, a->host, KMC_REFUSED_INTERNAL, e->store->why, loop_now_ms()) == REPEATS_FRESH)
+		log_error("host '%s' is refused: %s", a->host, e->store->why); /* and that can't be recorded */
+	refuse(e, a, KMC_REFUSED_INTERNAL, reason);
 }
 
 bool engine_check_host(struct engine *e, struct asker *a, struct view fingerprint, bool hello)
