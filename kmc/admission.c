@@ -98,8 +98,6 @@ enum admission_verdict admission_enter(struct admission *a, struct address_key k
 
 	if (!is_allowed(&a->rules, &key))
 		return ADMISSION_NOT_ALLOWED;
-	if (a->connections == a->rules.connections)
-		return ADMISSION_TOO_MANY;
 	v = find(a, &network);
 	if (!v)
 		v = place(a, &network, now_ms);
@@ -110,6 +108,8 @@ enum admission_verdict admission_enter(struct admission *a, struct address_key k
 		return ADMISSION_TOO_FAST;
 	if (v->connections == a->rules.per_address)
 		return ADMISSION_TOO_MANY_OF_ADDRESS;
+	if (a->connections == a->rules.connections)
+		return ADMISSION_TOO_MANY; /* the last of the rules: the front may make room, and ask again */
 	v->tokens -= TOKENS;
 	v->connections++;
 	a->connections++;

@@ -28,7 +28,11 @@ enum admission_verdict {
 struct admission *admission_new(const struct admission_rules *rules);
 void admission_free(struct admission **a);
 
-/** admission_enter() - a connection from @key at @now_ms; admission_leave() must follow if it is welcome. */
+/**
+ * admission_enter() - a connection from @key at @now_ms; admission_leave() must follow if it is welcome
+ *
+ * ADMISSION_TOO_MANY costs the address nothing, and only a lack of room is between it and a welcome.
+ */
 enum admission_verdict admission_enter(struct admission *a, struct address_key key, uint64_t now_ms);
 void admission_leave(struct admission *a, struct address_key key);
 

@@ -441,6 +441,12 @@ bool conn_is_anonymous(const struct conn *c)
 	return c->state != CONN_HANDSHAKE && !c->name[0];
 }
 
+bool conn_is_arriving(const struct conn *c)
+{
+	return !c->asked && (c->state == CONN_HANDSHAKE || c->state == CONN_NEW || (c->state == CONN_ENROL && !c->enrolling) ||
+			     c->state == CONN_CLOSING || c->state == CONN_LINGER);
+}
+
 bool conn_is_enrolling(const struct conn *c)
 {
 	return c->enrolling;

@@ -45,6 +45,7 @@ void conn_answer(struct conn *c, struct view frame);
 void conn_refuse(struct conn *c, enum kmc_refusal code, const char *why);
 
 const char *conn_name(const struct conn *c);		 /* of the host, from its verified certificate; "" before the handshake and for who has none */
+bool conn_is_arriving(const struct conn *c);		 /* it is not known yet whether it is of any use: no HELLO, no ENROL */
 bool conn_is_enrolling(const struct conn *c);		 /* a peer without certificate that has begun to enrol */
 bool conn_is_anonymous(const struct conn *c);		 /* a peer without certificate */
 const uint8_t *conn_fingerprint(const struct conn *c);	 /* 32 bytes; zero for who has none */

@@ -201,7 +201,8 @@ static void end_round(void *arg)
 /* Whether a host's request waits for the vault. Others are the engine's own, or kmcctl's, which waits as long as it likes. */
 static bool is_a_hosts(const struct ticket *t)
 {
-	return t->kind == TICKET_PROTECT || t->kind == TICKET_OPEN || t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL;
+	return t->kind == TICKET_PROTECT || t->kind == TICKET_OPEN || t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL ||
+	       t->kind == TICKET_RENEW;
 }
 
 /* Tell hosts that the vault takes too long; their tickets stay until it answers. */

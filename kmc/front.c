@@ -2,8 +2,8 @@
  * The front process.
  *
  * Theory of operation: a stranger passes admission (network, rate, slots), then TLS, then is a host with a name. Its requests go to the
- * engine one at a time, with name and fingerprint, and only as many at once as the link to the engine can hold in both directions: large
- * ones (they may carry a state, or bring one back) get one of a few slots, small ones one of many. Who finds none waits in line.
+ * engine one at a time, with name and fingerprint, and only as many at once as the link to the engine can hold in both directions, by turns
+ * (turns.h). When all places are taken, the oldest connection that has not said HELLO yet makes room for the next one.
  */
 #include "kmc/front.h"
 
@@ -27,22 +27,17 @@
 #include "kmc/conn.h"
 #include "kmc/kmcconf.h"
 #include "kmc/procmsg.h"
+#include "kmc/turns.h"
 
 #define BACKLOG 256
-#define LARGE_SLOTS 6	/* privsep.c queues eight messages of the largest size */
-#define SMALL_SLOTS 128
 #define ENROL_SLOTS 8	/* peers without certificate that enrol at a time */
 #define KEEPALIVE_S 30	/* of silence before the peer is probed */
 #define LOGGED_PER_S 10 /* lines that strangers can cause */
 
-enum size_class { SIZE_SMALL, SIZE_LARGE };
-
 struct entry {
 	struct conn *conn; /* NULL: free */
-	enum size_class size;
-	bool waiting;
-	struct view frame;
-	uint64_t since; /* of waiting: the lower, the earlier */
+	enum turn_size size;
+	struct view frame; /* of the request that waits */
 };
 
 struct front {
@@ -51,15 +46,14 @@ struct front {
 	struct link *engine;
 	struct tls_context *tls;
 	struct admission *admission;
+	struct turns *turns;
+	struct source *turns_timer;
 	struct entry *entries;
 	size_t n_entries;
-	unsigned int used_slots[2];
-	uint64_t last_serial, last_wait, n_waiting;
+	uint64_t last_serial;
 	uint64_t log_second, logged, unlogged;
 	int listen_fd[KMCCONF_LISTEN_MAX];
 };
-
-static const unsigned int slots[] = {[SIZE_SMALL] = SMALL_SLOTS, [SIZE_LARGE] = LARGE_SLOTS};
 
 static const struct syscall_rule system_calls[] = {
 	{SCMP_SYS(accept4), "hosts connect"},
@@ -98,49 +92,38 @@ static struct entry *entry_of(struct front *f, uint64_t id)
 static void pass_on(struct front *f, struct entry *e)
 {
 	const struct front_ask m = {
-		.conn = conn_id(e->conn) << 1 | e->size,
+		.conn = conn_id(e->conn) << 1 | (e->size == TURN_LARGE),
 		.host = conn_is_anonymous(e->conn) ? (struct view){0} : view_text(conn_name(e->conn)),
 		.fingerprint = view_of(conn_fingerprint(e->conn), 32),
 		.frame = e->frame,
 	};
 
-	f->used_slots[e->size]++;
 	link_send(f->engine, FRONT_ASK, 0, &m);
 }
 
-/* The one that waits the longest for a slot of this size. */
-static void let_next_in(struct front *f, enum size_class size)
+/* Pass on what may go now. */
+static void take_turns(struct front *f)
 {
-	struct entry *first = NULL;
+	uint64_t wait_ms;
+	size_t place;
 
-	for (size_t i = 0; f->n_waiting && i < f->n_entries; i++) {
-		struct entry *e = &f->entries[i];
-
-		if (e->waiting && e->size == size && (!first || e->since < first->since))
-			first = e;
-	}
-	if (!first)
-		return;
-	first->waiting = false;
-	f->n_waiting--;
-	pass_on(f, first);
+	while (turns_next(f->turns, loop_now_ms(), &place, &wait_ms))
+		pass_on(f, &f->entries[place]);
+	if (wait_ms)
+		source_set_ms(f->turns_timer, wait_ms);
 }
 
-static void free_slot(struct front *f, enum size_class size)
+static void on_turn(void *arg, unsigned int what)
 {
-	if (!f->used_slots[size])
-		fatal("the engine process answered what was not asked");
-	f->used_slots[size]--;
-	let_next_in(f, size);
+	(void)what;
+	take_turns(arg);
 }
 
 static void drop(struct front *f, struct entry *e)
 {
 	admission_leave(f->admission, address_key(conn_peer(e->conn)));
-	if (e->waiting)
-		f->n_waiting--;
-	e->waiting = false;
-	conn_free(&e->conn); /* a slot that it has at the engine is freed by the engine's answer */
+	turns_leave(f->turns, (size_t)(e - f->entries));
+	conn_free(&e->conn); /* what it has at the engine stays counted until the engine answers */
 }
 
 static void on_closed(void *arg, struct conn *c, const char *why)
@@ -197,27 +180,23 @@ static void on_request(void *arg, struct conn *c, enum kmc_type type, struct vie
 	}
 	if (type == KMC_HELLO)
 		limit_host(f, conn_name(c)); /* never this one: it is the youngest */
-	e->size = type == KMC_OPEN || type == KMC_STORE || type == KMC_SUSPEND || type == KMC_RESERVE ? SIZE_LARGE : SIZE_SMALL;
+	e->size = type == KMC_OPEN || type == KMC_STORE || type == KMC_SUSPEND || type == KMC_RESERVE ? TURN_LARGE : TURN_SMALL;
 	e->frame = frame;
-	if (f->used_slots[e->size] < slots[e->size]) {
-		pass_on(f, e);
-		return;
-	}
-	e->waiting = true;
-	e->since = ++f->last_wait;
-	f->n_waiting++;
+	turns_ask(f->turns, (size_t)(e - f->entries), conn_id(c), conn_name(c), e->size, loop_now_ms());
+	take_turns(f);
 }
 
 static const struct conn_ops conn_ops = {.request = on_request, .closed = on_closed};
 
-/* The number that went with the request tells its size, even when the connection has gone meanwhile. */
 static void on_answer(struct front *f, const struct front_answer *m)
 {
 	struct entry *e = entry_of(f, m->conn >> 1);
 
-	free_slot(f, m->conn & 1 ? SIZE_LARGE : SIZE_SMALL);
+	if (!turns_answered(f->turns, m->conn >> 1))
+		fatal("the engine process answered what was not asked");
 	if (e)
 		conn_answer(e->conn, m->frame);
+	take_turns(f);
 }
 
 static void on_cut(struct front *f, const struct front_cut *m)
@@ -282,6 +261,44 @@ static void welcome(struct front *f, int fd, const struct sockaddr_storage *peer
 	close(fd); /* never: admission counts the same connections */
 }
 
+static struct entry *oldest_arriving(struct front *f, const struct address_key *of)
+{
+	struct entry *oldest = NULL;
+
+	for (size_t i = 0; i < f->n_entries; i++) {
+		struct entry *e = &f->entries[i];
+		struct address_key key;
+
+		if (!e->conn || !conn_is_arriving(e->conn) || (oldest && conn_id(e->conn) > conn_id(oldest->conn)))
+			continue;
+		key = address_key(conn_peer(e->conn));
+		if (!of || memcmp(&key, of, sizeof(key)) == 0)
+			oldest = e;
+	}
+	return oldest;
+}
+
+/*
+ * Who opens connections and says nothing has every place sooner or later, from many addresses; who wants to be served is welcome within a
+ * few round trips. So one that is not yet gives way: the oldest of the newcomer's own address, or, when that has none, of all. False: all
+ * are welcome.
+ */
+static bool make_room(struct front *f, const struct sockaddr_storage *peer)
+{
+	const struct address_key key = address_key(peer);
+	struct entry *e = oldest_arriving(f, &key);
+	char text[ADDRESS_TEXT];
+
+	if (!e)
+		e = oldest_arriving(f, NULL);
+	if (!e)
+		return false;
+	if (may_log(f))
+		log_warn("%s: closed before its HELLO: all connections are taken, and another one comes", address_format(conn_peer(e->conn), text));
+	drop(f, e);
+	return true;
+}
+
 static void on_accept(void *arg, unsigned int what)
 {
 	int listen_fd = *(const int *)arg, fd;
@@ -295,6 +312,8 @@ static void on_accept(void *arg, unsigned int what)
 	if (fd < 0)
 		return;
 	verdict = admission_enter(front.admission, address_key(&peer), loop_now_ms());
+	if (verdict == ADMISSION_TOO_MANY && make_room(&front, &peer))
+		verdict = admission_enter(front.admission, address_key(&peer), loop_now_ms());
 	if (verdict == ADMISSION_WELCOME) {
 		welcome(&front, fd, &peer);
 		return;
@@ -364,7 +383,9 @@ static void open_everything(struct front *f, const struct kmcconf *conf, int fd)
 	f->entries = calloc(f->n_entries, sizeof(*f->entries));
 	f->admission = admission_new(&rules);
 	f->engine = f->loop ? link_new(f->loop, fd, "engine", &front_protocol, on_engine, f) : NULL;
-	if (!f->entries || !f->admission || !f->engine)
+	f->turns = turns_new(f->n_entries, (unsigned int)conf->requests);
+	f->turns_timer = f->loop ? source_timer(f->loop, on_turn, f) : NULL;
+	if (!f->entries || !f->admission || !f->engine || !f->turns || !f->turns_timer)
 		fatal("can't start: out of memory");
 	if (tls_context_new(&f->tls, TLS_SERVER, conf->tls_ca, conf->tls_certificate, conf->tls_key, why) != 0)
 		fatal("%s", why);

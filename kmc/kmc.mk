@@ -5,7 +5,7 @@ KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca
 KMC_EK_SRCS := $(addprefix vtpm-stubdom/,derive.c endorsement.c engine_libtpms.c blob.c tpmif.c)
 KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_statements.c store_row.c store_hosts.c store_hostcerts.c store_identities.c store_keys.c store_vtpms.c store_states.c store_audit.c store_rows.c store_sqlite.c store_pgsql.c)
 KMC_STORE_LIBS := -lsqlite3 -lpq
-KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c admission.c engine_process.c engine_metrics.c engine_admin.c engine_audit.c engine_states.c engine_images.c engine_requests.c engine_open.c engine_grant.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_certify.c engine_life.c engine_server.c engine_renew.c hostcert.c engine_enrol.c engine_policy.c engine.c repeats.c replays.c clock.c attest.c quote.c ekcert.c \
+KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c turns.c admission.c engine_process.c engine_metrics.c engine_admin.c engine_audit.c engine_states.c engine_images.c engine_requests.c engine_open.c engine_grant.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_certify.c engine_life.c engine_server.c engine_renew.c hostcert.c engine_enrol.c engine_policy.c engine.c repeats.c replays.c clock.c attest.c quote.c ekcert.c \
 	admin.c admmsg.c lease.c vault_process.c keymaker.c ekmaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS) $(KMC_EK_SRCS)
 KMCD_SRCS += $(addprefix kmc/,engine_replica.c)
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
@@ -31,6 +31,7 @@ $(eval $(call unit,kmc_repeats,kmc/repeats.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_clock,kmc/clock.c kmc/replays.c,$(COMMON_LIBS)))
 $(eval $(call unit,shares,kmc/shares.c,$(COMMON_LIBS) -lgfshare))
 $(eval $(call unit,kmc_front,kmc/address.c kmc/admission.c kmc/kmcconf.c,$(COMMON_LIBS)))
+$(eval $(call unit,kmc_turns,kmc/turns.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_cddl,,$(COMMON_LIBS)))
 
 $(eval $(call fuzzer,kmcmsg,kmc/admmsg.c kmc/procmsg.c,$(COMMON_LIBS)))

@@ -39,6 +39,7 @@ static const struct config_option options[] = {
 	OPTION("limits", "per-host", CONFIG_UINT, per_host, .fallback = "8", .min = 1, .max = 1024),
 	OPTION("limits", "per-address", CONFIG_UINT, per_address, .fallback = "64", .min = 1, .max = 16384),
 	OPTION("limits", "rate", CONFIG_UINT, rate, .fallback = "50", .min = 1, .max = 100000),
+	OPTION("limits", "requests", CONFIG_UINT, requests, .fallback = "500", .min = 1, .max = 1000000),
 	OPTION("limits", "handshake", CONFIG_SECONDS, handshake_s, .fallback = "5s", .min = 1, .max = 60),
 	OPTION("limits", "allow", CONFIG_TEXT, allow),
 };

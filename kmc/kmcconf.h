@@ -36,7 +36,7 @@ struct kmcconf {
 	uint64_t host_lifetime_s; /* of a host's certificate */
 	char *ca_url;	/* where our CA's certificate is to be had, for the certificates of vTPMs; NULL: not said */
 	char *ek_roots; /* CAs of TPM manufacturers, PEM */
-	uint64_t connections, per_host, per_address, rate, handshake_s;
+	uint64_t connections, per_host, per_address, rate, requests, handshake_s;
 	char *allow; /* networks separated by spaces; NULL: everybody */
 
 	/* read from the above */

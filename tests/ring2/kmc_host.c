@@ -23,6 +23,7 @@
  *     sleep SECONDS                  and say nothing
  *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
  *     load SECONDS FILE SEED         open and store all the time over new connections too; FILE gets what was acknowledged
+ *     flood SECONDS                  ask for what is refused, as fast as the KMC answers: "N answers"
  *     verify FILE                    open all of FILE and compare
  *   Any answer may be: REFUSED code reason, or CLOSED reason. Status 1 if it could not connect.
  */
@@ -337,8 +338,12 @@ static void do_hold(struct kmc_client *c, const char *seconds)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
 
+	enum kmc_type type;
+
 	alarm((unsigned int)atoi(seconds));
-	printf("%s\n", client_receive(c, fields) == 0 ? "ENDED" : "TYPE");
+	while ((type = client_receive(c, fields)) == 0 && strcmp(client_why(c), "no answer") == 0)
+		;
+	printf("%s\n", type == 0 ? "ENDED" : "TYPE");
 	alarm(0);
 }
 
@@ -445,6 +450,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (strcmp(argv[optind], "load") == 0 && argc - optind == 4)
 		return load_run(&o, atoi(argv[optind + 1]), argv[optind + 2], (unsigned int)atoi(argv[optind + 3]));
+	if (strcmp(argv[optind], "flood") == 0 && argc - optind == 2)
+		return load_flood(&o, atoi(argv[optind + 1]));
 	if (strcmp(argv[optind], "verify") == 0 && argc - optind == 2)
 		return load_verify(&o, argv[optind + 1]);
 	c = client_connect(&o, why);

@@ -103,6 +103,28 @@ int load_run(const struct kmc_client_options *o, int seconds, const char *path, 
 	return n == 0;
 }
 
+int load_flood(const struct kmc_client_options *o, int seconds)
+{
+	const struct uuid uuid = numbered(0, 0);
+	time_t end = time(NULL) + seconds;
+	struct kmc_client *c = NULL;
+	struct client_opened answer;
+	unsigned long n = 0;
+
+	while (time(NULL) < end) {
+		if (!c && !(c = reach(o)))
+			continue;
+		client_open(c, &uuid, true, &answer);
+		if (answer.type == KMC_REFUSED)
+			n++;
+		else
+			client_free(&c);
+	}
+	client_free(&c);
+	printf("%lu answers\n", n);
+	return n == 0;
+}
+
 /* What was acknowledged for one vTPM. */
 struct expected {
 	struct uuid uuid;

@@ -10,4 +10,7 @@ int load_run(const struct kmc_client_options *o, int seconds, const char *path, 
 /** load_verify() - every seed and the newest state of each vTPM in @path are still there. 0 or 1, with a line for what is not. */
 int load_verify(const struct kmc_client_options *o, const char *path);
 
+/** load_flood() - ask for what costs the KMC an RSA operation and is refused, as fast as it answers; prints how many answers came. Status: 0, 1. */
+int load_flood(const struct kmc_client_options *o, int seconds);
+
 #endif
