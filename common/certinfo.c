@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "common/buf.h"
 #include "common/error.h"
@@ -141,4 +142,25 @@ int certinfo_public(struct view der, uint8_t spki[CERTINFO_SPKI_MAX])
 	X509_free(cert);
 	ERR_clear_error();
 	return n;
+}
+
+int certinfo_split(struct view ders, struct certinfo_der *list, size_t max)
+{
+	const unsigned char *p = ders.p;
+	size_t n = 0;
+	int r = 0;
+
+	while (r == 0 && p < ders.p + ders.n) {
+		X509 *cert = d2i_X509(NULL, &p, (long)(ders.p + ders.n - p));
+
+		if (!cert || X509_check_ca(cert) != 1)
+			r = E_FORMAT;
+		else if (n == max)
+			r = E_RANGE;
+		else
+			r = take(cert, &list[n++]);
+		X509_free(cert);
+	}
+	ERR_clear_error();
+	return r != 0 ? r : n ? (int)n : E_FORMAT;
 }

@@ -34,6 +34,9 @@ struct certinfo_der {
 /** certinfo_list() - the first @max certificates in @path (PEM). Return: how many there are of these, E_IO (errno) or E_FORMAT. */
 int certinfo_list(const char *path, struct certinfo_der *list, size_t max);
 
+/** certinfo_split() - certificates of CAs in DER, one behind the other. Return: how many; E_FORMAT (one is none, or of no CA), E_RANGE (more than @max). */
+int certinfo_split(struct view ders, struct certinfo_der *list, size_t max);
+
 /** certinfo_of() - of a certificate in DER; its key is not looked at. 0 or E_FORMAT. */
 int certinfo_of(struct view der, struct certinfo *c);
 

@@ -207,6 +207,16 @@ static const struct msg_field renewed[] = {
 	MSG_FIELD_BYTES(3, struct kmc_renewed, certificate, 1, KMC_CERTIFICATE_MAX),
 };
 
+static const struct msg_field trust[] = {
+	MSG_FIELD_BYTES(3, struct kmc_trust, have, 32, 32),
+};
+
+static const struct msg_field trusted[] = {
+	MSG_FIELD_BYTES_OPT(3, struct kmc_trusted, authorities, 1, KMC_AUTHORITIES_MAX),
+	MSG_FIELD_UINT(4, struct kmc_trusted, renew, 1),
+	MSG_FIELD_UINT(5, struct kmc_trusted, again, 86400),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -249,6 +259,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_RECALLED, recalled),
 	SCHEMA(KMC_RENEW, renew),
 	SCHEMA(KMC_RENEWED, renewed),
+	SCHEMA(KMC_TRUST, trust),
+	SCHEMA(KMC_TRUSTED, trusted),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)

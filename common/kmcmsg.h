@@ -17,6 +17,7 @@
  *   CERTIFY  lease ---------------------->  CERTIFIED  certificates of that vTPM's endorsement keys
  *   PARK     lease ---------------------->  PARKED     I keep it, though no guest runs
  *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
+ *   TRUST    whom I trust --------------->  TRUSTED    whom to trust instead
  *   RENEW    certificate, signature ----->  RENEWED    the next one, for the same key
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
@@ -44,6 +45,7 @@
 #define KMC_ENROL_ALPN "xen-vtpm-enrol/1"
 #define KMC_ENROL_BODY_MAX 4092
 #define KMC_CERTIFICATE_MAX 2048 /* bytes, DER */
+#define KMC_AUTHORITIES_MAX 8192 /* bytes of certificates of CAs, DER, one behind the other */
 #define KMC_RSA_MAX 384 /* bytes of a modulus: RSA-2048 and RSA-3072 */
 
 enum kmc_type {
@@ -84,6 +86,8 @@ enum kmc_type {
 	KMC_RECALLED,
 	KMC_RENEW,
 	KMC_RENEWED,
+	KMC_TRUST,
+	KMC_TRUSTED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -292,6 +296,16 @@ struct kmc_renew {
 
 struct kmc_renewed {
 	struct view certificate; /* DER */
+};
+
+struct kmc_trust {
+	struct view have; /* SHA-256 of the certificates of the CAs that the host trusts, DER, one behind the other */
+};
+
+struct kmc_trusted {
+	struct view authorities; /* likewise, to be trusted from now on, and no others; absent: it is as it should be */
+	uint64_t renew;		 /* 1: the host's certificate is by a CA that goes: RENEW */
+	uint64_t again;		 /* seconds until it is to ask again */
 };
 
 /* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS. */

@@ -298,6 +298,29 @@ int tls_context_renew(struct tls_context *ctx, const uint8_t *der, size_t n)
 	return r;
 }
 
+int tls_context_trust(struct tls_context *ctx, const struct view *cas, size_t n)
+{
+	X509_STORE *store = X509_STORE_new();
+	int r = !store ? E_CRYPTO : n ? 0 : E_FORMAT;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const unsigned char *p = cas[i].p;
+		X509 *cert = d2i_X509(NULL, &p, (long)cas[i].n);
+
+		if (!cert || p != cas[i].p + cas[i].n)
+			r = E_FORMAT;
+		else if (X509_STORE_add_cert(store, cert) != 1)
+			r = E_CRYPTO;
+		X509_free(cert);
+	}
+	ERR_clear_error();
+	if (r == 0)
+		SSL_CTX_set_cert_store(ctx->ssl, store);
+	else
+		X509_STORE_free(store);
+	return r;
+}
+
 int tls_context_sign(const struct tls_context *ctx, const void *p, size_t n, uint8_t signature[TLS_SIGNATURE_MAX])
 {
 	EVP_PKEY *key = SSL_CTX_get0_privatekey(ctx->ssl);
@@ -602,6 +625,16 @@ int tls_peer_name(const struct tls *t, char name[TLS_NAME])
 	memcpy(name, ASN1_STRING_get0_data(text), (size_t)n);
 	name[n] = '\0';
 	return 0;
+}
+
+int tls_peer_root(const struct tls *t, uint8_t hash[32])
+{
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+	int n = chain ? sk_X509_num(chain) : 0;
+
+	if (n < 1)
+		return E_NOTFOUND;
+	return X509_digest(sk_X509_value(chain, n - 1), EVP_sha256(), hash, NULL) == 1 ? 0 : E_CRYPTO;
 }
 
 int tls_own_fingerprint(const struct tls *t, uint8_t hash[32])

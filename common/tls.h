@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/msg.h"
+
 struct channel;
 struct tls_context;
 struct tls;
@@ -59,6 +61,9 @@ void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *w
 
 /** tls_context_fingerprint() - SHA-256 of this side's own certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32]);
+
+/** tls_context_trust() - peers of connections from now on must chain to one of these @n CAs, certificates in DER; 0, or E_FORMAT or E_CRYPTO: all is as it was. */
+int tls_context_trust(struct tls_context *ctx, const struct view *cas, size_t n);
 
 #define TLS_SIGNATURE_MAX 80 /* bytes of ECDSA on P-256 in DER */
 
@@ -113,6 +118,9 @@ int tls_peer_name(const struct tls *t, char name[TLS_NAME]);
 
 /** tls_own_fingerprint() - SHA-256 of the certificate that this side shows over @t; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_own_fingerprint(const struct tls *t, uint8_t hash[32]);
+
+/** tls_peer_root() - SHA-256 of the CA's certificate that the peer's chains to; 0, E_NOTFOUND or E_CRYPTO. */
+int tls_peer_root(const struct tls *t, uint8_t hash[32]);
 
 /** tls_peer_fingerprint() - SHA-256 of the peer's certificate in DER; 0, E_NOTFOUND or E_CRYPTO. */
 int tls_peer_fingerprint(const struct tls *t, uint8_t hash[32]);

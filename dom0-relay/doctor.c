@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/checkup.h"
@@ -330,6 +331,23 @@ static void check_relay(struct checkup *c, const char *control)
 		checkup_say(c, FINDING_WRONG, "vtpm-relayd at %s: %s; restart it, running guests keep their vTPMs", control, error_text(r));
 }
 
+/* Those that the KMC gave since the enrolment. */
+static void check_authorities(struct checkup *c, const struct identity *id)
+{
+	int64_t last = 0;
+
+	for (unsigned int i = 0; i < id->n_cas; i++) {
+		struct certinfo info;
+
+		if (certinfo_of(view_of(id->cas[i].bytes, id->cas[i].size), &info) == 0 && info.until > last)
+			last = info.until;
+	}
+	if (last > (int64_t)time(NULL))
+		checkup_say(c, FINDING_OK, "the KMC's authority: %u in %s", id->n_cas, id->ca_path);
+	else
+		checkup_say(c, FINDING_WRONG, "the KMC's authority: what %s trusts has expired; %s", id->ca_path, enroll_again);
+}
+
 /* The certificate, and its key where that is a file. */
 static void check_key(struct checkup *c, const struct relayconf *conf)
 {
@@ -338,7 +356,10 @@ static void check_key(struct checkup *c, const struct relayconf *conf)
 	char why[IDENTITY_WHY];
 	bool known = identity_read(&id, conf, why) == 0;
 
-	checkup_certificate(c, "the KMC's authority", conf->tls_ca, NULL, enroll_again, enroll_again);
+	if (known && id.kept)
+		check_authorities(c, &id);
+	else
+		checkup_certificate(c, "the KMC's authority", conf->tls_ca, NULL, enroll_again, enroll_again);
 	checkup_certificate(c, "this host", known ? id.path : conf->tls_certificate, in_tpm ? NULL : conf->tls_key, enroll_again, renew_early);
 	if (in_tpm)
 		return;

@@ -2,6 +2,7 @@
 #include "dom0-relay/identity.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +80,40 @@ int identity_set(struct identity *id, struct view certificate)
 	id->from = c.from;
 	id->until = c.until;
 	return 0;
+}
+
+int identity_trust(struct identity *id, struct view authorities)
+{
+	struct certinfo_der list[IDENTITY_CAS];
+	int n = certinfo_split(authorities, list, IDENTITY_CAS);
+
+	if (n < 0)
+		return n;
+	id->n_cas = (unsigned int)n;
+	memcpy(id->cas, list, (size_t)n * sizeof(list[0]));
+	return 0;
+}
+
+int identity_trusts(const struct identity *id, uint8_t hash[32])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+
+	for (unsigned int i = 0; ok && i < id->n_cas; i++)
+		ok = EVP_DigestUpdate(md, id->cas[i].bytes, id->cas[i].size) == 1;
+	ok = ok && EVP_DigestFinal_ex(md, hash, NULL) == 1;
+	EVP_MD_CTX_free(md);
+	return ok ? 0 : E_CRYPTO;
+}
+
+bool identity_has(const struct identity *id, const uint8_t hash[32])
+{
+	uint8_t own[32];
+
+	for (unsigned int i = 0; i < id->n_cas; i++)
+		if (EVP_Digest(id->cas[i].bytes, id->cas[i].size, own, NULL, EVP_sha256(), NULL) == 1 && memcmp(own, hash, sizeof(own)) == 0)
+			return true;
+	return false;
 }
 
 int identity_pem(const struct identity *id, struct buf *out)

@@ -37,6 +37,15 @@ int identity_read(struct identity *id, const struct relayconf *conf, char why[ID
 /** identity_set() - another certificate, in DER; 0, E_RANGE or E_FORMAT. */
 int identity_set(struct identity *id, struct view certificate);
 
+/** identity_trust() - these authorities and no others: certificates in DER, one behind the other; 0, E_RANGE or E_FORMAT. */
+int identity_trust(struct identity *id, struct view authorities);
+
+/** identity_trusts() - SHA-256 of the authorities' certificates, one behind the other; 0 or E_CRYPTO. */
+int identity_trusts(const struct identity *id, uint8_t hash[32]);
+
+/** identity_has() - whether the authority with that SHA-256 of its certificate is among them. */
+bool identity_has(const struct identity *id, const uint8_t hash[32]);
+
 /** identity_pem() - append all of identity.pem to @out; 0, E_RANGE or E_CRYPTO. */
 int identity_pem(const struct identity *id, struct buf *out);
 

@@ -439,6 +439,20 @@ static int load_key(struct kmclink *k, char why[TLS_WHY])
 	return tls_context_new(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, c->tls_key, why);
 }
 
+int kmclink_trust(struct kmclink *k, const struct identity *id)
+{
+	struct view cas[IDENTITY_CAS];
+
+	for (unsigned int i = 0; i < id->n_cas; i++)
+		cas[i] = view_of(id->cas[i].bytes, id->cas[i].size);
+	return tls_context_trust(k->ctx, cas, id->n_cas);
+}
+
+int kmclink_root(const struct kmclink *k, uint8_t hash[32])
+{
+	return k->wire ? kmcwire_root(k->wire, hash) : E_STATE;
+}
+
 /* The files of the enrolment, and what came since. */
 static int load_tls(struct kmclink *k, const struct identity *id, char why[TLS_WHY])
 {
@@ -448,6 +462,8 @@ static int load_tls(struct kmclink *k, const struct identity *id, char why[TLS_W
 	if (r != 0 || !id->kept)
 		return r;
 	r = tls_context_renew(k->ctx, id->certificate.bytes, id->certificate.size);
+	if (r == 0)
+		r = kmclink_trust(k, id);
 	if (r != 0)
 		snprintf(why, TLS_WHY, "can't use the certificate in %.200s: %s", id->path, error_text(r));
 	else if (id->certificate.size != id->enrolled.size || memcmp(id->certificate.bytes, id->enrolled.bytes, id->enrolled.size) != 0)

@@ -55,6 +55,12 @@ int kmclink_certificate(const struct kmclink *k, uint8_t hash[32]);
  */
 int kmclink_renew(struct kmclink *k, struct view der);
 
+/** kmclink_trust() - KMCs of connections from now on must be certified by one of the authorities in @id; 0, E_FORMAT or E_CRYPTO. */
+int kmclink_trust(struct kmclink *k, const struct identity *id);
+
+/** kmclink_root() - SHA-256 of the certificate of the authority by which the connected KMC's own is; 0 or an error. */
+int kmclink_root(const struct kmclink *k, uint8_t hash[32]);
+
 /** kmclink_shown() - the certificate that is shown, in DER; valid until the next call of kmclink_renew() or of the loop. */
 struct view kmclink_shown(const struct kmclink *k);
 

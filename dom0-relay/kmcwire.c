@@ -274,6 +274,11 @@ int kmcwire_certificate(const struct kmcwire *w, uint8_t hash[32])
 	return tls_own_fingerprint(w->tls, hash);
 }
 
+int kmcwire_root(const struct kmcwire *w, uint8_t hash[32])
+{
+	return tls_peer_root(w->tls, hash);
+}
+
 int kmcwire_read(struct kmcwire *w, void *p, size_t n, size_t *got)
 {
 	return tls_read(w->tls, p, n, got);

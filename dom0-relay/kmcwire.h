@@ -55,6 +55,9 @@ bool kmcwire_signed(struct kmcwire *w, uint64_t ticket, struct view signature, c
 /** kmcwire_certificate() - SHA-256 of the certificate that this host shows there; 0 or an error. */
 int kmcwire_certificate(const struct kmcwire *w, uint8_t hash[32]);
 
+/** kmcwire_root() - SHA-256 of the certificate of the authority that the KMC's own is by; 0 or an error. */
+int kmcwire_root(const struct kmcwire *w, uint8_t hash[32]);
+
 /* As tls_read(), tls_write() and tls_why(), of an open wire. */
 int kmcwire_read(struct kmcwire *w, void *p, size_t n, size_t *got);
 int kmcwire_write(struct kmcwire *w, const void *p, size_t n, size_t *put);

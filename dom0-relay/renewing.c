@@ -22,13 +22,14 @@
 #include "dom0-relay/statemsg.h"
 
 #define LOOK_S 3600	/* how often the clock is looked at, at least: it may have been set */
+#define TRUST_RETRY_S 60
 #define RETRY_MAX_S 3600
 #define RETRY_MIN_S 5
 #define WHY_MAX 320
 
 static const char *const no_kmc = "there is no connection to the KMC, or it has not accepted this host's attestation yet: see 'vtpmctl list'";
 
-enum step { STEP_RESTING, STEP_SIGNING, STEP_ASKING, STEP_KEEPING };
+enum step { STEP_RESTING, STEP_TRUSTING, STEP_KEEPING_TRUST, STEP_SIGNING, STEP_ASKING, STEP_KEEPING };
 
 struct renewing {
 	struct kmclink *kmc;
@@ -36,6 +37,7 @@ struct renewing {
 	struct identity id, next; /* next: what is being kept */
 	enum step step;
 	bool up, wanted; /* wanted: by somebody who does not wait for its time */
+	int64_t trust_at; /* when the KMC is asked again whom to trust */
 	uint32_t spread;
 	int64_t not_before; /* no try before that: the last one failed */
 	uint64_t tries;	    /* that ended */
@@ -65,7 +67,7 @@ static int64_t due(const struct renewing *r)
 /* When to look again. */
 static void plan(struct renewing *r)
 {
-	int64_t left = due(r) - now_s();
+	int64_t left = (due(r) < r->trust_at ? due(r) : r->trust_at) - now_s();
 
 	if (r->step != STEP_RESTING || !r->up)
 		source_clear(r->timer);
@@ -144,12 +146,23 @@ static void begin(struct renewing *r)
 	}
 }
 
+static void ask_trust(struct renewing *r)
+{
+	uint8_t have[32];
+
+	r->trust_at = now_s() + LOOK_S; /* unless the KMC says otherwise */
+	if (identity_trusts(&r->id, have) == 0 && kmclink_send(r->kmc, KMC_TRUST, KMC_ID_RENEW, &(const struct kmc_trust){.have = view_of(have, sizeof(have))}) == 0)
+		r->step = STEP_TRUSTING;
+}
+
 static void on_timer(void *arg, unsigned int what)
 {
 	struct renewing *r = arg;
 
 	(void)what;
-	if (r->step == STEP_RESTING && r->up && (r->wanted || now_s() >= due(r)))
+	if (r->step == STEP_RESTING && r->up && now_s() >= r->trust_at)
+		ask_trust(r);
+	else if (r->step == STEP_RESTING && r->up && (r->wanted || now_s() >= due(r)))
 		begin(r);
 	else
 		plan(r);
@@ -180,6 +193,7 @@ void renewing_free(struct renewing **r)
 void renewing_up(struct renewing *r)
 {
 	r->up = true;
+	r->trust_at = 0;
 	if (strcmp(r->why, no_kmc) == 0)
 		r->why[0] = '\0';
 	if (identity_set(&r->id, kmclink_shown(r->kmc)) != 0) /* a KMC may have taken the former one only */
@@ -190,6 +204,8 @@ void renewing_up(struct renewing *r)
 void renewing_down(struct renewing *r)
 {
 	r->up = false;
+	if (r->step == STEP_TRUSTING)
+		r->step = STEP_RESTING;
 	if (r->step == STEP_ASKING) { /* whatever became of it, it is asked for again */
 		r->step = STEP_RESTING;
 		r->wanted = true;
@@ -199,8 +215,9 @@ void renewing_down(struct renewing *r)
 
 void renewing_now(struct renewing *r)
 {
-	if (r->step != STEP_RESTING)
+	if (r->step == STEP_SIGNING || r->step == STEP_ASKING || r->step == STEP_KEEPING)
 		return;
+	r->trust_at = 0; /* its authority may be another one by now */
 	r->wanted = true;
 	r->not_before = 0;
 	if (r->up)
@@ -218,19 +235,52 @@ void renewing_status(const struct renewing *r, struct ctl_status *s)
 		s->renew_failed = view_text(r->why);
 }
 
-static void on_renewed(struct renewing *r, const struct kmc_renewed *m)
+/* Write @r->next down; renewing_disk() goes on. */
+static bool keep(struct renewing *r, enum step step)
 {
 	uint8_t room[STATE_IDENTITY_MAX];
 	struct buf b;
 
-	r->next = r->id;
 	buf_over(&b, room, sizeof(room));
-	if (identity_set(&r->next, m->certificate) != 0 || identity_pem(&r->next, &b) != 0) {
-		failed(r, "the KMC sent a certificate that is not for this host's name and key");
-		return;
-	}
-	r->step = STEP_KEEPING;
+	if (identity_pem(&r->next, &b) != 0)
+		return false;
+	r->step = step;
 	link_send(r->disk, STATE_IDENTITY, RENEWING_TICKET, &(const struct state_identity){.pem = view_of(room, b.len)});
+	return true;
+}
+
+/* A KMC that has us trust nobody who has certified it would be lost to us. */
+static const char *check_authorities(struct renewing *r, struct view authorities)
+{
+	uint8_t root[32];
+
+	r->next = r->id;
+	if (identity_trust(&r->next, authorities) != 0)
+		return "they are no certificates of authorities";
+	if (kmclink_root(r->kmc, root) != 0 || !identity_has(&r->next, root))
+		return "the one that has certified this KMC is not among them: 'kmcctl server renew' there";
+	return keep(r, STEP_KEEPING_TRUST) ? NULL : "they are too many";
+}
+
+static void on_trusted(struct renewing *r, const struct kmc_trusted *m)
+{
+	const char *why = m->authorities.p ? check_authorities(r, m->authorities) : NULL;
+
+	r->trust_at = now_s() + (int64_t)m->again;
+	r->wanted |= m->renew && now_s() >= r->not_before;
+	if (r->step == STEP_KEEPING_TRUST)
+		return;
+	if (why)
+		log_error("the KMC's authorities are not taken over: %s", why);
+	r->step = STEP_RESTING;
+	plan(r);
+}
+
+static void on_renewed(struct renewing *r, const struct kmc_renewed *m)
+{
+	r->next = r->id;
+	if (identity_set(&r->next, m->certificate) != 0 || !keep(r, STEP_KEEPING))
+		failed(r, "the KMC sent a certificate that is not for this host's name and key");
 }
 
 void renewing_kmc(struct renewing *r, enum kmc_type type, const void *fields)
@@ -238,7 +288,13 @@ void renewing_kmc(struct renewing *r, enum kmc_type type, const void *fields)
 	const struct kmc_refused *no = fields;
 	char why[WHY_MAX];
 
-	if (r->step != STEP_ASKING) {
+	if (r->step == STEP_TRUSTING && type == KMC_TRUSTED) {
+		on_trusted(r, fields);
+	} else if (r->step == STEP_TRUSTING) { /* refused */
+		r->trust_at = now_s() + TRUST_RETRY_S;
+		r->step = STEP_RESTING;
+		plan(r);
+	} else if (r->step != STEP_ASKING) {
 		log_warn("the KMC answered about a certificate what was not asked");
 	} else if (type == KMC_RENEWED) {
 		on_renewed(r, fields);
@@ -280,11 +336,27 @@ static void use(struct renewing *r)
 	kmclink_reconnect(r->kmc, "this host's certificate was renewed");
 }
 
+/* They are on the disk, or could not be written. */
+static void trust(struct renewing *r, uint64_t type)
+{
+	r->step = STEP_RESTING;
+	if (type == STATE_IDENTIFIED && kmclink_trust(r->kmc, &r->next) == 0) {
+		r->id = r->next;
+		log_info("this host trusts %u of the KMC's authorities from now on", r->id.n_cas);
+		r->trust_at = 0; /* tell the KMC so */
+	}
+	plan(r);
+}
+
 void renewing_disk(struct renewing *r, uint64_t type, const void *fields)
 {
 	const struct state_failed *no = fields;
 	char why[WHY_MAX];
 
+	if (r->step == STEP_KEEPING_TRUST) {
+		trust(r, type);
+		return;
+	}
 	if (r->step != STEP_KEEPING)
 		fatal("the state process sent message %" PRIu64 " out of turn", type);
 	if (type == STATE_IDENTIFIED) {

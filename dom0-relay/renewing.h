@@ -4,6 +4,11 @@
  *
  *   RESTING --time, or vtpmctl--> SIGNING --key--> ASKING --RENEWED--> KEEPING --state process--> in use from the next connection on
  *
+ * Whom it trusts comes along: at each connection, and as often as the KMC says, TRUST asks for the KMC's authorities, which are kept and used in
+ * the same way. TRUSTED also says when this host's own certificate is by an authority that goes.
+ *
+ *   RESTING --connection, or time--> TRUSTING --TRUSTED, if they are others--> KEEPING --> and TRUST again, so that the KMC knows
+ *
  * The next one counts once it is on the disk; until then, whatever breaks, the present one does. Then the relay connects anew, so that it is
  * known while there is time whether the KMC takes it. A try that fails is made again, the sooner the less time is left.
  */

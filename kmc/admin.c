@@ -208,7 +208,8 @@ void admin_free(struct admin **a)
 
 int admin_answer(struct admin *a, uint64_t client, enum adm_type type, const void *fields)
 {
-	bool is_entry = type == ADM_POOL || type == ADM_HOST || type == ADM_VTPM || type == ADM_AUDIT_RECORD || type == ADM_STATE;
+	bool is_entry = type == ADM_POOL || type == ADM_HOST || type == ADM_VTPM || type == ADM_AUDIT_RECORD || type == ADM_STATE ||
+			type == ADM_CA;
 	int r;
 
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {

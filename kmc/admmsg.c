@@ -229,6 +229,29 @@ static const struct msg_field server_renewed[] = {
 	MSG_FIELD_BYTES(3, struct adm_server_renewed, cert, 1, 2048),
 };
 
+static const struct msg_field ca[] = {
+	MSG_FIELD_UINT(3, struct adm_ca, number, UINT32_MAX),
+	MSG_FIELD_UINT(4, struct adm_ca, state, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct adm_ca, made_at, UINT64_MAX),
+	MSG_FIELD_BYTES(6, struct adm_ca, certificate, 1, 2048),
+	MSG_FIELD_UINT(7, struct adm_ca, waiting, UINT64_MAX),
+	MSG_FIELD_TEXT_OPT(8, struct adm_ca, names, 1, ADM_REASON_MAX),
+};
+
+static const struct msg_field ca_renew[] = {
+	MSG_FIELD_UINT(3, struct adm_ca_renew, not_before, INT64_MAX),
+	MSG_FIELD_UINT(4, struct adm_ca_renew, not_after, INT64_MAX),
+};
+
+static const struct msg_field ca_change[] = {
+	MSG_FIELD_UINT(3, struct adm_ca_change, force, 1),
+};
+
+static const struct msg_field ca_signs[] = {
+	MSG_FIELD_BYTES(3, struct adm_ca_signs, certificate, 1, 2048),
+	MSG_FIELD_BYTES(4, struct adm_ca_signs, key, 1, 600),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -279,6 +302,12 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_RETIREMENT, "retirement", adm_retirement, retirement),
 	SCHEMA(ADM_SERVER_RENEW, "server renew", adm_server_renew, server_renew),
 	SCHEMA(ADM_SERVER_RENEWED, "server renewed", adm_server_renewed, server_renewed),
+	EMPTY(ADM_CA_LIST, "ca list"),
+	SCHEMA(ADM_CA, "ca", adm_ca, ca),
+	SCHEMA(ADM_CA_RENEW, "ca renew", adm_ca_renew, ca_renew),
+	SCHEMA(ADM_CA_SWITCH, "ca switch", adm_ca_change, ca_change),
+	SCHEMA(ADM_CA_SIGNS, "ca signs", adm_ca_signs, ca_signs),
+	SCHEMA(ADM_CA_RETIRE, "ca retire", adm_ca_change, ca_change),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

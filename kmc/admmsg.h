@@ -20,6 +20,10 @@
  *   VTPM_CLONE, VTPM_REKEY              DONE
  *   VTPM_RETIRE                         RETIREMENT
  *   SERVER_RENEW                        SERVER_RENEWED
+ *   CA_LIST                             CA ..., END
+ *   CA_RENEW                            CA, END (the new one)
+ *   CA_SWITCH                           CA_SIGNS
+ *   CA_RETIRE                           DONE
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -83,6 +87,12 @@ enum adm_type {
 	ADM_RETIREMENT,
 	ADM_SERVER_RENEW,
 	ADM_SERVER_RENEWED,
+	ADM_CA_LIST,
+	ADM_CA,
+	ADM_CA_RENEW,
+	ADM_CA_SWITCH,
+	ADM_CA_SIGNS,
+	ADM_CA_RETIRE,
 };
 
 struct adm_status_reply {
@@ -257,6 +267,26 @@ struct adm_server_renew {
 
 struct adm_server_renewed {
 	struct view cert; /* DER */
+};
+
+/* A certificate authority, and whose change to it is not complete. */
+struct adm_ca {
+	uint64_t number, state, made_at; /* as struct store_authority */
+	struct view certificate; /* DER */
+	uint64_t waiting; /* how many hosts and KMCs it waits for: that don't trust it yet (next, current), or whose certificates are by it (former) */
+	struct view names; /* of these, the first ones; absent: none */
+};
+
+struct adm_ca_renew {
+	uint64_t not_before, not_after;
+};
+
+struct adm_ca_change {
+	uint64_t force; /* 1: whoever is cut off by it */
+};
+
+struct adm_ca_signs {
+	struct view certificate, key; /* DER; wrapped, as vault/ca.key is */
 };
 
 struct adm_empty {

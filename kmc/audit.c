@@ -79,6 +79,9 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_SERVER_RENEWED] = "server-renewed",
 		[AUDIT_CLOCK_BACK] = "clock-set-back",
 		[AUDIT_HOST_RENEWED] = "host-renewed",
+		[AUDIT_CA_MADE] = "ca-made",
+		[AUDIT_CA_SWITCHED] = "ca-switched",
+		[AUDIT_CA_RETIRED] = "ca-retired",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -56,6 +56,9 @@ enum audit_event {
 	AUDIT_SERVER_RENEWED, /* the certificate of a KMC */
 	AUDIT_CLOCK_BACK, /* the machine's clock was set back */
 	AUDIT_HOST_RENEWED, /* the certificate of a host */
+	AUDIT_CA_MADE,	  /* the next certificate authority */
+	AUDIT_CA_SWITCHED, /* it signs from now on */
+	AUDIT_CA_RETIRED, /* the one before is trusted no more */
 	AUDIT_EVENTS,
 };
 

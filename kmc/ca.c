@@ -478,6 +478,27 @@ int ca_cert_describe(const struct ca_cert *cert, struct ca_description *d)
 	return ok ? 0 : E_FORMAT;
 }
 
+bool ca_cert_issued_by(const struct ca_cert *cert, const struct ca_cert *ca)
+{
+	X509 *x = from_der(cert), *issuer = from_der(ca);
+	bool ok = x && issuer && X509_check_issued(issuer, x) == X509_V_OK && X509_verify(x, X509_get0_pubkey(issuer)) == 1;
+
+	X509_free(x);
+	X509_free(issuer);
+	ERR_clear_error();
+	return ok;
+}
+
+bool ca_is_root_of(const struct ca_cert *cert, const struct x509_key *key)
+{
+	X509 *x = from_der(cert);
+	bool ok = x && X509_check_ca(x) == 1 && EVP_PKEY_eq(X509_get0_pubkey(x), key->pkey) == 1 && X509_verify(x, key->pkey) == 1;
+
+	X509_free(x);
+	ERR_clear_error();
+	return ok;
+}
+
 int ca_cert_public(const struct ca_cert *cert, uint8_t spki[CA_SPKI_MAX])
 {
 	X509 *x = from_der(cert);

@@ -97,6 +97,12 @@ int ca_cert_read(struct ca_cert *cert, const char *path);
 /** ca_cert_print() - as PEM to @out; 0, E_FORMAT or E_IO. */
 int ca_cert_print(const struct ca_cert *cert, FILE *out);
 
+/** ca_cert_issued_by() - whether @ca's key signed @cert. */
+bool ca_cert_issued_by(const struct ca_cert *cert, const struct ca_cert *ca);
+
+/** ca_is_root_of() - whether @cert is a CA's own certificate, made with @key. */
+bool ca_is_root_of(const struct ca_cert *cert, const struct x509_key *key);
+
 /** ca_cert_public() - its public key as SubjectPublicKeyInfo in DER into @spki, CA_SPKI_MAX bytes. Return: bytes or E_FORMAT. */
 int ca_cert_public(const struct ca_cert *cert, uint8_t spki[CA_SPKI_MAX]);
 

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/certinfo.h"
 #include "common/checkup.h"
 #include "kmc/address.h"
 #include "kmc/ctl_client.h"
@@ -15,9 +16,12 @@
 
 #define STATE_MIB 256
 #define DAY 86400
+#define AUTHORITY_SOON (14 * DAY) /* then checkup_certificate() says it */
 
 static const char *const new_server = "'kmcctl server renew' makes a new one, 'systemctl restart kmcd' uses it";
-static const char *const new_authority = "hosts and KMC need a new authority, for which there is no command yet";
+static const char *const new_authority = "it can't be renewed any more without a new enrolment of every host: see docs/operate.md";
+
+static const char *const early_authority = "'kmcctl ca renew' begins to replace it, and hosts need time for that: see docs/operate.md";
 
 static void check_state(struct checkup *c, const struct kmcconf *conf)
 {
@@ -97,6 +101,16 @@ static void check_hosts(struct checkup *c, struct ctl_client *client)
 	checkup_say(c, h.n ? FINDING_OK : FINDING_NOTE, "%u hosts may connect%s", h.n, h.n ? "" : ": 'kmcctl host add NAME' adds one");
 }
 
+/* Certificates that it signs end with it, and hosts must have learnt the next one by then. */
+static void check_authority(struct checkup *c, const struct kmcconf *conf)
+{
+	struct certinfo info;
+	int64_t left = certinfo_read(conf->tls_ca, NULL, &info) == 0 ? info.until - (int64_t)time(NULL) : 0;
+
+	if (left > AUTHORITY_SOON && left < (int64_t)conf->host_lifetime_s)
+		checkup_say(c, FINDING_NOTE, "authority: its %d days are less than a host's certificate is to last; %s", (int)(left / DAY), early_authority);
+}
+
 int ctl_check(const struct kmcconf *conf, struct ctl_client *client)
 {
 	struct checkup c = {0};
@@ -105,7 +119,8 @@ int ctl_check(const struct kmcconf *conf, struct ctl_client *client)
 	check_state(&c, conf);
 	checkup_tpm(&c, conf->tpm);
 	checkup_certificate(&c, "server", conf->tls_certificate, conf->tls_key, new_server, new_server);
-	checkup_certificate(&c, "authority", conf->tls_ca, NULL, new_authority, new_authority);
+	checkup_certificate(&c, "authority", conf->tls_ca, NULL, new_authority, early_authority);
+	check_authority(&c, conf);
 	check_address(&c, conf);
 	if (client)
 		check_hosts(&c, client);

@@ -21,6 +21,7 @@
 
 struct admin;
 struct attestation;
+struct authorities;
 struct ekroots;
 struct enrolment;
 struct kmcconf;
@@ -40,7 +41,7 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_SERVER, TICKET_ENDORSE, TICKET_RENEW };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_SERVER, TICKET_ENDORSE, TICKET_RENEW, TICKET_CA, TICKET_CA_MAKE };
 
 /* A request that waits for the vault. */
 struct ticket {
@@ -68,7 +69,9 @@ struct engine {
 	bool clock_is_back; /* as far as the audit trail knows */
 	struct link *front, *vault;
 	struct admin *admin;
-	struct ca_cert ca; /* what hosts are given as their trust anchor */
+	struct ca_cert ca; /* what signs */
+	struct ca_cert server_ca; /* what this kmcd's own certificate is by: what new hosts are given as their trust anchor */
+	struct authorities *authorities; /* all of them, see engine_ca.h */
 	struct source *timer; /* runs while there are tickets */
 	struct ekroots *ekroots;
 	struct attestation *attestations; /* by connection, see engine_attest.h */

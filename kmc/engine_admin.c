@@ -11,6 +11,8 @@
 #include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_ca.h"
+#include "kmc/engine_ca_admin.h"
 #include "kmc/engine_images.h"
 #include "kmc/engine_life.h"
 #include "kmc/engine_park.h"
@@ -294,7 +296,7 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h, &row), &act) != 0) {
 		fail_db(&q);
 	} else {
-		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->ca.der, e->ca.size),
+		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->server_ca.der, e->server_ca.size),
 			.address = view_text(e->conf->address)};
 
 		log_info("host '%s' was added to pool '%s'", h.name, h.pool);
@@ -450,6 +452,10 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 	struct engine *e = arg;
 	const struct request q = {.e = e, .s = e->store, .client = client};
 
+	if (!engine_ca_known(e)) {
+		fail(&q, E_BUSY, "the KMC is starting: try again");
+		return;
+	}
 	switch (type) {
 	case ADM_STATUS:
 		on_status(&q);
@@ -485,7 +491,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		on_key_rotate(&q, fields);
 		break;
 	default:
-		if (!audit_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
+		if (!audit_request(e, client, type, fields) && !engine_ca_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
 		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
 		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields) &&
 		    !server_request(e, client, type, fields))

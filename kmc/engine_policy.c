@@ -129,7 +129,7 @@ static int make_token(const struct request *q, struct store_token *t, char text[
 
 	list_addresses(q->e->conf->address, token.addresses, sizeof(token.addresses));
 	if (getrandom(token.secret, sizeof(token.secret), 0) == sizeof(token.secret) &&
-	    (r = ca_cert_fingerprint(&q->e->ca, token.ca)) == 0 && (r = token_hash(token.secret, t->hash)) == 0)
+	    (r = ca_cert_fingerprint(&q->e->server_ca, token.ca)) == 0 && (r = token_hash(token.secret, t->hash)) == 0)
 		r = token_format(&token, text);
 	wipe(&token, sizeof(token));
 	return r;

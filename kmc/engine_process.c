@@ -17,6 +17,8 @@
 #include "kmc/engine_admin.h"
 #include "kmc/engine_attest.h"
 #include "kmc/engine_audit.h"
+#include "kmc/engine_ca.h"
+#include "kmc/engine_ca_admin.h"
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_life.h"
@@ -75,7 +77,7 @@ static struct engine engine;
 
 static void serve_if_ready(struct engine *e)
 {
-	if (!e->front_ready || !e->vault_ready)
+	if (!e->front_ready || !e->vault_ready || !engine_ca_known(e))
 		return;
 	log_info("KMC '%s' serves at %s", e->conf->name, e->conf->listen);
 	process_ready("serving");
@@ -119,6 +121,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		server_failed(e, t, m);
 	else if (t->kind == TICKET_RENEW)
 		renew_failed(e, t, m);
+	else if (t->kind == TICKET_CA || t->kind == TICKET_CA_MAKE)
+		engine_ca_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
@@ -168,6 +172,12 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		break;
 	case VAULT_DUPLICATED:
 		replica_duplicated(e, t, fields);
+		break;
+	case VAULT_CA_TAKEN:
+		engine_ca_taken(e, t);
+		break;
+	case VAULT_CA_MADE:
+		engine_ca_made(e, t, fields);
 		break;
 	case VAULT_ENDORSED:
 		certify_endorsed(e, t, fields);
@@ -277,6 +287,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	link_gather(e->vault, begin_round, end_round, e);
 	audit_start(e, loop);
 	life_start(e, loop);
+	engine_ca_start(e, loop, serve_if_ready);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");
 	e->store->ops->close(e->store);

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "common/proof.h"
 #include "common/secret.h"
+#include "kmc/authorities.h"
 #include "kmc/hostcert.h"
 #include "kmc/kmcconf.h"
 
@@ -109,7 +110,7 @@ struct writing {
 static int keep_present(struct store *s, const struct writing *w, const struct store_host *host)
 {
 	struct store_hostcert row, old;
-	int r = hostcert_row(&row, host->name, w->present, &w->e->ca, host->added_at);
+	int r = hostcert_row(&row, host->name, w->present, &w->e->authorities->list[0].cert, host->added_at);
 
 	if (r != 0)
 		return r;

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/engine_attest.h"
+#include "kmc/engine_ca.h"
 #include "kmc/engine_audit.h"
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
@@ -46,6 +47,10 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	if (!schema || m.head.version != KMC_VERSION || msg_fields(&m, schema, fields) != 0)
 		fatal("the front process passed on a message that it had not checked");
 	a.id = m.head.id;
+	if (!engine_ca_known(e)) { /* the front is quicker than the vault */
+		engine_answer(e, &a, KMC_REFUSED, &(const struct kmc_refused){.code = KMC_REFUSED_BUSY, .reason = view_text("the KMC is starting: try again")});
+		return;
+	}
 	if (!ask->host.p) { /* nobody yet */
 		engine_enrol_ask(e, &a, (enum kmc_type)m.head.type, fields);
 		return;
@@ -80,6 +85,9 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	case KMC_RENEW:
 		if (engine_attest_allows(e, &a))
 			renew_ask(e, &a, ask->fingerprint, (const void *)fields);
+		break;
+	case KMC_TRUST:
+		engine_ca_trust(e, &a, ask->fingerprint, (const void *)fields);
 		break;
 	case KMC_QUOTE:
 		engine_attest_quote(e, &a, ask->fingerprint, (const void *)fields);

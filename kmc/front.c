@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/certinfo.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -30,6 +31,7 @@
 #include "kmc/turns.h"
 
 #define BACKLOG 256
+#define AUTHORITIES_MAX 4 /* that hosts' certificates may be by */
 #define ENROL_SLOTS 8	/* peers without certificate that enrol at a time */
 #define KEEPALIVE_S 30	/* of silence before the peer is probed */
 #define LOGGED_PER_S 10 /* lines that strangers can cause */
@@ -214,6 +216,18 @@ static void on_cut(struct front *f, const struct front_cut *m)
 	}
 }
 
+static void on_trust(struct front *f, const struct front_trust *m)
+{
+	struct certinfo_der list[AUTHORITIES_MAX];
+	struct view views[AUTHORITIES_MAX];
+	int n = certinfo_split(m->authorities, list, AUTHORITIES_MAX);
+
+	for (int i = 0; i < n; i++)
+		views[i] = view_of(list[i].bytes, list[i].size);
+	if (n < 0 || tls_context_trust(f->tls, views, (size_t)n) != 0)
+		fatal("the engine process sent authorities that are none");
+}
+
 static void on_engine(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	(void)id;
@@ -221,6 +235,8 @@ static void on_engine(void *arg, uint64_t type, uint64_t id, const void *fields)
 		on_answer(arg, fields);
 	else if (type == FRONT_CUT)
 		on_cut(arg, fields);
+	else if (type == FRONT_TRUST)
+		on_trust(arg, fields);
 	else
 		fatal("the engine process sent a request");
 }

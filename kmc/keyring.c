@@ -134,6 +134,35 @@ void keyring_close(struct keyring *k)
 	kmctpm_close(&k->tpm);
 }
 
+int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD])
+{
+	struct secret *der = NULL;
+	int r = ca_key_save(key, &der);
+
+	if (r == 0)
+		r = wrap_seal(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), der, wrapped);
+	if (r == 0)
+		r = (int)(der->size + WRAP_OVERHEAD);
+	secret_free(&der);
+	return r;
+}
+
+int keyring_unwrap_ca(const struct keyring *k, const struct ca_cert *cert, struct view wrapped, struct x509_key **key)
+{
+	struct secret *der = NULL;
+	int r = wrap_open(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), wrapped, &der);
+
+	*key = NULL;
+	if (r == 0)
+		r = ca_key_load(key, der);
+	secret_free(&der);
+	if (r == 0 && !ca_is_root_of(cert, *key)) {
+		ca_key_free(key);
+		r = E_INTEGRITY;
+	}
+	return r;
+}
+
 int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, char why[KEYRING_WHY])
 {
 	int r = k->tpm ? kmctpm_hmac(k->tpm, message, mac, why) : E_TPM;

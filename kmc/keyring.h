@@ -44,6 +44,12 @@ int keyring_make_credential(struct keyring *k, struct view ek, struct view name,
 /** keyring_duplicate() - kmctpm_duplicate() of the parent, likewise; o->parent is filled in here. */
 int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_copy *out, char why[KEYRING_WHY]);
 
+/** keyring_wrap_ca() - a CA's key as it is kept, into @wrapped. Return: bytes or an error. */
+int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD]);
+
+/** keyring_unwrap_ca() - what keyring_wrap_ca() made, of the CA with @cert; *key is the caller's. 0, E_INTEGRITY (it is not ours, or of another CA) or another error. */
+int keyring_unwrap_ca(const struct keyring *k, const struct ca_cert *cert, struct view wrapped, struct x509_key **key);
+
 /*
  * For kmcctl init, in this order, on a keyring that is zeroed but for tcti: each makes one key and writes its file.
  * 0 or an error with @why filled in.

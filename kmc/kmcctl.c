@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_audit.h"
+#include "kmc/ctl_authority.h"
 #include "kmc/ctl_backup.h"
 #include "kmc/ctl_ca.h"
 #include "kmc/ctl_check.h"
@@ -26,6 +27,7 @@
 #define DAY 86400
 #define SERVER_DAYS 1825
 #define HOST_DAYS 825
+#define CA_DAYS (20 * 365)
 
 struct options {
 	const char *config, *pool, *out, *not_after, *policy, *head, *key, *format, *version, *ttl, *ek, *image, *authority;
@@ -35,7 +37,8 @@ struct options {
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	const char *grace;
-	bool json, all, der, yes, cancel, check;
+	bool json, all, der, yes, cancel, check, force;
+	unsigned int number; /* 0: not given */
 };
 
 struct invocation {
@@ -84,7 +87,11 @@ static int usage(void)
 	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
 	      "  server renew [--san NAME-OR-ADDRESS]... [--days N]             a new key and certificate for this KMC's TLS\n"
 	      "  ca show [--json]                             the CA of servers, hosts and vTPMs' endorsement keys\n"
-	      "  ca export [--der]                            its certificate, for those who check these\n"
+	      "  ca export [--der] [--number N]               its certificate, for who checks endorsement certificates; N: of an earlier one\n"
+	      "  ca renew [--days N]                          make the next CA: hosts learn to trust it\n"
+	      "  ca status [--json]                           all of them, and whom a change waits for\n"
+	      "  ca switch [--force]                          the next one signs from now on; on other KMCs: its files\n"
+	      "  ca retire [--force]                          the former one is trusted no more\n"
 	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
 	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
@@ -359,7 +366,36 @@ static int run_ca_show(const struct invocation *in)
 
 static int run_ca_export(const struct invocation *in)
 {
-	return ctl_ca_export(in->conf, in->o->der);
+	struct ctl_client *c;
+	int code = EXIT_NO_KMCD;
+
+	if (!in->o->number)
+		return ctl_ca_export(in->conf, in->o->der);
+	c = ctl_connect(in->conf->control);
+	if (c)
+		code = ctl_ca_export_number(c, in->o->number, in->o->der);
+	ctl_close(&c);
+	return code;
+}
+
+static int run_ca_renew(const struct invocation *in)
+{
+	return ctl_ca_renew(in->client, in->o->days ? in->o->days : CA_DAYS);
+}
+
+static int run_ca_status(const struct invocation *in)
+{
+	return ctl_ca_status(in->client, in->o->json);
+}
+
+static int run_ca_switch(const struct invocation *in)
+{
+	return ctl_ca_switch(in->conf, in->client, in->o->force);
+}
+
+static int run_ca_retire(const struct invocation *in)
+{
+	return ctl_ca_retire(in->client, in->o->force);
 }
 
 static bool take_number(const struct invocation *in, uint64_t *n)
@@ -436,6 +472,10 @@ static const struct command {
 	{"server", "renew", NO_ARGUMENT, run_server_renew},
 	{"ca", "show", NO_ARGUMENT, run_ca_show},
 	{"ca", "export", NO_ARGUMENT, run_ca_export},
+	{"ca", "renew", NO_ARGUMENT, run_ca_renew},
+	{"ca", "status", NO_ARGUMENT, run_ca_status},
+	{"ca", "switch", NO_ARGUMENT, run_ca_switch},
+	{"ca", "retire", NO_ARGUMENT, run_ca_retire},
 	{"audit", "show", MAYBE_ARGUMENT, run_audit_show},
 	{"audit", "verify", NO_ARGUMENT, run_audit_verify},
 	{"audit", "export", MAYBE_ARGUMENT, run_audit_export},
@@ -485,6 +525,15 @@ static bool add_share(struct options *o, const char *file)
 	return true;
 }
 
+static bool set_number(struct options *o, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	o->number = (unsigned int)n;
+	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 1000000;
+}
+
 static bool set_days(struct options *o, const char *text)
 {
 	char *end;
@@ -494,7 +543,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -514,7 +563,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"recovery", required_argument, NULL, OPT_RECOVERY}, {"shares", required_argument, NULL, OPT_SHARES},
 		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER},
 		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {"grace", required_argument, NULL, OPT_GRACE},
-		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {0}};
+		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {"force", no_argument, NULL, OPT_FORCE},
+		{"number", required_argument, NULL, OPT_NUMBER}, {0}};
 	bool ok = true;
 	int c;
 
@@ -543,6 +593,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_GRACE: o->grace = optarg; break;
 		case OPT_YES: o->yes = true; break;
 		case OPT_CANCEL: o->cancel = true; break;
+		case OPT_FORCE: o->force = true; break;
+		case OPT_NUMBER: ok = set_number(o, optarg); break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;
 		case OPT_IMAGE: o->image = optarg; break;
 		case OPT_RECOVERY: o->recovery = optarg; break;

@@ -21,11 +21,16 @@ static const struct msg_field cut[] = {
 	MSG_FIELD_TEXT(3, struct front_cut, host, 1, KMC_NAME_MAX),
 };
 
+static const struct msg_field trust[] = {
+	MSG_FIELD_BYTES(3, struct front_trust, authorities, 1, KMC_AUTHORITIES_MAX),
+};
+
 static const struct msg_schema front_schemas[] = {
 	EMPTY(FRONT_READY, "ready"),
 	SCHEMA(FRONT_ASK, "ask", front_ask, ask),
 	SCHEMA(FRONT_ANSWER, "answer", front_answer, answer),
 	SCHEMA(FRONT_CUT, "cut", front_cut, cut),
+	SCHEMA(FRONT_TRUST, "trust", front_trust, trust),
 };
 
 const struct privsep_protocol front_protocol = {
@@ -137,6 +142,25 @@ static const struct msg_field endorsed[] = {
 	MSG_FIELD_BYTES(4, struct vault_endorsed, ecc, 1, VAULT_CERT_MAX),
 };
 
+static const struct msg_field ca_make[] = {
+	MSG_FIELD_TEXT(3, struct vault_ca_make, name, 1, KMC_NAME_MAX),
+	MSG_FIELD_UINT(4, struct vault_ca_make, not_before, INT64_MAX),
+	MSG_FIELD_UINT(5, struct vault_ca_make, not_after, INT64_MAX),
+};
+
+static const struct msg_field ca_made[] = {
+	MSG_FIELD_BYTES(3, struct vault_ca_made, certificate, 1, VAULT_CERT_MAX),
+	MSG_FIELD_BYTES(4, struct vault_ca_made, key, 1, VAULT_CA_KEY_MAX),
+	MSG_FIELD_BYTES(5, struct vault_ca_made, present, 1, VAULT_CERT_MAX),
+	MSG_FIELD_BYTES(6, struct vault_ca_made, present_key, 1, VAULT_CA_KEY_MAX),
+};
+
+static const struct msg_field ca[] = {
+	MSG_FIELD_BYTES(3, struct vault_ca, certificate, 1, VAULT_CERT_MAX),
+	MSG_FIELD_BYTES(4, struct vault_ca, key, 1, VAULT_CA_KEY_MAX),
+	MSG_FIELD_UINT(5, struct vault_ca, sign, 1),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -164,6 +188,10 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_DUPLICATED, "duplicated", vault_duplicated, duplicated),
 	SCHEMA(VAULT_ENDORSE, "endorse", vault_endorse, endorse),
 	SCHEMA(VAULT_ENDORSED, "endorsed", vault_endorsed, endorsed),
+	SCHEMA(VAULT_CA_MAKE, "ca make", vault_ca_make, ca_make),
+	SCHEMA(VAULT_CA_MADE, "ca made", vault_ca_made, ca_made),
+	SCHEMA(VAULT_CA, "ca", vault_ca, ca),
+	EMPTY(VAULT_CA_TAKEN, "ca taken"),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

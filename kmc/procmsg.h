@@ -2,9 +2,9 @@
  * What the processes of kmcd say to each other.
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
- *   engine -> front      ANSWER, CUT
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE     id: the engine's ticket; every request gets one answer
- *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, FAILED
+ *   engine -> front      ANSWER, CUT, TRUST
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE, CA_MAKE, CA     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, CA_MADE, CA_TAKEN, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
  *   vault  -> ekmaker    KEYS         ekmaker  -> vault     KEYS_MADE or KEYS_FAILED
  *
@@ -18,7 +18,7 @@
 #include "common/kmcmsg.h"
 #include "common/privsep.h"
 
-enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT };
+enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT, FRONT_TRUST };
 
 #define FRONT_FRAME_MAX (KMC_BODY_MAX + 4)
 
@@ -36,6 +36,11 @@ struct front_answer {
 
 struct front_cut {
 	struct view host; /* close all its connections */
+};
+
+/* Hosts' certificates are by these from now on. */
+struct front_trust {
+	struct view authorities; /* certificates, DER, one behind the other */
 };
 
 enum vault_type {
@@ -60,6 +65,10 @@ enum vault_type {
 	VAULT_DUPLICATED,
 	VAULT_ENDORSE,
 	VAULT_ENDORSED,
+	VAULT_CA_MAKE,
+	VAULT_CA_MADE,
+	VAULT_CA,
+	VAULT_CA_TAKEN,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -67,6 +76,7 @@ enum vault_type {
 #define VAULT_SPKI_MAX 512
 #define VAULT_NAMES_MAX 1023
 #define VAULT_CERT_MAX 2048 /* CA_DER_MAX */
+#define VAULT_CA_KEY_MAX 600 /* bytes of a CA's wrapped key */
 #define VAULT_REASON_MAX 240
 
 struct vault_protected {
@@ -157,6 +167,23 @@ struct vault_endorse {
 
 struct vault_endorsed {
 	struct view rsa, ecc; /* DER */
+};
+
+/* A new CA, which signs nothing yet. */
+struct vault_ca_make {
+	struct view name; /* common name */
+	uint64_t not_before, not_after;
+};
+
+struct vault_ca_made {
+	struct view certificate, key; /* key: wrapped */
+	struct view present, present_key; /* the CA that signs now, likewise */
+};
+
+/* A CA out of the database: is it one of ours? */
+struct vault_ca {
+	struct view certificate, key; /* key: wrapped */
+	uint64_t sign;		      /* 1: it signs from now on */
 };
 
 struct vault_failed {

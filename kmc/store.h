@@ -169,6 +169,33 @@ struct store_hostcert {
 	size_t size;
 };
 
+/* A certificate authority of this KMC. There are no rows before the first change: then the one is in the files of 'kmcctl init'. */
+enum authority_state {
+	AUTHORITY_NEXT = 1, /* hosts learn to trust it; it signs nothing yet */
+	AUTHORITY_CURRENT,  /* it signs */
+	AUTHORITY_FORMER,   /* it has signed, and is trusted still */
+	AUTHORITY_RETIRED,  /* it is trusted no more; its key is destroyed */
+};
+
+#define STORE_CA_KEY_MAX 600 /* bytes of a wrapped key */
+
+struct store_authority {
+	uint32_t number; /* from 1 on */
+	uint32_t state;	 /* enum authority_state */
+	uint8_t certificate[STORE_CERTIFICATE_MAX]; /* DER */
+	size_t size;
+	uint8_t key[STORE_CA_KEY_MAX]; /* wrapped */
+	size_t key_size; /* 0: destroyed */
+	int64_t made_at;
+};
+
+/* By which authority a kmcd's own certificate is, as it said at its last start. */
+struct store_server {
+	char name[STORE_NAME];
+	uint32_t authority;
+	int64_t started_at;
+};
+
 struct store_counts {
 	uint64_t hosts, vtpms, held, states, state_bytes;
 };
@@ -202,6 +229,13 @@ struct store_ops {
 	int (*hostcert_put)(struct store *s, const struct store_hostcert *c); /* new or changed; the host must be there */
 	int (*hostcert_prune)(struct store *s, const char *host, const uint8_t present[32], uint64_t keep); /* all but the present one and the @keep newest */
 	int (*hostcert_drop)(struct store *s, const char *host); /* all of its */
+
+	int (*authority_next)(struct store *s, uint32_t after, struct store_authority *a); /* by number */
+	int (*authority_put)(struct store *s, const struct store_authority *a); /* new or changed */
+	int (*server_put)(struct store *s, const struct store_server *v);
+	int (*server_next)(struct store *s, const char *after, struct store_server *v); /* by name */
+	int (*trust_get)(struct store *s, const char *host, uint64_t *authority); /* the highest one that the host has said to trust */
+	int (*trust_put)(struct store *s, const char *host, uint64_t authority);
 
 	int (*key_get)(struct store *s, const uint8_t id[KMC_KEY_ID_SIZE], struct store_key *k);
 	int (*key_current)(struct store *s, const char *host, int64_t expires_after, struct store_key *k); /* newest not retired */

@@ -52,6 +52,7 @@ int row_get_bytes(struct store *s, struct row *w, struct buf *out, const char *w
 /* Each puts the operations of its file into the table. */
 void store_hosts_fill(struct store_ops *ops);
 void store_hostcerts_fill(struct store_ops *ops);
+void store_authorities_fill(struct store_ops *ops);
 void store_identities_fill(struct store_ops *ops);
 void store_keys_fill(struct store_ops *ops);
 void store_vtpms_fill(struct store_ops *ops);

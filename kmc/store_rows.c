@@ -79,6 +79,7 @@ const struct store_ops *store_rows(void)
 	if (!ops.pool_get) {
 		store_hosts_fill(&ops);
 		store_hostcerts_fill(&ops);
+		store_authorities_fill(&ops);
 		store_identities_fill(&ops);
 		store_keys_fill(&ops);
 		store_vtpms_fill(&ops);

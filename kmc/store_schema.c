@@ -77,5 +77,10 @@ const char *const store_schema[] = {
 	"CREATE TABLE host_certificates (host TEXT NOT NULL REFERENCES hosts(name), fingerprint BLOB NOT NULL, ca BLOB NOT NULL,"
 	" issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, used_at INTEGER NOT NULL, certificate BLOB NOT NULL,"
 	" PRIMARY KEY (host, fingerprint));",
+
+	/* Authorities, since there can be more than one; which of them hosts trust, and which kmcd are certified by. */
+	"CREATE TABLE authorities (number INTEGER PRIMARY KEY, state INTEGER NOT NULL, certificate BLOB NOT NULL, key BLOB, made_at INTEGER NOT NULL);"
+	"CREATE TABLE servers (name TEXT PRIMARY KEY, authority INTEGER NOT NULL, started_at INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE host_trust (host TEXT PRIMARY KEY REFERENCES hosts(name), authority INTEGER NOT NULL) WITHOUT ROWID;",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

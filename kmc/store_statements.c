@@ -109,6 +109,14 @@ const char *const store_sql[N_STATEMENTS] = {
 			       " seed = excluded.seed, due_at = excluded.due_at, destroyed_at = excluded.destroyed_at",
 	[SQL_RETIREMENT_DROP] = "DELETE FROM retirements WHERE uuid = ?1",
 	[SQL_RETIREMENT_DUE] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE destroyed_at = 0 AND due_at <= ?1 ORDER BY due_at LIMIT 1",
+	[SQL_AUTHORITY_NEXT] = "SELECT number, state, certificate, key, made_at FROM authorities WHERE number > ?1 ORDER BY number LIMIT 1",
+	[SQL_AUTHORITY_PUT] = "INSERT INTO authorities (number, state, certificate, key, made_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (number)"
+			      " DO UPDATE SET state = excluded.state, key = excluded.key",
+	[SQL_SERVER_PUT] = "INSERT INTO servers (name, authority, started_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET"
+			   " authority = excluded.authority, started_at = excluded.started_at",
+	[SQL_SERVER_NEXT] = "SELECT name, authority, started_at FROM servers WHERE name > ?1 ORDER BY name LIMIT 1",
+	[SQL_TRUST_GET] = "SELECT authority FROM host_trust WHERE host = ?1",
+	[SQL_TRUST_PUT] = "INSERT INTO host_trust (host, authority) VALUES (?1, ?2) ON CONFLICT (host) DO UPDATE SET authority = excluded.authority",
 	[SQL_HOSTCERT_GET] = "SELECT " HOSTCERT_COLUMNS " FROM host_certificates WHERE host = ?1 AND fingerprint = ?2",
 	[SQL_HOSTCERT_NEWEST] = "SELECT " HOSTCERT_COLUMNS " FROM host_certificates WHERE host = ?1 ORDER BY issued_at DESC, used_at, fingerprint LIMIT 1",
 	[SQL_HOSTCERT_PUT] = "INSERT INTO host_certificates (" HOSTCERT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (host, fingerprint)"

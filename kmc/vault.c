@@ -285,7 +285,8 @@ int vault_challenge(struct vault *v, const struct vault_credential *q, struct km
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY])
 {
 	char name[KMC_NAME_MAX + 1], servers[CA_NAMES];
-	const struct ca_profile profile = {
+	struct ca_description ca;
+	struct ca_profile profile = {
 		.kind = q->servers.p ? CA_SERVER : CA_HOST, .name = name, .alt_names = q->servers.p ? servers : NULL,
 		.not_before = (int64_t)q->not_before, .not_after = (int64_t)q->not_after};
 	int r = view_copy_text(q->name, name, sizeof(name));
@@ -294,6 +295,8 @@ int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *ou
 		r = view_copy_text(q->servers, servers, sizeof(servers));
 	if (r != 0)
 		return complain(why, "can't issue a certificate", r);
+	if (ca_cert_describe(&v->keyring.ca, &ca) == 0 && profile.not_after > ca.not_after)
+		profile.not_after = 0; /* nobody would take it for longer */
 	return ca_issue(v->keyring.ca_key, &v->keyring.ca, &profile, q->spki, out, why);
 }
 
@@ -369,4 +372,46 @@ int vault_endorse(struct vault *v, const char *url, int64_t not_before, const st
 	const struct ekissue_authority by = {.key = v->keyring.ca_key, .ca = &v->keyring.ca, .url = url, .not_before = not_before};
 
 	return ekissue(&by, made, rsa, ecc, why);
+}
+
+int vault_make_ca(struct vault *v, const struct vault_ca_make *q, struct vault_authorities *out, char why[KEYRING_WHY])
+{
+	char name[KMC_NAME_MAX + 1];
+	const struct ca_profile profile = {.kind = CA_ROOT, .name = name, .not_before = (int64_t)q->not_before, .not_after = (int64_t)q->not_after};
+	struct x509_key *key = NULL;
+	int r = view_copy_text(q->name, name, sizeof(name)), n = 0;
+
+	if (r == 0)
+		r = ca_key_make(&key);
+	if (r == 0)
+		r = ca_root(key, &profile, &out->made, why);
+	if (r == 0)
+		r = (n = keyring_wrap_ca(&v->keyring, key, out->key)) < 0 ? n : 0;
+	out->key_size = n > 0 ? (size_t)n : 0;
+	if (r == 0)
+		r = (n = keyring_wrap_ca(&v->keyring, v->keyring.ca_key, out->present_key)) < 0 ? n : 0;
+	out->present_key_size = n > 0 ? (size_t)n : 0;
+	out->present = v->keyring.ca;
+	ca_key_free(&key);
+	return r == 0 ? 0 : complain(why, "can't make a CA", r);
+}
+
+int vault_take_ca(struct vault *v, const struct vault_ca *q, char why[KEYRING_WHY])
+{
+	struct ca_cert cert = {.size = q->certificate.n};
+	struct x509_key *key = NULL;
+	int r;
+
+	memcpy(cert.der, q->certificate.p, q->certificate.n);
+	r = keyring_unwrap_ca(&v->keyring, &cert, q->key, &key);
+	if (r != 0)
+		return complain(why, "an authority in the database is not this KMC's (was the database changed or mixed with another KMC's?)", r);
+	if (q->sign) {
+		ca_key_free(&v->keyring.ca_key);
+		v->keyring.ca_key = key;
+		v->keyring.ca = cert;
+		key = NULL;
+	}
+	ca_key_free(&key);
+	return 0;
 }

@@ -63,6 +63,19 @@ int vault_challenge(struct vault *v, const struct vault_credential *q, struct km
 /** vault_issue() - a host's certificate. 0 or an error with @why filled in. */
 int vault_issue(struct vault *v, const struct vault_issue *q, struct ca_cert *out, char why[KEYRING_WHY]);
 
+/* A new CA and the one that signs now, as others may keep them. */
+struct vault_authorities {
+	struct ca_cert made, present;
+	uint8_t key[CA_KEY_MAX + WRAP_OVERHEAD], present_key[CA_KEY_MAX + WRAP_OVERHEAD]; /* wrapped */
+	size_t key_size, present_key_size;
+};
+
+/** vault_make_ca() - a new CA, which signs nothing yet. 0 or an error with @why filled in. */
+int vault_make_ca(struct vault *v, const struct vault_ca_make *q, struct vault_authorities *out, char why[KEYRING_WHY]);
+
+/** vault_take_ca() - that a CA out of the database is one of ours; if @q says so, it signs from now on. 0 or an error with @why filled in. */
+int vault_take_ca(struct vault *v, const struct vault_ca *q, char why[KEYRING_WHY]);
+
 /** vault_duplicate() - a copy of the parent for the TPM that @q names, and the credential that only that TPM opens. 0 or an error with @why. */
 int vault_duplicate(struct vault *v, const struct vault_duplicate *q, struct kmctpm_credential *credential, struct kmctpm_copy *copy,
 		    char why[KEYRING_WHY]);

@@ -231,6 +231,35 @@ static void on_duplicate(struct vault_process *p, uint64_t id, const struct vaul
 	link_send(p->engine, VAULT_DUPLICATED, id, &m);
 }
 
+static void on_ca_make(struct vault_process *p, uint64_t id, const struct vault_ca_make *q)
+{
+	struct vault_authorities a;
+	char why[KEYRING_WHY] = "";
+	struct vault_ca_made m;
+	int r = vault_make_ca(p->vault, q, &a, why);
+
+	if (r != 0) {
+		fail(p, id, r, why);
+		return;
+	}
+	m.certificate = view_of(a.made.der, a.made.size);
+	m.key = view_of(a.key, a.key_size);
+	m.present = view_of(a.present.der, a.present.size);
+	m.present_key = view_of(a.present_key, a.present_key_size);
+	link_send(p->engine, VAULT_CA_MADE, id, &m);
+}
+
+static void on_ca(struct vault_process *p, uint64_t id, const struct vault_ca *q)
+{
+	char why[KEYRING_WHY] = "";
+	int r = vault_take_ca(p->vault, q, why);
+
+	if (r == 0)
+		link_send(p->engine, VAULT_CA_TAKEN, id, NULL);
+	else
+		fail(p, id, r, why);
+}
+
 static struct endorsing *find_endorsing(struct vault_process *p, uint64_t id)
 {
 	for (size_t i = 0; i < ENDORSING_MAX; i++)
@@ -321,6 +350,12 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_DUPLICATE:
 		on_duplicate(p, id, fields);
+		break;
+	case VAULT_CA_MAKE:
+		on_ca_make(p, id, fields);
+		break;
+	case VAULT_CA:
+		on_ca(p, id, fields);
 		break;
 	case VAULT_ENDORSE:
 		on_endorse(p, id, fields);

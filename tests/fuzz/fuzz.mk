@@ -4,6 +4,7 @@ FUZZ_SECONDS ?= 600
 MSG_SRCS := dom0-relay/ctlmsg.c dom0-relay/relaymsg.c dom0-relay/statemsg.c
 $(eval $(call fuzzer,msg,$(MSG_SRCS),$(COMMON_LIBS)))
 $(eval $(call fuzzer,config,dom0-relay/relayconf.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,certs,,$(COMMON_LIBS)))
 $(eval $(call fuzzer,uuid,,$(COMMON_LIBS)))
 $(eval $(call fuzzer,nodes,$(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call fuzzer,envelope,,$(COMMON_LIBS)))

@@ -735,6 +735,45 @@ static void certificates_of_hosts_come_back_the_newest_first(void **state)
 	assert_int_equal(s->ops->hostcert_put(s, &c), E_DB);
 }
 
+static void authorities_and_who_relies_on_them_come_back(void **state)
+{
+	struct store_authority a = {.number = 1, .state = AUTHORITY_CURRENT, .certificate = {5, 6}, .size = 2, .key = {7}, .key_size = 1, .made_at = 8}, got;
+	struct store_server v = {.name = "kmc", .authority = 1, .started_at = 9}, w;
+	uint64_t trusted = 0;
+
+	(void)state;
+	assert_int_equal(s->ops->authority_next(s, 0, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->authority_put(s, &a), 0);
+	a.number = 2;
+	a.state = AUTHORITY_NEXT;
+	assert_int_equal(s->ops->authority_put(s, &a), 0);
+	a.number = 1;
+	a.state = AUTHORITY_RETIRED;
+	a.key_size = 0;
+	assert_int_equal(s->ops->authority_put(s, &a), 0);
+	assert_int_equal(s->ops->authority_next(s, 0, &got), 0);
+	assert_int_equal(got.state, AUTHORITY_RETIRED);
+	assert_int_equal(got.key_size, 0);
+	assert_int_equal(got.size, 2);
+	assert_int_equal(got.made_at, 8);
+	assert_int_equal(s->ops->authority_next(s, 1, &got), 0);
+	assert_int_equal(got.number, 2);
+	assert_int_equal(got.key[0], 7);
+	assert_int_equal(s->ops->authority_next(s, 2, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->server_put(s, &v), 0);
+	v.authority = 2;
+	assert_int_equal(s->ops->server_put(s, &v), 0);
+	assert_int_equal(s->ops->server_next(s, "", &w), 0);
+	assert_int_equal(w.authority, 2);
+	assert_int_equal(s->ops->server_next(s, "kmc", &w), E_NOTFOUND);
+	assert_int_equal(s->ops->trust_get(s, "h", &trusted), E_NOTFOUND);
+	assert_int_equal(s->ops->trust_put(s, "h", 1), 0);
+	assert_int_equal(s->ops->trust_put(s, "h", 2), 0);
+	assert_int_equal(s->ops->trust_get(s, "h", &trusted), 0);
+	assert_int_equal(trusted, 2);
+	assert_int_equal(s->ops->trust_put(s, "nobody", 2), E_DB);
+}
+
 static void retirements_are_due_the_longest_first_until_destroyed(void **state)
 {
 	struct store_vtpm v[2] = {a_vtpm(1), a_vtpm(2)};
@@ -790,7 +829,7 @@ static int stop_server(void **state)
 	TEST(a_held_store_writes_as_ever), TEST(keys_are_current_until_retired_or_old), TEST(numbers_beyond_the_database_are_refused), \
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
-	TEST(certificates_come_back_and_new_ones_replace_them), TEST(certificates_of_hosts_come_back_the_newest_first), \
+	TEST(certificates_come_back_and_new_ones_replace_them), TEST(certificates_of_hosts_come_back_the_newest_first), TEST(authorities_and_who_relies_on_them_come_back), \
 	TEST(retirements_are_due_the_longest_first_until_destroyed)
 
 int main(void)

@@ -26,6 +26,8 @@ static struct world {
 	bool in_tpm, broken;
 	unsigned int asked, signings, kept, used, reconnected;
 	struct kmc_renew request;
+	unsigned int trust_asked, trusted;
+	uint8_t have[32], root[32];
 } w;
 
 /* --- the parts around --- */
@@ -33,6 +35,11 @@ static struct world {
 int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields)
 {
 	(void)k, (void)id;
+	if (type == KMC_TRUST) {
+		memcpy(w.have, ((const struct kmc_trust *)fields)->have.p, 32);
+		w.trust_asked++;
+		return w.broken ? E_STATE : 0;
+	}
 	assert_int_equal(type, KMC_RENEW);
 	w.request = *(const struct kmc_renew *)fields;
 	w.asked++;
@@ -51,6 +58,20 @@ int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
 {
 	(void)k;
 	return EVP_Digest(w.id.certificate.bytes, w.id.certificate.size, hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : E_CRYPTO;
+}
+
+int kmclink_trust(struct kmclink *k, const struct identity *id)
+{
+	(void)k;
+	w.trusted = id->n_cas;
+	return 0;
+}
+
+int kmclink_root(const struct kmclink *k, uint8_t hash[32])
+{
+	(void)k;
+	memcpy(hash, w.root, 32);
+	return 0;
 }
 
 struct view kmclink_shown(const struct kmclink *k)
@@ -162,6 +183,19 @@ static void the_time_is_a_third_before_the_end_and_not_the_same_for_all(void **s
 	assert_true(renewing_due(0, 3, UINT32_MAX) >= 0);
 }
 
+/* The KMC's answer to TRUST, if there was a question. */
+static void settle(const struct kmc_trusted *m)
+{
+	run();
+	assert_int_equal(w.asked + w.signings, 0);
+	assert_int_equal(w.trust_asked, 1);
+	w.trust_asked = 0;
+	renewing_kmc(w.r, KMC_TRUSTED, m);
+	run();
+}
+
+static const struct kmc_trusted nothing_new = {.again = 3600};
+
 static void nothing_is_asked_before_its_time(void **state)
 {
 	(void)state;
@@ -178,7 +212,7 @@ static void a_new_one_is_kept_before_it_is_used(void **state)
 	(void)state;
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	assert_int_equal(w.asked, 1);
 	assert_int_equal(w.request.possession.n, 70);
 	make(&next, "host", 1000);
@@ -202,7 +236,7 @@ static void a_key_in_the_tpm_is_asked_to_sign(void **state)
 	w.in_tpm = true;
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	assert_int_equal(w.signings, 1);
 	assert_int_equal(w.asked, 0);
 	renewing_now(w.r); /* once is enough */
@@ -219,7 +253,7 @@ static void a_certificate_for_somebody_else_is_not_kept(void **state)
 	(void)state;
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	make(&next, "another", 1000);
 	m.certificate = view_of(next.bytes, next.size);
 	renewing_kmc(w.r, KMC_RENEWED, &m);
@@ -235,12 +269,13 @@ static void a_refusal_is_told_and_tried_again_later(void **state)
 	(void)state;
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	renewing_kmc(w.r, KMC_REFUSED, &no);
 	assert_non_null(memmem(status().renew_failed.p, status().renew_failed.n, "PCR 7 differs", 13));
 	renewing_now(w.r);
-	run();
-	assert_int_equal(w.asked, 2);
+	w.asked = 0;
+	settle(&nothing_new);
+	assert_int_equal(w.asked, 1);
 }
 
 static void a_disk_that_fails_costs_nothing(void **state)
@@ -252,7 +287,7 @@ static void a_disk_that_fails_costs_nothing(void **state)
 	(void)state;
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	make(&next, "host", 1000);
 	m.certificate = view_of(next.bytes, next.size);
 	renewing_kmc(w.r, KMC_RENEWED, &m);
@@ -268,17 +303,88 @@ static void a_connection_that_breaks_is_waited_for(void **state)
 	assert_non_null(memmem(status().renew_failed.p, status().renew_failed.n, "no connection", 13));
 	renewing_up(w.r);
 	renewing_now(w.r);
-	run();
+	settle(&nothing_new);
 	assert_int_equal(w.asked, 1);
 	renewing_down(w.r);
 	renewing_up(w.r);
+	w.asked = 0;
+	settle(&nothing_new);
+	assert_int_equal(w.asked, 1);
+}
+
+static void sha256(const struct certinfo_der *d, size_t n, uint8_t hash[32])
+{
+	uint8_t all[4 * CERTINFO_DER_MAX];
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; at += d[i++].size)
+		memcpy(all + at, d[i].bytes, d[i].size);
+	assert_int_equal(EVP_Digest(all, at, hash, NULL, EVP_sha256(), NULL), 1);
+}
+
+static void authorities_are_kept_before_they_are_trusted_and_the_kmc_is_told(void **state)
+{
+	struct kmc_trusted m = {.again = 60};
+	struct certinfo_der cas[2];
+	uint8_t all[2 * CERTINFO_DER_MAX], hash[32];
+
+	(void)state;
+	make(&cas[0], "one", 10);
+	make(&cas[1], "two", 10);
+	memcpy(all, cas[0].bytes, cas[0].size);
+	memcpy(all + cas[0].size, cas[1].bytes, cas[1].size);
+	sha256(cas, 1, w.root);
+	m.authorities = view_of(all, cas[0].size + cas[1].size);
+	renewing_up(w.r);
+	settle(&m);
+	assert_int_equal(w.kept, 1);
+	assert_int_equal(w.trusted, 0);
+	renewing_disk(w.r, STATE_IDENTIFIED, NULL);
+	assert_int_equal(w.trusted, 2);
 	run();
-	assert_int_equal(w.asked, 2);
+	assert_int_equal(w.trust_asked, 1);
+	sha256(cas, 2, hash);
+	assert_memory_equal(w.have, hash, 32);
+	assert_int_equal(w.asked, 0);
+}
+
+static void authorities_without_the_one_that_certified_the_kmc_are_not_taken(void **state)
+{
+	struct kmc_trusted m = {.again = 60};
+	struct certinfo_der other;
+
+	(void)state;
+	make(&other, "other", 10);
+	m.authorities = view_of(other.bytes, other.size);
+	renewing_up(w.r);
+	settle(&m);
+	assert_int_equal(w.kept, 0);
+	w.trust_asked = 1;
+	m.authorities = view_text("rubbish");
+	sha256(&other, 1, w.root);
+	renewing_down(w.r);
+	renewing_up(w.r);
+	w.trust_asked = 0;
+	settle(&m);
+	assert_int_equal(w.kept, 0);
+}
+
+static void a_certificate_by_an_authority_that_goes_is_renewed_at_once(void **state)
+{
+	const struct kmc_trusted m = {.renew = 1, .again = 60};
+
+	(void)state;
+	renewing_up(w.r);
+	settle(&m);
+	assert_int_equal(w.asked, 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(authorities_are_kept_before_they_are_trusted_and_the_kmc_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(authorities_without_the_one_that_certified_the_kmc_are_not_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_certificate_by_an_authority_that_goes_is_renewed_at_once, setup, teardown),
 		cmocka_unit_test(the_time_is_a_third_before_the_end_and_not_the_same_for_all),
 		cmocka_unit_test_setup_teardown(nothing_is_asked_before_its_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_one_is_kept_before_it_is_used, setup, teardown),
