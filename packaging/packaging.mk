@@ -49,6 +49,7 @@ install-kmc: all ## install what the KMC's machine needs below DESTDIR
 install-forward: all ## install what a domain between dom0 and the KMC needs below DESTDIR
 	$(call install_files,755,$(BIN)/vtpm-vchan-forward,$(PREFIX)/sbin)
 	$(call install_files,644,packaging/vtpm-vchan-forward.service,$(UNITS))
+	@install -D -m 644 packaging/apparmor/usr.sbin.vtpm-vchan-forward $(DESTDIR)/etc/apparmor.d/usr.sbin.vtpm-vchan-forward
 	@install -D -m 644 packaging/xen-vtpm-forward.sysusers $(PREFIXED)/lib/sysusers.d/xen-vtpm-forward.conf
 	@install -D -m 644 packaging/xen-vtpm-forward.modules $(PREFIXED)/lib/modules-load.d/xen-vtpm-forward.conf
 	$(call install_man,$(MAN_forward))
