@@ -71,6 +71,7 @@ struct engine {
 	struct admin *admin;
 	struct ca_cert ca; /* what signs */
 	struct ca_cert server_ca; /* what this kmcd's own certificate is by: what new hosts are given as their trust anchor */
+	uint32_t server_authority; /* its number */
 	struct authorities *authorities; /* all of them, see engine_ca.h */
 	struct source *timer; /* runs while there are tickets */
 	struct ekroots *ekroots;

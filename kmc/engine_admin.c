@@ -268,12 +268,12 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 }
 
 /* What an enrolment by token left under this name goes: this host was added by files. */
-static int put_host(struct store *s, const struct store_host *h, const struct store_hostcert *cert)
+static int put_host(struct store *s, const struct store_host *h, const struct store_hostcert *cert, uint32_t trusts)
 {
 	int r;
 
 	if ((r = s->ops->identity_drop(s, h->name)) != 0 || (r = s->ops->token_drop(s, h->name)) != 0 || (r = s->ops->hostcert_drop(s, h->name)) != 0 ||
-	    (r = s->ops->host_put(s, h)) != 0)
+	    (r = s->ops->host_put(s, h)) != 0 || (r = s->ops->trust_put(s, h->name, trusts)) != 0)
 		return r;
 	return s->ops->hostcert_put(s, cert);
 }
@@ -293,7 +293,7 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 		return;
 	}
 	memcpy(h.fingerprint, row.fingerprint, sizeof(h.fingerprint));
-	if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h, &row), &act) != 0) {
+	if (q.s->ops->begin(q.s) != 0 || finish(&q, put_host(q.s, &h, &row, e->server_authority), &act) != 0) {
 		fail_db(&q);
 	} else {
 		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->server_ca.der, e->server_ca.size),

@@ -40,6 +40,7 @@ static void note_server(struct engine *e)
 	const char *trouble = issuer_trouble(by);
 
 	e->server_ca = by ? by->cert : signs->cert;
+	e->server_authority = by ? by->number : signs->number;
 	if (trouble)
 		log_error("this KMC's own certificate is %s: hosts do not take it; run 'kmcctl server renew' and start kmcd anew", trouble);
 	if (ca.server_noted == row.authority && ca.server_noted)

@@ -300,7 +300,7 @@ static int write_host(struct store *s, void *arg)
 
 	if ((r = check_token(w->e, n->token, &token, &w->why)) != 0 || (r = s->ops->token_drop(s, n->host)) != 0 ||
 	    (r = s->ops->host_put(s, &w->host)) != 0 || (r = s->ops->hostcert_drop(s, n->host)) != 0 ||
-	    (r = s->ops->hostcert_put(s, &w->cert)) != 0 || (r = s->ops->identity_put(s, &identity)) != 0)
+	    (r = s->ops->hostcert_put(s, &w->cert)) != 0 || (r = s->ops->trust_put(s, n->host, w->e->server_authority)) != 0 || (r = s->ops->identity_put(s, &identity)) != 0)
 		return r;
 	return auditlog_add(&w->e->audit, &act);
 }
