@@ -6,6 +6,7 @@
 . /lab/lib/vtpm.sh
 . /lab/lib/guestd.sh
 . /lab/lib/kmc.sh
+. /lab/lib/kmcdomain.sh
 
 LAB_STEP='' LAB_STEPS=0 LAB_ENDED=''
 
