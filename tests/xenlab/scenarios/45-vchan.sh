@@ -1,4 +1,4 @@
-# lab: timeout=600
+# lab: timeout=900
 # The KMC in a domain of its own: dom0 has no other way to it than vchan. Guests get their vTPMs; the domain dies under a running guest and comes back.
 set -e
 
