@@ -15,6 +15,7 @@
 
 #include "common/certinfo.h"
 #include "common/error.h"
+#include "common/results.h"
 #include "common/text.h"
 
 #define DAY 86400
@@ -22,20 +23,24 @@
 
 void checkup_say(struct checkup *c, enum finding f, const char *fmt, ...)
 {
-	static const char *const words[] = {[FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_WRONG] = "WRONG"};
+	static const char *const words[] = {[FINDING_OK] = "ok", [FINDING_NOTE] = "note", [FINDING_WRONG] = "wrong"};
 	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	printf("%-6s %s\n", words[f], text_make_printable(text));
+	results_finding(words[f], text_make_printable(text));
 	c->notes += f == FINDING_NOTE;
 	c->wrong += f == FINDING_WRONG;
 }
 
 int checkup_end(const struct checkup *c)
 {
+	results_number("wrong", c->wrong);
+	results_number("to_note", c->notes);
+	if (results_are_json())
+		return c->wrong ? 1 : 0;
 	if (c->wrong)
 		printf("%u wrong, %u to note\n", c->wrong, c->notes);
 	else

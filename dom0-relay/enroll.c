@@ -14,6 +14,7 @@
 
 #include "common/eckey.h"
 #include "common/error.h"
+#include "common/results.h"
 #include "common/proof.h"
 #include "common/secret.h"
 #include "dom0-relay/host_identity.h"
@@ -56,7 +57,7 @@ static int open_identity(struct enrolling *e, const char *tcti)
 	int r;
 
 	snprintf(e->why, ENROLL_WHY, "out of memory");
-	printf("making the endorsement and attestation keys in the TPM\n");
+	results_tell("making the endorsement and attestation keys in the TPM\n");
 	fflush(stdout);
 	if ((r = host_tpm_open(&e->tpm, tcti, e->why)) != 0)
 		return r;
@@ -280,6 +281,14 @@ static int check_ca(struct enrolling *e, struct view ca)
 	return complain(e, E_INTEGRITY, "the KMC sent another CA certificate than the token names");
 }
 
+static void tell_name(const char *what, struct view name)
+{
+	char text[KMC_NAME_MAX + 1];
+
+	snprintf(text, sizeof(text), "%.*s", (int)name.n, (const char *)name.p);
+	results_text(what, text);
+}
+
 static int run(struct enrolling *e)
 {
 	struct kmc_challenge challenge;
@@ -288,12 +297,15 @@ static int run(struct enrolling *e)
 
 	if ((r = check_files(e)) != 0 || (r = open_identity(e, e->o->tcti)) != 0 || (r = make_key(e)) != 0 || (r = connect_any(e)) != 0)
 		return r;
-	printf("KMC %s: proving the TPM\n", e->address);
-	fflush(stdout);
+	results_tell("KMC %s: proving the TPM\n", e->address);
 	if ((r = ask_challenge(e, &challenge)) != 0 || (r = prove(e, &challenge, &done)) != 0 || (r = check_ca(e, done.ca)) != 0 ||
 	    (r = write_files(e, &done)) != 0)
 		return r;
-	printf("this is host '%.*s' of pool '%.*s' from now on: certificate %s, TLS key %s%s\n", (int)done.name.n, (const char *)done.name.p,
+	tell_name("host", done.name);
+	tell_name("pool", done.pool);
+	results_text("certificate", e->o->certificate);
+	results_text("tls_key", e->o->software_key ? e->o->key : "tpm");
+	results_tell("this is host '%.*s' of pool '%.*s' from now on: certificate %s, TLS key %s%s\n", (int)done.name.n, (const char *)done.name.p,
 	       (int)done.pool.n, (const char *)done.pool.p, e->o->certificate, e->o->software_key ? e->o->key : "in its TPM",
 	       e->o->software_key ? " (insecure-software-key)" : "");
 	return 0;
@@ -320,14 +332,19 @@ int enroll_print_ek(const char *tcti, char why[ENROLL_WHY])
 {
 	struct enrolling e = {.why = why};
 	uint8_t hash[32];
+	char hex[65];
 	int r;
 
 	snprintf(why, ENROLL_WHY, "out of memory");
 	if ((r = host_tpm_open(&e.tpm, tcti, why)) == 0 && (r = host_identity_read(e.tpm, &e.id, why)) == 0 &&
 	    (r = sha256(view_of(e.id.ek, e.id.ek_size), hash)) == 0) {
 		for (int i = 0; i < 32; i++)
-			printf("%02x", hash[i]);
-		printf("\n");
+			snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+		results_text("ek_sha256", hex);
+		results_text("ek_type", e.id.is_ecc ? "P-256" : "RSA-2048");
+		results_truth("ek_certificate", e.id.certificate_size != 0);
+		if (!results_are_json())
+			printf("%s\n", hex);
 		fprintf(stderr, "endorsement key %s, %s certificate\n", e.id.is_ecc ? "P-256" : "RSA-2048", e.id.certificate_size ? "with a" : "without");
 	}
 	end(&e);

@@ -17,5 +17,5 @@ $(eval $(call unit,statedir,dom0-relay/statedir.c dom0-relay/statemsg.c,$(COMMON
 $(eval $(call unit,certifying,dom0-relay/certifying.c,$(COMMON_LIBS)))
 $(eval $(call unit,renewing,$(addprefix dom0-relay/,renewing.c identity.c relayconf.c),$(COMMON_LIBS)))
 $(eval $(call unit,keeping,dom0-relay/keeping.c dom0-relay/moves.c dom0-relay/statemsg.c,$(COMMON_LIBS)))
-$(eval $(call unit,doctor,$(addprefix dom0-relay/,doctor.c identity.c ctlask.c ctlmsg.c relayconf.c kmcvchan.c xenstore.c) $(SCHEMA_SRCS),$(COMMON_LIBS) -lxenstore -lxenvchan))
-$(eval $(call unit,top,$(addprefix dom0-relay/,top.c ctlask.c ctlmsg.c),$(COMMON_LIBS)))
+$(eval $(call unit,doctor,$(addprefix dom0-relay/,doctor.c identity.c ctlask.c ctlmsg.c relayconf.c kmcvchan.c xenstore.c) $(SCHEMA_SRCS),$(COMMON_LIBS) -lxenstore -lxenvchan -ljansson))
+$(eval $(call unit,top,$(addprefix dom0-relay/,top.c ctlask.c ctlmsg.c),$(COMMON_LIBS) -ljansson))

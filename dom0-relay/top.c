@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "common/error.h"
 #include "dom0-relay/ctlask.h"
 
@@ -96,7 +98,24 @@ static int by_load(const void *a, const void *b)
 	return x->row->guest < y->row->guest ? -1 : 1;
 }
 
-static void show(const struct look *before, const struct look *now, bool terminal)
+static void show_json(const struct look *now, const struct line *lines)
+{
+	json_t *o = json_pack("{s:b, s:[]}", "kmc_connected", (int)now->kmc_up, "vtpms");
+	char uuid[UUID_TEXT];
+
+	for (size_t i = 0; i < now->n; i++)
+		json_array_append_new(json_object_get(o, "vtpms"),
+			json_pack("{s:I, s:I, s:s, s:I, s:I, s:f, s:I}", "guest", (json_int_t)lines[i].row->guest, "stub_domain",
+				  (json_int_t)lines[i].row->stub, "uuid", uuid_format(&lines[i].row->uuid, uuid), "commands_per_minute",
+				  (json_int_t)lines[i].rate.per_minute, "mean_us", (json_int_t)lines[i].rate.mean_us, "busy_percent",
+				  (double)lines[i].rate.busy_permil / 10, "memory_kib", (json_int_t)lines[i].row->memory_kib));
+	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(4));
+	putchar('\n');
+	fflush(stdout);
+	json_decref(o);
+}
+
+static void show(const struct look *before, const struct look *now, bool terminal, bool json)
 {
 	struct line lines[ROWS_MAX];
 	uint64_t memory = 0;
@@ -107,6 +126,10 @@ static void show(const struct look *before, const struct look *now, bool termina
 		memory += now->rows[i].memory_kib;
 	}
 	qsort(lines, now->n, sizeof(lines[0]), by_load);
+	if (json) {
+		show_json(now, lines);
+		return;
+	}
 	if (terminal)
 		fputs("\033[H\033[2J", stdout);
 	printf("%zu vTPMs, %" PRIu64 " MiB in their programs; KMC %s\n", now->n, memory / 1024, now->kmc_up ? "connected" : "not connected");
@@ -119,7 +142,7 @@ static void show(const struct look *before, const struct look *now, bool termina
 }
 
 /* The relay answers with what stub domains told since the listing before, so the first look only has them asked. */
-int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds)
+int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds, bool json)
 {
 	static struct look looks[2];
 	unsigned int round = 0;
@@ -127,7 +150,7 @@ int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds)
 
 	while ((r = look(socket_path, &looks[round & 1])) == 0) {
 		if (round > 0)
-			show(&looks[(round - 1) & 1], &looks[round & 1], isatty(STDOUT_FILENO));
+			show(&looks[(round - 1) & 1], &looks[round & 1], isatty(STDOUT_FILENO), json);
 		if (rounds && round >= rounds)
 			return 0;
 		round++;

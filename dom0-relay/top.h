@@ -29,7 +29,7 @@ struct top_rate {
  */
 struct top_rate top_rate(const struct top_row *before, const struct top_row *now, uint64_t ms);
 
-/** top_run() - a table every @seconds, @rounds times (0: until it is ended), on @socket_path. Return: an exit status of vtpmctl. */
-int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds);
+/** top_run() - a table every @seconds, @rounds times (0: until it is ended), on @socket_path; @json: an object on a line each time. Return: an exit status of vtpmctl. */
+int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds, bool json);
 
 #endif

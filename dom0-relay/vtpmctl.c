@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "common/error.h"
+#include "common/results.h"
 #include "common/secret.h"
 #include "common/token.h"
 #include "dom0-relay/ctlask.h"
@@ -39,8 +40,8 @@ struct listing {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: vtpmctl [-c FILE] COMMAND\n"
-			"  list [--json]                        vTPMs of this host, and what was refused\n"
+	fprintf(stderr, "usage: vtpmctl [-c FILE] [--json] COMMAND\n"
+			"  list                                 vTPMs of this host, and what was refused\n"
 			"  top [-d SECONDS] [-n ROUNDS]         the busiest vTPMs\n"
 			"  doctor                               look for what commonly is wrong, and say what to do\n"
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
@@ -181,7 +182,8 @@ static int renew(const char *socket_path, unsigned int seconds)
 	}
 	if (gmtime_r(&(time_t){(time_t)now.until}, &tm))
 		strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("this host has a new certificate, valid until %s\n", until);
+	results_text("valid_until", until);
+	results_tell("this host has a new certificate, valid until %s\n", until);
 	return EXIT_FINE;
 }
 
@@ -224,6 +226,10 @@ static int wait_until(const char *socket_path, const char *uuid, const char *sta
 		bool done = r == EXIT_FINE && shows(l.rows, uuid, state);
 
 		json_decref(l.rows);
+		if (done) {
+			results_text("uuid", uuid);
+			results_text("state", state);
+		}
 		if (done || r != EXIT_FINE)
 			return r;
 		usleep(1000000 / WAITS_PER_S);
@@ -365,7 +371,9 @@ static int image(int argc, char **argv, const struct options *o)
 		fprintf(stderr, "vtpmctl: %s\n", why);
 		return EXIT_ERROR;
 	}
-	printf("%s\n", stub_image_text(image.digest, text));
+	results_text("digest", stub_image_text(image.digest, text));
+	if (!results_are_json())
+		printf("%s\n", text);
 	return EXIT_FINE;
 }
 
@@ -420,7 +428,7 @@ static int run_top(const struct options *o)
 
 	if (!read_conf(o, &conf))
 		return EXIT_ERROR;
-	r = top_run(conf.control, o->seconds ? o->seconds : TOP_S, o->rounds);
+	r = top_run(conf.control, o->seconds ? o->seconds : TOP_S, o->rounds, o->json);
 	relayconf_free(&conf);
 	return r;
 }
@@ -436,13 +444,31 @@ static unsigned int number(const char *text)
 	return (unsigned int)n;
 }
 
+/* A command that tells results: all but list and top, which print JSON by themselves. */
+static int run_one(int argc, char **argv, const struct options *o)
+{
+	if (argc == 1 && strcmp(argv[0], "renew") == 0)
+		return run_renew(o);
+	if (argc == 1 && strcmp(argv[0], "doctor") == 0)
+		return doctor_run(o->conf);
+	if (argc == 3 && strcmp(argv[0], "wait") == 0)
+		return run_list(o, argv[1], argv[2]);
+	if (argc == 1 && strcmp(argv[0], "ek") == 0)
+		return ek(o);
+	if ((argc == 1 || argc == 3) && strcmp(argv[0], "image") == 0)
+		return image(argc - 1, argv + 1, o);
+	if (argc == 2 && strcmp(argv[0], "enroll") == 0)
+		return enroll(argv[1], o);
+	return usage();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{"json", no_argument, NULL, 'j'}, {"config", required_argument, NULL, 'c'}, {"tpm", required_argument, NULL, 't'},
 		{"timeout", required_argument, NULL, 'w'}, {"insecure-software-key", no_argument, NULL, 's'}, {"replace", no_argument, NULL, 'r'}, {0}};
 	struct options o = {0};
-	int c;
+	int c, r;
 
 	while ((c = getopt_long(argc, argv, "c:d:jn:", long_options, NULL)) != -1) {
 		switch (c) {
@@ -462,19 +488,12 @@ int main(int argc, char **argv)
 	umask(022);
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return run_list(&o, NULL, NULL);
-	if (argc == 1 && strcmp(argv[0], "renew") == 0)
-		return run_renew(&o);
 	if (argc == 1 && strcmp(argv[0], "top") == 0)
 		return run_top(&o);
-	if (argc == 1 && strcmp(argv[0], "doctor") == 0)
-		return doctor_run(o.conf);
-	if (argc == 3 && strcmp(argv[0], "wait") == 0)
-		return run_list(&o, argv[1], argv[2]);
-	if (argc == 1 && strcmp(argv[0], "ek") == 0)
-		return ek(&o);
-	if ((argc == 1 || argc == 3) && strcmp(argv[0], "image") == 0)
-		return image(argc - 1, argv + 1, &o);
-	if (argc == 2 && strcmp(argv[0], "enroll") == 0)
-		return enroll(argv[1], &o);
-	return usage();
+	if (o.json)
+		results_as_json();
+	r = run_one(argc, argv, &o);
+	if (results_any() || r == EXIT_FINE)
+		results_end();
+	return r;
 }

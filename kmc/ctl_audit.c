@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/error.h"
+#include "common/results.h"
 #include "kmc/ca.h"
 
 #define HEADS_MAX 1024
@@ -37,14 +38,17 @@ static void finding(struct verifying *v, const char *fmt, ...) __attribute__((fo
 
 static void finding(struct verifying *v, const char *fmt, ...)
 {
+	char text[1024];
 	va_list ap;
 
 	v->bad++;
-	fputs("FOUND: ", stdout);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	if (results_are_json())
+		results_finding("wrong", text);
+	else
+		printf("FOUND: %s\n", text);
 }
 
 static void add_point(struct verifying *v, uint64_t seq, struct view hash, const char *whose)
@@ -198,7 +202,10 @@ static int conclude(struct verifying *v)
 		if (v->points[i].seq > v->chain.seq)
 			finding(v, "the trail ends with record %" PRIu64 ", but there was a record %" PRIu64 ": so says %s. The end was cut off",
 				v->chain.seq, v->points[i].seq, v->points[i].whose);
-	if (v->bad == 0)
+	results_truth("whole", v->bad == 0);
+	results_number("records", v->chain.seq);
+	results_number("heads", v->n_points);
+	if (v->bad == 0 && !results_are_json())
 		printf("%" PRIu64 " records, whole and in order; %zu heads fit\n", v->chain.seq, v->n_points);
 	return v->bad ? EXIT_ERROR : EXIT_FINE;
 }

@@ -17,7 +17,9 @@
 #include <jansson.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "kmc/ca.h"
+#include "kmc/ctl_ca.h"
 #include "kmc/keyfile.h"
 #include "kmc/kmcconf.h"
 #include "kmc/store.h"
@@ -38,7 +40,7 @@ int ctl_ca_renew(struct ctl_client *c, unsigned int days)
 	int code = ctl_ask(c, ADM_CA_RENEW, &m, ignore, NULL);
 
 	if (code == EXIT_FINE)
-		printf("the next authority is made; hosts learn to trust it: 'kmcctl ca status' says which do not yet, then 'kmcctl ca switch'\n");
+		results_tell("the next authority is made; hosts learn to trust it: 'kmcctl ca status' says which do not yet, then 'kmcctl ca switch'\n");
 	return code;
 }
 
@@ -164,7 +166,7 @@ int ctl_ca_switch(const struct kmcconf *conf, struct ctl_client *c, bool force)
 			strerror(errno));
 		return EXIT_ERROR;
 	}
-	printf("the new authority signs; now 'kmcctl server renew' and a restart of kmcd here, the same after 'kmcctl ca switch' on every other KMC,"
+	results_tell("the new authority signs; now 'kmcctl server renew' and a restart of kmcd here, the same after 'kmcctl ca switch' on every other KMC,"
 	       " and 'kmcctl ca retire' once 'kmcctl ca status' waits for nobody\n");
 	return EXIT_FINE;
 }
@@ -175,7 +177,7 @@ int ctl_ca_retire(struct ctl_client *c, bool force)
 	int code = ctl_ask(c, ADM_CA_RETIRE, &m, ignore, NULL);
 
 	if (code == EXIT_FINE)
-		printf("the former authority is trusted no more, and its key is destroyed in the database; backups from before still have it\n");
+		results_tell("the former authority is trusted no more, and its key is destroyed in the database; backups from before still have it\n");
 	return code;
 }
 
@@ -198,11 +200,10 @@ static bool on_wanted(void *arg, uint64_t type, const void *fields)
 	return true;
 }
 
-int ctl_ca_export_number(struct ctl_client *c, uint64_t number, bool der)
+int ctl_ca_export_number(struct ctl_client *c, uint64_t number, bool der, bool json)
 {
 	struct wanted w = {.number = number};
 	int code = ctl_ask(c, ADM_CA_LIST, NULL, on_wanted, &w);
-	bool ok;
 
 	if (code != EXIT_FINE)
 		return code;
@@ -210,9 +211,5 @@ int ctl_ca_export_number(struct ctl_client *c, uint64_t number, bool der)
 		ctl_say("there is no authority %" PRIu64 ": see 'kmcctl ca status'", number);
 		return EXIT_NOTFOUND;
 	}
-	ok = der ? fwrite(w.cert.der, 1, w.cert.size, stdout) == w.cert.size && fflush(stdout) == 0 : ca_cert_print(&w.cert, stdout) == 0;
-	if (ok)
-		return EXIT_FINE;
-	ctl_say("can't write the certificate to standard output");
-	return EXIT_ERROR;
+	return ctl_ca_print(&w.cert, der, json);
 }

@@ -15,6 +15,6 @@ int ctl_ca_switch(const struct kmcconf *conf, struct ctl_client *c, bool force);
 int ctl_ca_retire(struct ctl_client *c, bool force);
 
 /** ctl_ca_export_number() - that authority's certificate to standard output, PEM or DER. */
-int ctl_ca_export_number(struct ctl_client *c, uint64_t number, bool der);
+int ctl_ca_export_number(struct ctl_client *c, uint64_t number, bool der, bool json);
 
 #endif

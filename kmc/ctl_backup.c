@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "common/process.h"
 #include "common/secret.h"
 #include "kmc/auditlog.h"
@@ -125,9 +126,10 @@ int ctl_backup(const struct kmcconf *conf, const char *config, const char *out)
 		return say(why);
 	}
 	if (stat(in(out, "kmc.db", path), &st) == 0)
-		printf("wrote %s: the database as of now (%" PRIu64 " KiB), and the keys, encrypted\n", out, (uint64_t)st.st_size / 1024);
+		results_tell("wrote %s: the database as of now (%" PRIu64 " KiB), and the keys, encrypted\n", out, (uint64_t)st.st_size / 1024);
+	results_text("directory", out);
 	if (access(kmcconf_path(conf, "recovery.kmc", recovery), F_OK) != 0)
-		printf("there is no recovery key: this backup is good for this machine's TPM, and for no other\n");
+		results_tell("there is no recovery key: this backup is good for this machine's TPM, and for no other\n");
 	return EXIT_FINE;
 }
 
@@ -213,7 +215,7 @@ static int settle(const struct kmcconf *conf, struct store *s, const char *backu
 	if (r != 0)
 		snprintf(why, KEYFILE_WHY, "%s", s->why[0] ? s->why : error_text(r));
 	else
-		printf("the leases of %" PRIu64 " vTPMs are over: a guest that still runs on a host goes on, but stores no more; start it anew\n", n);
+		results_tell("the leases of %" PRIu64 " vTPMs are over: a guest that still runs on a host goes on, but stores no more; start it anew\n", n);
 	return r;
 }
 
@@ -247,7 +249,7 @@ int ctl_recover(const struct kmcconf *conf, const struct ctl_recover_options *o)
 	cleanheap_use();
 	if ((r = ctl_init_machine(conf, why)) == 0 && (r = restore_files(conf, o->backup, why)) == 0 &&
 	    (r = restore_parent(conf, o, why)) == 0 && (r = keyring_open(&keyring, conf, why)) == 0) {
-		printf("the keys are in this machine's TPM\n");
+		results_tell("the keys are in this machine's TPM\n");
 		if ((r = ctl_init_server(conf, o->names, o->days, &keyring, why)) == 0)
 			r = restore_database(conf, o->backup, why);
 	}
@@ -256,6 +258,6 @@ int ctl_recover(const struct kmcconf *conf, const struct ctl_recover_options *o)
 		ctl_init_remove(conf);
 		return say(why);
 	}
-	printf("done: start kmcd.%s\n", o->n_shares ? " Move authority.key to a safe place off this machine" : "");
+	results_tell("done: start kmcd.%s\n", o->n_shares ? " Move authority.key to a safe place off this machine" : "");
 	return EXIT_FINE;
 }

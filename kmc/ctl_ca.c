@@ -2,6 +2,7 @@
 #include "kmc/ctl_ca.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -83,17 +84,37 @@ int ctl_ca_show(const struct kmcconf *conf, bool json)
 	return EXIT_FINE;
 }
 
-int ctl_ca_export(const struct kmcconf *conf, bool der)
+static bool export_json(const struct ca_cert *ca)
 {
-	struct ca_cert ca;
-	int code = read_ca(conf, &ca);
-	bool ok;
+	char *pem = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&pem, &size);
+	bool ok = f && ca_cert_print(ca, f) == 0;
+	json_t *o;
 
-	if (code != EXIT_FINE)
-		return code;
-	ok = der ? fwrite(ca.der, 1, ca.size, stdout) == ca.size && fflush(stdout) == 0 : ca_cert_print(&ca, stdout) == 0;
+	if (f)
+		ok = fclose(f) == 0 && ok;
+	o = ok ? json_pack("{s:s}", "certificate", pem) : NULL;
+	ok = o && json_dumpf(o, stdout, JSON_INDENT(2)) == 0 && putchar('\n') != EOF;
+	json_decref(o);
+	free(pem);
+	return ok;
+}
+
+int ctl_ca_print(const struct ca_cert *ca, bool der, bool json)
+{
+	bool ok = json ? export_json(ca) : der ? fwrite(ca->der, 1, ca->size, stdout) == ca->size && fflush(stdout) == 0 : ca_cert_print(ca, stdout) == 0;
+
 	if (ok)
 		return EXIT_FINE;
 	ctl_say("can't write the certificate to standard output");
 	return EXIT_ERROR;
+}
+
+int ctl_ca_export(const struct kmcconf *conf, bool der, bool json)
+{
+	struct ca_cert ca;
+	int code = read_ca(conf, &ca);
+
+	return code == EXIT_FINE ? ctl_ca_print(&ca, der, json) : code;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "kmc/ca.h"
 #include "kmc/ctl_client.h"
 
@@ -139,7 +140,9 @@ int ctl_host_add(struct ctl_client *c, const struct ctl_host_options *o)
 	ca_key_free(&key);
 	if (code != EXIT_FINE)
 		remove_files(o);
+	else if (results_are_json())
+		results_text("directory", o->out);
 	else
-		printf("host '%s' of pool '%s' may connect: copy %s/{host.key,host.crt,ca.crt,relay.conf} to /etc/xen-vtpm/ there\n", o->name, o->pool, o->out);
+		results_tell("host '%s' of pool '%s' may connect: copy %s/{host.key,host.crt,ca.crt,relay.conf} to /etc/xen-vtpm/ there\n", o->name, o->pool, o->out);
 	return code;
 }

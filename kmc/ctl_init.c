@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "common/process.h"
 #include "kmc/cleanheap.h"
 #include "kmc/ctl_client.h"
@@ -39,7 +40,7 @@ struct init {
 
 static void step(const char *what)
 {
-	printf("%s\n", what);
+	results_tell("%s\n", what);
 	fflush(stdout);
 }
 
@@ -132,7 +133,7 @@ static int make_tpm_keys(struct init *i)
 	step("making the seed key in the TPM, and a wrapping key sealed by it");
 	r = keyring_make_tpm_keys(&i->keyring, i->conf, &authority, i->why);
 	if (r == 0 && i->recovery->shares) {
-		printf("making a recovery key in %u shares, of which %u are needed\n", i->recovery->shares, i->recovery->needed);
+		results_tell("making a recovery key in %u shares, of which %u are needed\n", i->recovery->shares, i->recovery->needed);
 		r = recovery_make(i->conf, &i->keyring, key, i->recovery, i->why);
 	}
 	ca_key_free(&key);
@@ -161,7 +162,7 @@ static int make_server(struct init *i)
 	struct ca_cert cert;
 	int n, r;
 
-	printf("making the server's certificate for: %s\n", i->names);
+	results_tell("making the server's certificate for: %s\n", i->names);
 	if ((r = ca_key_make(&key)) != 0 || (n = ca_key_public(key, spki)) < 0) {
 		snprintf(i->why, sizeof(i->why), "can't make the server's key");
 		r = E_CRYPTO;
@@ -252,10 +253,10 @@ int ctl_init(const struct kmcconf *conf, const char *names, unsigned int days, c
 	keyring_close(&i.keyring);
 	if (r != 0)
 		return EXIT_ERROR;
-	printf("done: start kmcd, then 'kmcctl host add NAME'. Move %s/authority.key to a safe place off this machine:\n"
+	results_tell("done: start kmcd, then 'kmcctl host add NAME'. Move %s/authority.key to a safe place off this machine:\n"
 	       "whoever has it can authorise a copy of the seed key; nothing here needs it from day to day.\n", conf->state);
 	if (recovery->shares)
-		printf("The shares are in %s: give each to another person, and remove them here. Any %u of them and a backup bring up a\n"
+		results_tell("The shares are in %s: give each to another person, and remove them here. Any %u of them and a backup bring up a\n"
 		       "new machine, and are an authority too: who has them has the keys.\n", recovery->dir, recovery->needed);
 	return EXIT_FINE;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/results.h"
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_trust.h"
 
@@ -75,7 +76,9 @@ int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace,
 	code = ctl_ask(c, ADM_VTPM_RETIRE, &m, on_retirement, &due);
 	t = (time_t)due;
 	if (code == EXIT_FINE && gmtime_r(&t, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
-		printf("retired; the seed is destroyed at %s\n", text);
+		results_text("destroyed_at", text);
+	if (code == EXIT_FINE)
+		results_tell("retired; the seed is destroyed at %s\n", text);
 	return code;
 }
 

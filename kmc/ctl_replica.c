@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "common/process.h"
 #include "common/secret.h"
 #include "kmc/ca.h"
@@ -65,7 +66,9 @@ int ctl_replica_request(const struct kmcconf *conf, const char *out)
 	keyfile_free(&f);
 	if (r != 0)
 		return say(why);
-	printf("wrote %s for '%s'. This TPM's endorsement key has the SHA-256\n  %s\n"
+	results_text("file", out);
+	results_text("ek_sha256", hex);
+	results_tell("wrote %s for '%s'. This TPM's endorsement key has the SHA-256\n  %s\n"
 	       "On a machine that has the keys: 'kmcctl replica add %s --authority FILE --out PACKAGE'%s\n", out, conf->name, hex, out,
 	       id.certificate_size ? "" : ",\nwith --ek and that hash: there is no certificate in this TPM");
 	return EXIT_FINE;
@@ -180,7 +183,7 @@ int ctl_replica_add(const struct kmcconf *conf, struct ctl_client *c, const stru
 	if (code == EXIT_FINE && a.r != 0)
 		code = say(a.why);
 	else if (code == EXIT_FINE)
-		printf("wrote %s: it is good for the TPM of '%.*s' alone. There: 'kmcctl replica join %s'\n", o->out, (int)q.name.n,
+		results_tell("wrote %s: it is good for the TPM of '%.*s' alone. There: 'kmcctl replica join %s'\n", o->out, (int)q.name.n,
 		       (const char *)q.name.p, o->out);
 	keyfile_free(&a.package);
 	keyfile_free(&f);
@@ -257,7 +260,7 @@ int ctl_replica_join(const struct kmcconf *conf, const char *package, const char
 		return say(why);
 	if ((r = keyfile_next(&f, KEYFILE_COPY, &m, why)) == 0 && (r = take_parent(conf, &m, &parent, why)) == 0 &&
 	    (r = ctl_init_machine(conf, why)) == 0) {
-		printf("the keys of KMC '%.*s' are in this machine's TPM\n", (int)m.kmc.n, (const char *)m.kmc.p);
+		results_tell("the keys of KMC '%.*s' are in this machine's TPM\n", (int)m.kmc.n, (const char *)m.kmc.p);
 		r = keyfile_put(kmcconf_path(conf, "vault/parent.tpm", path), view_of(parent.data, parent.size), why);
 		if (r == 0 && (r = take_files(conf, &f, why)) == 0 && (r = keyring_open(&keyring, conf, why)) == 0)
 			r = ctl_init_server(conf, names, days, &keyring, why);
@@ -268,6 +271,6 @@ int ctl_replica_join(const struct kmcconf *conf, const char *package, const char
 	keyfile_free(&f);
 	if (r != 0)
 		return say(why);
-	printf("done: start kmcd. It serves from the same database, with the same seeds\n");
+	results_tell("done: start kmcd. It serves from the same database, with the same seeds\n");
 	return EXIT_FINE;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/results.h"
 #include "kmc/ca.h"
 #include "kmc/kmcconf.h"
 
@@ -107,7 +108,9 @@ static void tell(const struct ca_cert *cert, const char *names)
 
 	if (ca_cert_describe(cert, &d) == 0 && gmtime_r(&(time_t){(time_t)d.not_after}, &tm))
 		strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	printf("a new certificate for %s, valid until %s: restart kmcd to use it; hosts connect again by themselves\n", names, until);
+	results_text("names", names);
+	results_text("valid_until", until);
+	results_tell("a new certificate for %s, valid until %s: restart kmcd to use it; hosts connect again by themselves\n", names, until);
 }
 
 int ctl_server_renew(const struct kmcconf *conf, struct ctl_client *c, const char *names, unsigned int days)

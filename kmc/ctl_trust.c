@@ -10,6 +10,8 @@
 #include <jansson.h>
 
 #include "common/error.h"
+#include "common/results.h"
+#include "common/secret.h"
 #include "common/token.h"
 #include "kmc/ctl_client.h"
 
@@ -93,11 +95,18 @@ static const char *when(uint64_t t, char text[TIME_TEXT])
 static bool on_token(void *arg, uint64_t type, const void *fields)
 {
 	const struct adm_token *m = fields;
-	char text[TIME_TEXT];
+	char text[TIME_TEXT], token[TOKEN_TEXT_MAX + 1];
 
 	(void)arg;
 	if (type != ADM_TOKEN)
 		return false;
+	if (results_are_json()) {
+		snprintf(token, sizeof(token), "%.*s", (int)m->text.n, (const char *)m->text.p);
+		results_text("token", token);
+		results_text("expires", when(m->expires_at, text));
+		wipe(token, sizeof(token));
+		return false;
+	}
 	printf("%.*s\n", (int)m->text.n, (const char *)m->text.p);
 	fflush(stdout);
 	fprintf(stderr, "On the host, once, before %s: vtpmctl enroll TOKEN\n", when(m->expires_at, text));

@@ -9,6 +9,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/results.h"
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_audit.h"
 #include "kmc/ctl_authority.h"
@@ -51,31 +52,31 @@ struct invocation {
 
 static int usage(void)
 {
-	fputs("usage: kmcctl [-c FILE] COMMAND\n"
+	fputs("usage: kmcctl [-c FILE] [--json] COMMAND\n"
 	      "  init [--san NAME-OR-ADDRESS]... [--days N]   make keys, CA and database on this machine\n"
 	      "      [--recovery M-of-N [--shares DIR]]         and N shares of a recovery key, of which M are needed\n"
 	      "  backup --out DIR                             database and keys, while kmcd runs\n"
 	      "  recover BACKUP [--share FILE]... [--san NAME-OR-ADDRESS]... [--days N]   on a new machine; without shares: on a machine with the old TPM\n"
-	      "  status [--json | --check]                    --check: look for what commonly is wrong, and say what to do\n"
+	      "  status [--check]                             --check: look for what commonly is wrong, and say what to do\n"
 	      "  pool add NAME [--policy auto|registered]     registered: vTPMs must be registered before they can be opened\n"
 	      "  pool set NAME --policy auto|registered\n"
-	      "  pool list [--json]\n"
+	      "  pool list\n"
 	      "  host add NAME [--pool P] [--ttl 1h] [--ek SHA256]   print a token for 'vtpmctl enroll' on the host\n"
 	      "  host add NAME --out DIR [--pool P] [--days N | --not-after YYYY-MM-DDTHH:MM:SSZ]   files instead (insecure-software-key)\n"
-	      "  host list [--all] [--json]\n"
+	      "  host list [--all]\n"
 	      "  host remove NAME                             refuse it from now on; its connections are cut\n"
-	      "  policy show POOL [--json]\n"
+	      "  policy show POOL\n"
 	      "  policy set POOL [--pcrs 0,1,2,3,7] [--interval 10m] [--require-attestation yes|no] [--ek first|listed|require]\n"
 	      "      [--clock refuse|note] [--firmware refuse|note] [--stub-image DIGEST[,DIGEST...]|any]\n"
 	      "  policy accept HOST                           its present PCRs, firmware and clock are right\n"
 	      "  policy maintenance POOL --until 2h|YYYY-MM-DDTHH:MM:SSZ|off\n"
-	      "  vtpm list [--json]\n"
-	      "  vtpm show UUID [--json]\n"
+	      "  vtpm list\n"
+	      "  vtpm show UUID\n"
 	      "  vtpm register UUID [--pool P]\n"
-	      "  vtpm takeover UUID [--json]                  end the lease of a host that is dead\n"
-	      "  vtpm states UUID [--json]                    its stored states, the newest last\n"
+	      "  vtpm takeover UUID                           end the lease of a host that is dead\n"
+	      "  vtpm states UUID                             its stored states, the newest last\n"
 	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
-	      "  vtpm images UUID [--json]                    the saved guests whose TPM is kept, the latest last\n"
+	      "  vtpm images UUID                             the saved guests whose TPM is kept, the latest last\n"
 	      "  vtpm allow-image UUID --image N              let an earlier one be restored: what came later is dropped\n"
 	      "  vtpm clone FROM TO                           register TO in FROM's pool, with a seed and identity of its own\n"
 	      "  vtpm rekey UUID [--yes]                      a new generation of the seed: what the guest sealed is lost\n"
@@ -86,13 +87,13 @@ static int usage(void)
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
 	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
 	      "  server renew [--san NAME-OR-ADDRESS]... [--days N]             a new key and certificate for this KMC's TLS\n"
-	      "  ca show [--json]                             the CA of servers, hosts and vTPMs' endorsement keys\n"
+	      "  ca show                                      the CA of servers, hosts and vTPMs' endorsement keys\n"
 	      "  ca export [--der] [--number N]               its certificate, for who checks endorsement certificates; N: of an earlier one\n"
 	      "  ca renew [--days N]                          make the next CA: hosts learn to trust it\n"
-	      "  ca status [--json]                           all of them, and whom a change waits for\n"
+	      "  ca status                                    all of them, and whom a change waits for\n"
 	      "  ca switch [--force]                          the next one signs from now on; on other KMCs: its files\n"
 	      "  ca retire [--force]                          the former one is trusted no more\n"
-	      "  audit show [N] [--json]                      records from number N on; without N the last ones\n"
+	      "  audit show [N]                               records from number N on; without N the last ones\n"
 	      "  audit verify [--head FILE] [--key FILE]      every record, and the heads that a host has kept\n"
 	      "  audit export [N] [--format json|syslog]      records from number N on, a line each\n"
 	      "All but init, ca, backup, recover, replica request and replica join need a running kmcd. Exit status: 0 done, 1 failed, 2 usage, 3 no kmcd, 4 no such thing, 5 exists already.\n",
@@ -369,11 +370,13 @@ static int run_ca_export(const struct invocation *in)
 	struct ctl_client *c;
 	int code = EXIT_NO_KMCD;
 
+	if (in->o->der && in->o->json)
+		return usage();
 	if (!in->o->number)
-		return ctl_ca_export(in->conf, in->o->der);
+		return ctl_ca_export(in->conf, in->o->der, in->o->json);
 	c = ctl_connect(in->conf->control);
 	if (c)
-		code = ctl_ca_export_number(c, in->o->number, in->o->der);
+		code = ctl_ca_export_number(c, in->o->number, in->o->der, in->o->json);
 	ctl_close(&c);
 	return code;
 }
@@ -428,6 +431,8 @@ static int run_audit_export(const struct invocation *in)
 	bool syslog = in->o->format && strcmp(in->o->format, "syslog") == 0;
 	uint64_t from;
 
+	if (in->o->json && syslog)
+		return usage();
 	if (in->o->format && !syslog && strcmp(in->o->format, "json") != 0)
 		return usage();
 	return take_number(in, &from) ? ctl_audit_export(in->client, from, syslog) : EXIT_USAGE;
@@ -486,6 +491,20 @@ static bool works_alone(const struct command *c)
 {
 	return c->run == run_init || c->run == run_replica_request || c->run == run_replica_join ||
 	       c->run == run_backup || c->run == run_recover || c->run == run_ca_show || c->run == run_ca_export;
+}
+
+/* By itself. The others tell results, see common/results.h. */
+static bool prints_json(const struct command *c)
+{
+	static int (*const table[])(const struct invocation *in) = {
+		run_pool_list, run_host_list, run_policy_show, run_vtpm_list, run_vtpm_show, run_vtpm_takeover, run_vtpm_states, run_vtpm_images,
+		run_ca_show, run_ca_status, run_ca_export, run_audit_show, run_audit_export,
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (c->run == table[i])
+			return true;
+	return false;
 }
 
 static const struct command *find(char **argv, int argc, struct invocation *in)
@@ -610,6 +629,23 @@ static bool parse(int argc, char **argv, struct options *o)
 	return ok;
 }
 
+/* What was done, to what, and what came of it. What failed has said so on standard error, and gives no object but for what it found. */
+static void end_results(const struct command *command, const struct invocation *in, int code)
+{
+	char words[64];
+
+	if (!results_are_json() || prints_json(command) || (code != EXIT_FINE && !results_any()))
+		return;
+	snprintf(words, sizeof(words), "%s%s%s", command->noun, command->verb ? " " : "", command->verb ? command->verb : "");
+	results_text("command", words);
+	if (in->argument)
+		results_text("subject", in->argument);
+	if (in->second)
+		results_text("second", in->second);
+	results_truth("done", code == EXIT_FINE);
+	results_end();
+}
+
 static bool fits(const char *name)
 {
 	return !name || (*name && strlen(name) <= KMC_NAME_MAX);
@@ -638,10 +674,14 @@ int main(int argc, char **argv)
 		return EXIT_ERROR;
 	}
 	in.conf = &conf;
+	if (o.json)
+		results_as_json();
 	if (!works_alone(command))
 		in.client = ctl_connect(conf.control);
 	if (in.client || works_alone(command) || (command->run == run_status && o.check))
 		code = command->run(&in);
+	if (command->run != run_status || o.check)
+		end_results(command, &in, code);
 	ctl_close(&in.client);
 	kmcconf_free(&conf);
 	return code;

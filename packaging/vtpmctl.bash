@@ -11,7 +11,7 @@ _vtpmctl()
 	-d | -n | --tpm | --timeout) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "-c $(vtpmctl 2>&1 | sed -n '/^  [a-z]/ { s/^  //; s/  .*//; p }' | grep -oE -- ' \[?--?[a-z-]+' | tr -d ' []' | sort -u)" -- "$cur"))
+		COMPREPLY=($(compgen -W "-c --json $(vtpmctl 2>&1 | sed -n '/^  [a-z]/ { s/^  //; s/  .*//; p }' | grep -oE -- ' \[?--?[a-z-]+' | tr -d ' []' | sort -u)" -- "$cur"))
 		return
 	fi
 	local word commands
