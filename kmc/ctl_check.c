@@ -13,6 +13,7 @@
 #include "kmc/address.h"
 #include "kmc/ctl_client.h"
 #include "kmc/kmcconf.h"
+#include "kmc/store.h"
 
 #define STATE_MIB 256
 #define DAY 86400
@@ -111,6 +112,22 @@ static void check_authority(struct checkup *c, const struct kmcconf *conf)
 		checkup_say(c, FINDING_NOTE, "authority: its %d days are less than a host's certificate is to last; %s", (int)(left / DAY), early_authority);
 }
 
+/* A change that is under way should come to its end. */
+static bool on_authority(void *arg, uint64_t type, const void *fields)
+{
+	const struct adm_ca *m = fields;
+
+	if (type != ADM_CA)
+		return false;
+	if (m->state == AUTHORITY_NEXT)
+		checkup_say(arg, FINDING_NOTE, "authority %u is to follow, and %u hosts do not trust it yet: 'kmcctl ca status', then 'kmcctl ca switch'", (unsigned int)m->number,
+			    (unsigned int)m->waiting);
+	else if (m->state == AUTHORITY_FORMER)
+		checkup_say(arg, FINDING_NOTE, "authority %u is still trusted, and %u hosts and KMCs use certificates by it: 'kmcctl ca status', then 'kmcctl ca retire'",
+			    (unsigned int)m->number, (unsigned int)m->waiting);
+	return true;
+}
+
 int ctl_check(const struct kmcconf *conf, struct ctl_client *client)
 {
 	struct checkup c = {0};
@@ -122,9 +139,11 @@ int ctl_check(const struct kmcconf *conf, struct ctl_client *client)
 	checkup_certificate(&c, "authority", conf->tls_ca, NULL, new_authority, early_authority);
 	check_authority(&c, conf);
 	check_address(&c, conf);
-	if (client)
+	if (client) {
 		check_hosts(&c, client);
-	else
+		ctl_ask(client, ADM_CA_LIST, NULL, on_authority, &c);
+	} else {
 		checkup_say(&c, FINDING_WRONG, "kmcd does not answer: 'systemctl start kmcd', then 'journalctl -u kmcd'");
+	}
 	return checkup_end(&c) == 0 ? EXIT_FINE : EXIT_ERROR;
 }

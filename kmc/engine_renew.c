@@ -119,11 +119,21 @@ static int keep_present(struct store *s, const struct writing *w, const struct s
 	return r == E_NOTFOUND ? s->ops->hostcert_put(s, &row) : r;
 }
 
+/* Which one it is, for the trail. */
+static void describe(char text[100], const struct store_hostcert *c)
+{
+	int at = snprintf(text, 100, "SHA-256 of the certificate ");
+
+	for (size_t i = 0; i < sizeof(c->fingerprint); i++)
+		at += snprintf(text + at, 100 - (size_t)at, "%02x", c->fingerprint[i]);
+}
+
 /* In one transaction. 0, E_DENIED: the host was removed or enrolled anew meanwhile; E_DB. */
 static int put_next(struct store *s, void *arg)
 {
 	struct writing *w = arg;
-	const struct audit_act act = {.event = AUDIT_HOST_RENEWED, .actor = w->a->host, .pool = w->a->pool};
+	char detail[100];
+	const struct audit_act act = {.event = AUDIT_HOST_RENEWED, .actor = w->a->host, .pool = w->a->pool, .detail = detail};
 	struct store_host host;
 	uint8_t present[32];
 	int r;
@@ -133,6 +143,7 @@ static int put_next(struct store *s, void *arg)
 	r = host.removed ? E_NOTFOUND : memcmp(present, host.fingerprint, 32) == 0 ? 0 : hostcert_find(s, host.name, present, engine_now());
 	if (r != 0)
 		return r == E_NOTFOUND ? E_DENIED : r;
+	describe(detail, &w->next);
 	if ((r = keep_present(s, w, &host)) != 0 || (r = s->ops->hostcert_put(s, &w->next)) != 0 ||
 	    (r = s->ops->hostcert_prune(s, host.name, host.fingerprint, HOSTCERT_KEPT)) != 0)
 		return r;
