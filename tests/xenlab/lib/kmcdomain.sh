@@ -27,16 +27,11 @@ kmcdomain_make() {
 
 # kmcdomain_files PROGRAM...: with the libraries that they need, where the guest's initramfs has its own.
 kmcdomain_files() {
-	local path to
-	for path in "$@"; do
-		echo "$path"
-		LD_LIBRARY_PATH=$KMC_DOMAIN/tree/usr/lib/x86_64-linux-gnu ldd "$path" | grep -oE '/[^ ]+'
-	done | sort -u | while read -r path; do
-		[[ $path == "$KMC_DOMAIN"/* || $path == /lib64/* ]] && continue
-		to=$path
-		[[ $path == /usr/* ]] || to=/usr$path
-		install -D -m 755 "$path" "$KMC_DOMAIN/tree$to" || exit 1
-	done
+	{
+		printf '%s\n' "$@"
+		LD_LIBRARY_PATH=$KMC_DOMAIN/tree/usr/lib/x86_64-linux-gnu ldd "$@" | grep -oE '[[:blank:]]/[^ :]+' | tr -d '[:blank:]'
+	} | grep -vE "^($KMC_DOMAIN|/lib64)/" | sort -u | sed 's,^/,,' |
+		tar -C / --dereference --transform='s,^lib/,usr/lib/,' -cf - -T - | tar -C "$KMC_DOMAIN/tree" -xf -
 }
 
 kmcdomain_modules() {
