@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -200,9 +202,20 @@ static void filter(const struct confinement *c)
 	seccomp_release(ctx);
 }
 
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capset, &head, none) != 0)
+		fatal("can't give up capabilities: %s", strerror(errno));
+}
+
 void process_confine(const struct confinement *c)
 {
 	drop_user(c);
+	if (c->no_capabilities)
+		drop_capabilities();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		fatal("can't give up new privileges: %s", strerror(errno));
 #if defined(__SANITIZE_ADDRESS__)

@@ -26,6 +26,7 @@ struct confinement {
 	const char *root;   /* directory to chroot into, or NULL */
 	const struct syscall_rule *rules;
 	size_t n_rules; /* 0: no filter of its own; the rules in process.c that every process needs are added */
+	bool no_capabilities; /* for one that stays root, and needs only what is root's own */
 	bool no_new_code; /* and no memory becomes executable any more: no library is loaded either */
 };
 

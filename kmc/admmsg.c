@@ -19,6 +19,8 @@ static const struct msg_field status_reply[] = {
 	MSG_FIELD_UINT(11, struct adm_status_reply, state_bytes, UINT64_MAX),
 	MSG_FIELD_UINT(12, struct adm_status_reply, opens, UINT64_MAX),
 	MSG_FIELD_UINT(13, struct adm_status_reply, refusals, UINT64_MAX),
+	MSG_FIELD_UINT(14, struct adm_status_reply, wrapping, UINT32_MAX),
+	MSG_FIELD_UINT(15, struct adm_status_reply, rewrap_left, UINT64_MAX),
 };
 
 static const struct msg_field list[] = {
@@ -252,6 +254,23 @@ static const struct msg_field ca_signs[] = {
 	MSG_FIELD_BYTES(4, struct adm_ca_signs, key, 1, 600),
 };
 
+static const struct msg_field wrapping[] = {
+	MSG_FIELD_UINT(3, struct adm_wrapping, number, UINT32_MAX),
+	MSG_FIELD_UINT(4, struct adm_wrapping, made_at, INT64_MAX),
+	MSG_FIELD_UINT(5, struct adm_wrapping, used_at, INT64_MAX),
+	MSG_FIELD_UINT(6, struct adm_wrapping, done_at, INT64_MAX),
+	MSG_FIELD_UINT(7, struct adm_wrapping, all, UINT64_MAX),
+	MSG_FIELD_UINT(8, struct adm_wrapping, left, UINT64_MAX),
+	MSG_FIELD_UINT(9, struct adm_wrapping, damaged, UINT64_MAX),
+};
+
+static const struct msg_field wrapping_kmc[] = {
+	NAME(3, struct adm_wrapping_kmc, name),
+	MSG_FIELD_UINT(4, struct adm_wrapping_kmc, newest, UINT32_MAX),
+	MSG_FIELD_UINT(5, struct adm_wrapping_kmc, oldest, UINT32_MAX),
+	MSG_FIELD_TEXT_OPT(6, struct adm_wrapping_kmc, trouble, 1, ADM_REASON_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, n, s, f) {.type = (t), .name = (n), .fields = (f), .n_fields = COUNT(f), .size = sizeof(struct s)}
 #define EMPTY(t, n) {.type = (t), .name = (n), .size = sizeof(struct adm_empty)}
@@ -308,6 +327,11 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_CA_SWITCH, "ca switch", adm_ca_change, ca_change),
 	SCHEMA(ADM_CA_SIGNS, "ca signs", adm_ca_signs, ca_signs),
 	SCHEMA(ADM_CA_RETIRE, "ca retire", adm_ca_change, ca_change),
+	EMPTY(ADM_KEY_REWRAP, "key rewrap"),
+	EMPTY(ADM_KEY_LIST, "key list"),
+	SCHEMA(ADM_WRAPPING, "wrapping", adm_wrapping, wrapping),
+	SCHEMA(ADM_WRAPPING_KMC, "wrapping kmc", adm_wrapping_kmc, wrapping_kmc),
+	SCHEMA(ADM_REPLICA_FORGET, "replica forget", adm_name, name),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

@@ -24,6 +24,8 @@
  *   CA_RENEW                            CA, END (the new one)
  *   CA_SWITCH                           CA_SIGNS
  *   CA_RETIRE                           DONE
+ *   KEY_REWRAP, REPLICA_FORGET          DONE
+ *   KEY_LIST                            WRAPPING, WRAPPING_KMC ..., END
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -93,6 +95,11 @@ enum adm_type {
 	ADM_CA_SWITCH,
 	ADM_CA_SIGNS,
 	ADM_CA_RETIRE,
+	ADM_KEY_REWRAP,
+	ADM_KEY_LIST,
+	ADM_WRAPPING,
+	ADM_WRAPPING_KMC,
+	ADM_REPLICA_FORGET,
 };
 
 struct adm_status_reply {
@@ -100,6 +107,8 @@ struct adm_status_reply {
 	uint64_t started_at; /* seconds since 1970, as all times here */
 	uint64_t hosts, vtpms, held, states, state_bytes;
 	uint64_t opens, refusals; /* since the start */
+	uint64_t wrapping;	  /* number of the wrapping key */
+	uint64_t rewrap_left;	  /* what is not under it yet */
 };
 
 struct adm_list {
@@ -287,6 +296,20 @@ struct adm_ca_change {
 
 struct adm_ca_signs {
 	struct view certificate, key; /* DER; wrapped, as vault/ca.key is */
+};
+
+/* The wrapping key. */
+struct adm_wrapping {
+	uint64_t number;
+	uint64_t made_at, used_at, done_at; /* as struct store_wrapping; all 0: the first one */
+	uint64_t all, left;		    /* things that are wrapped; not under it yet */
+	uint64_t damaged;		    /* of these, what can't be wrapped anew */
+};
+
+struct adm_wrapping_kmc {
+	struct view name;
+	uint64_t newest, oldest; /* wrapping keys that are on its machine */
+	struct view trouble;	 /* why it can't take the newest; absent: none */
 };
 
 struct adm_empty {

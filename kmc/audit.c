@@ -82,6 +82,9 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_CA_MADE] = "ca-made",
 		[AUDIT_CA_SWITCHED] = "ca-switched",
 		[AUDIT_CA_RETIRED] = "ca-retired",
+		[AUDIT_WRAPPING_MADE] = "wrapping-key-made",
+		[AUDIT_WRAPPING_REPLACED] = "wrapping-key-replaced",
+		[AUDIT_WRAPPING_DESTROYED] = "wrapping-key-destroyed",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -59,6 +59,9 @@ enum audit_event {
 	AUDIT_CA_MADE,	  /* the next certificate authority */
 	AUDIT_CA_SWITCHED, /* it signs from now on */
 	AUDIT_CA_RETIRED, /* the one before is trusted no more */
+	AUDIT_WRAPPING_MADE,	  /* a wrapping key, to replace the present one */
+	AUDIT_WRAPPING_REPLACED,  /* nothing is under the one before it any more */
+	AUDIT_WRAPPING_DESTROYED, /* the one before it, on a machine */
 	AUDIT_EVENTS,
 };
 

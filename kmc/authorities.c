@@ -55,7 +55,7 @@ bool authorities_same(const struct authorities *a, const struct authorities *b)
 		return false;
 	for (size_t i = 0; i < a->n; i++)
 		if (a->list[i].number != b->list[i].number || a->list[i].state != b->list[i].state ||
-		    a->list[i].key_size != b->list[i].key_size || memcmp(a->list[i].hash, b->list[i].hash, 32) != 0)
+		    a->list[i].key_size != b->list[i].key_size || memcmp(a->list[i].key, b->list[i].key, a->list[i].key_size) != 0 || memcmp(a->list[i].hash, b->list[i].hash, 32) != 0)
 			return false;
 	return true;
 }

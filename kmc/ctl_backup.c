@@ -193,6 +193,17 @@ static int end_leases(struct store *s, struct auditlog *audit, uint64_t *n, cons
 	return r == E_NOTFOUND ? auditlog_add(audit, &act) : r;
 }
 
+/* Those that shared the database that was lost do not share this one. */
+static int forget_kmcs(struct store *s)
+{
+	struct store_kmc k;
+	int r;
+
+	while ((r = s->ops->wrapping_kmc_next(s, "", &k)) == 0 && (r = s->ops->wrapping_kmc_drop(s, k.name)) == 0)
+		;
+	return r == E_NOTFOUND ? 0 : r;
+}
+
 static int settle(const struct kmcconf *conf, struct store *s, const char *backup, char why[KEYFILE_WHY])
 {
 	char detail[120], made[32] = "?", path[PATH_BYTES];
@@ -207,6 +218,8 @@ static int settle(const struct kmcconf *conf, struct store *s, const char *backu
 	snprintf(detail, sizeof(detail), "from a backup of %s: every lease is over", made);
 	if ((r = auditlog_open(&audit, s, conf->name)) == 0 && (r = s->ops->begin(s)) == 0) {
 		r = end_leases(s, &audit, &n, detail);
+		if (r == 0)
+			r = forget_kmcs(s);
 		if (r == 0)
 			r = s->ops->commit(s);
 		else

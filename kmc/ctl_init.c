@@ -1,6 +1,7 @@
 /* kmcctl init. */
 #include "kmc/ctl_init.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -50,12 +51,27 @@ static int fail(struct init *i, int r, const char *what, const char *path)
 	return r;
 }
 
+/* Those that replaced the first; there are such in a backup or a package. */
+static void remove_wrapping(const struct kmcconf *conf)
+{
+	const struct dirent *entry;
+	char path[KMCCONF_PATH];
+	DIR *dir = opendir(kmcconf_path(conf, "vault", path));
+
+	while (dir && (entry = readdir(dir)))
+		if (keyring_wrapping_number(entry->d_name))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 void ctl_init_remove(const struct kmcconf *conf)
 {
 	char path[KMCCONF_PATH];
 
 	for (size_t n = 0; n < sizeof(files) / sizeof(files[0]); n++)
 		unlink(kmcconf_path(conf, files[n], path));
+	remove_wrapping(conf);
 	for (size_t n = 0; n < sizeof(directories) / sizeof(directories[0]); n++)
 		rmdir(kmcconf_path(conf, directories[n], path));
 	rmdir(conf->state);

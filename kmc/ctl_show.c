@@ -392,6 +392,8 @@ static bool on_status(void *arg, uint64_t type, const void *fields)
 		json_object_set_new(s->rows, "state_bytes", json_number(r->state_bytes));
 		json_object_set_new(s->rows, "opens", json_number(r->opens));
 		json_object_set_new(s->rows, "refusals", json_number(r->refusals));
+		json_object_set_new(s->rows, "wrapping_key", json_number(r->wrapping));
+		json_object_set_new(s->rows, "rewrap_left", json_number(r->rewrap_left));
 		return false;
 	}
 	printf("kmc       %.*s at %.*s, store %.*s\n", T(r->kmc), T(r->address), T(r->store));
@@ -399,6 +401,8 @@ static bool on_status(void *arg, uint64_t type, const void *fields)
 	       r->refusals);
 	printf("hosts     %" PRIu64 "\n", r->hosts);
 	printf("vtpms     %" PRIu64 ", %" PRIu64 " of them held\n", r->vtpms, r->held);
+	if (r->rewrap_left)
+		printf("rewrap    wrapping key %" PRIu64 " replaces another: %" PRIu64 " seeds and keys are left\n", r->wrapping, r->rewrap_left);
 	printf("states    %" PRIu64 ", %" PRIu64 " KiB\n", r->states, (r->state_bytes + 1023) / 1024);
 	return false;
 }

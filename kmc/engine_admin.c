@@ -14,6 +14,7 @@
 #include "kmc/engine_ca.h"
 #include "kmc/engine_ca_admin.h"
 #include "kmc/engine_images.h"
+#include "kmc/engine_keys.h"
 #include "kmc/engine_life.h"
 #include "kmc/engine_park.h"
 #include "kmc/engine_policy.h"
@@ -21,6 +22,7 @@
 #include "kmc/engine_server.h"
 #include "kmc/engine_states.h"
 #include "kmc/hostcert.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
 struct request {
@@ -82,15 +84,16 @@ static void on_status(const struct request *q)
 {
 	struct engine *e = q->e;
 	struct store_counts c;
+	uint64_t wrapping, left;
 
-	if (q->s->ops->count(q->s, &c) != 0) {
+	if (q->s->ops->count(q->s, &c) != 0 || wrapping_progress(e, &wrapping, &left) != 0) {
 		fail_db(q);
 		return;
 	}
 	reply(q, ADM_STATUS_REPLY, &(const struct adm_status_reply){
 		.kmc = view_text(e->conf->name), .address = view_text(e->conf->address), .store = view_text(q->s->name),
 		.started_at = (uint64_t)e->started_at, .hosts = c.hosts, .vtpms = c.vtpms, .held = c.held, .states = c.states,
-		.state_bytes = c.state_bytes, .opens = e->opens, .refusals = e->refusals});
+		.state_bytes = c.state_bytes, .opens = e->opens, .refusals = e->refusals, .wrapping = wrapping, .rewrap_left = left});
 }
 
 static int send_pool(const struct request *q, const struct store_pool *p)
@@ -494,7 +497,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		if (!audit_request(e, client, type, fields) && !engine_ca_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
 		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
 		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields) &&
-		    !server_request(e, client, type, fields))
+		    !server_request(e, client, type, fields) && !keys_request(e, client, type, fields))
 			fail(&q, E_UNKNOWN, "that is no request");
 	}
 }

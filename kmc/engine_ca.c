@@ -10,6 +10,7 @@
 #include "common/loop.h"
 #include "common/secret.h"
 #include "kmc/admin.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
 #define LOOK_MS 5000	/* how often it is looked whether another kmcd has changed something */
@@ -82,6 +83,7 @@ static void ask_vault(struct engine *e)
 			continue;
 		}
 		ca.asked++;
+		wrapping_before(e, view_of(t->key, t->key_size));
 		link_send(e->vault, VAULT_CA, ticket->id, &(const struct vault_ca){.certificate = view_of(t->cert.der, t->cert.size),
 			.key = view_of(t->key, t->key_size), .sign = t->state == AUTHORITY_CURRENT});
 	}

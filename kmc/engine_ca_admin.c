@@ -10,6 +10,7 @@
 #include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/engine_ca.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
 static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -181,6 +182,8 @@ static int put_next(struct store *s, void *arg)
 		return r;
 	if (now.n_live > 1)
 		return E_STATE;
+	if ((r = wrapping_allows(s, w->m->key)) != 0 || (r = wrapping_allows(s, w->m->present_key)) != 0)
+		return r;
 	if (!now.list[0].key_size && now.list[0].state == AUTHORITY_CURRENT) { /* the first change: what was in files has a row from now on */
 		fill_row(&row, w->m->present, w->m->present_key);
 		if ((r = s->ops->authority_put(s, &row)) != 0)
@@ -269,6 +272,10 @@ static bool may(struct engine *e, uint64_t client, const struct authority *a, bo
 
 static void send_signs(struct engine *e, uint64_t client, const struct authority *a)
 {
+	static struct authorities now; /* as the key is wrapped at this moment */
+
+	if (authorities_read(&now, e->store, &e->authorities->list[0].cert) == 0 && authorities_in(&now, AUTHORITY_CURRENT))
+		a = authorities_in(&now, AUTHORITY_CURRENT);
 	admin_answer(e->admin, client, ADM_CA_SIGNS, &(const struct adm_ca_signs){
 		.certificate = view_of(a->cert.der, a->cert.size), .key = view_of(a->key, a->key_size)});
 }
@@ -320,8 +327,25 @@ static void on_retire(struct engine *e, uint64_t client, const struct adm_ca_cha
 	admin_answer(e->admin, client, ADM_DONE, NULL);
 }
 
+/* What kmcctl puts into vault/ca.key must not be under a key that is about to go. */
+static bool is_wrapping_settled(struct engine *e, uint64_t client)
+{
+	struct store_wrapping k;
+
+	if (wrapping_newest(e->store, &k) != 0) {
+		fail_db(e, client);
+		return false;
+	}
+	if (k.done_at)
+		return true;
+	fail(e, client, E_STATE, "wrapping key %u is being replaced: wait for its end, see 'kmcctl key list'", k.number - 1);
+	return false;
+}
+
 bool engine_ca_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
 {
+	if ((type == ADM_CA_RENEW || type == ADM_CA_SWITCH || type == ADM_CA_RETIRE) && !is_wrapping_settled(e, client))
+		return true;
 	switch (type) {
 	case ADM_CA_LIST:
 		on_list(e, client);

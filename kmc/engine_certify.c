@@ -11,6 +11,7 @@
 #include "common/privsep.h"
 #include "common/secret.h"
 #include "kmc/engine_open.h"
+#include "kmc/engine_wrapping.h"
 
 #define AT_ONCE_MAX 32 /* that are being made: the vault's table has twice as many */
 #define SOON_S 2       /* a pair is made well within it */
@@ -78,6 +79,7 @@ static void make(struct engine *e, const struct asker *a, const struct store_vtp
 	t->uuid = v->uuid;
 	t->vtpm = *v;
 	t->vtpm.lease.endorsement_epoch = endorsement_epoch;
+	wrapping_before(e, q.seed);
 	link_send(e->vault, VAULT_ENDORSE, t->id, &q);
 	answer_later(e, a, SOON_S);
 }

@@ -13,6 +13,7 @@
 
 #include "common/error.h"
 #include "kmc/engine_session.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 #include "kmc/lease.h"
 
@@ -97,6 +98,10 @@ static int decide(struct engine *e, struct grant *f)
 	if (!f->vtpm.seed_size && (!made->seed_size || made->generation != f->vtpm.generation))
 		return E_AGAIN_OUT;
 	if (!f->vtpm.seed_size) {
+		r = wrapping_allows(e->store, view_of(made->seed, made->seed_size));
+		f->stale = r == E_STATE;
+		if (r != 0)
+			return f->stale ? E_AGAIN_OUT : r;
 		memcpy(f->vtpm.seed, made->seed, made->seed_size);
 		f->vtpm.seed_size = made->seed_size;
 	}

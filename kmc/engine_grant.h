@@ -13,6 +13,7 @@ struct grant {
 	struct store_pool pool;
 	struct store_vtpm vtpm; /* as recorded, or as found */
 	bool known; /* the vTPM is */
+	bool stale; /* E_AGAIN_OUT: the seed that the vault made is under a wrapping key that was replaced */
 	bool woken; /* it was suspended, and starts cold */
 	struct store_retirement retired; /* due_at 0: it is not */
 };

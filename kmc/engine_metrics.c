@@ -9,6 +9,7 @@
 #include "common/loop.h"
 #include "common/metrics.h"
 #include "kmc/engine.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
 #define TEXT_MAX (256 * 1024)
@@ -30,6 +31,7 @@ static void put_refusals(const struct engine *e, struct buf *out)
 static int put_counts(struct engine *e, struct buf *out)
 {
 	struct store_counts c;
+	uint64_t wrapping, left;
 
 	if (e->store->ops->count(e->store, &c) != 0)
 		return E_DB;
@@ -39,6 +41,10 @@ static int put_counts(struct engine *e, struct buf *out)
 	metrics_value(out, P "vtpms", "lease", "free", c.vtpms - c.held);
 	metrics_gauge(out, P "states", "Sealed states that are kept.", c.states);
 	metrics_gauge(out, P "state_bytes", "And their size.", c.state_bytes);
+	if (wrapping_progress(e, &wrapping, &left) != 0)
+		return E_DB;
+	metrics_gauge(out, P "wrapping_key", "Number of the wrapping key.", wrapping);
+	metrics_gauge(out, P "rewrap_left", "Seeds and keys that are not under it yet, while it replaces another.", left);
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "kmc/engine_grant.h"
 #include "kmc/engine_park.h"
 #include "kmc/engine_session.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
 static void answer_key(struct engine *e, const struct asker *a, const struct store_key *k)
@@ -56,6 +57,16 @@ void open_protect(struct engine *e, const struct asker *a)
 	link_send(e->vault, VAULT_PROTECT, t->id, NULL);
 }
 
+static int keep_key(struct store *s, void *arg)
+{
+	const struct store_key *k = arg;
+	int r = wrapping_allows(s, view_of(k->wrapped, k->wrapped_size));
+
+	if (r != 0 || (r = s->ops->key_put(s, k)) != 0)
+		return r;
+	return s->ops->key_purge(s, engine_now());
+}
+
 void open_protected(struct engine *e, struct ticket *t, const struct vault_protected *m)
 {
 	struct store_key key = {
@@ -63,13 +74,20 @@ void open_protected(struct engine *e, struct ticket *t, const struct vault_prote
 		.expires_at = engine_now() + (int64_t)e->conf->key_lifetime_s, .wrapped_size = m->wrapped.n,
 	};
 	struct asker a = t->asker;
+	int r;
 
-	engine_ticket_end(t);
 	memcpy(key.id, m->key_id.p, sizeof(key.id));
 	memcpy(key.host, a.host, sizeof(key.host));
 	memcpy(key.modulus, m->modulus.p, m->modulus.n);
 	memcpy(key.wrapped, m->wrapped.p, m->wrapped.n);
-	if (e->store->ops->key_put(e->store, &key) != 0 || e->store->ops->key_purge(e->store, engine_now()) != 0)
+	r = store_transact(e->store, keep_key, &key);
+	if (r == E_STATE) { /* the wrapping key was replaced behind this kmcd's back: another one, under the present */
+		wrapping_look(e);
+		link_send(e->vault, VAULT_PROTECT, t->id, NULL);
+		return;
+	}
+	engine_ticket_end(t);
+	if (r != 0)
 		engine_refuse_db(e, &a);
 	else
 		answer_key(e, &a, &key);
@@ -94,6 +112,7 @@ static struct ticket *start(struct engine *e, const struct asker *a, struct view
 	} else {
 		t->asker = *a;
 		q.wrapped = view_of(key.wrapped, key.wrapped_size);
+		wrapping_before(e, q.wrapped);
 		link_send(e->vault, VAULT_DECRYPT, t->id, &q);
 	}
 	return t;
@@ -183,6 +202,7 @@ static void ask_seal(struct engine *e, struct ticket *t)
 		.request = t->reserve ? view_of(t->request, sizeof(t->request)) : (struct view){0},
 	};
 
+	wrapping_before(e, q.seed);
 	link_send(e->vault, VAULT_SEAL, t->id, &q);
 }
 
@@ -205,6 +225,8 @@ static void settle(struct engine *e, struct ticket *t, const struct grant *g)
 		ask_seal(e, t);
 	} else if (g->r == E_AGAIN_OUT) {
 		t->vtpm = g->vtpm;
+		if (g->stale) /* the wrapping key was replaced behind this kmcd's back */
+			wrapping_look(e);
 		ask_seed(e, t, &g->vtpm);
 	} else if (g->retired.due_at) {
 		refuse_retired(e, t, &g->retired);

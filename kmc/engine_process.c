@@ -21,6 +21,7 @@
 #include "kmc/engine_ca_admin.h"
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
+#include "kmc/engine_keys.h"
 #include "kmc/engine_life.h"
 #include "kmc/engine_metrics.h"
 #include "kmc/engine_open.h"
@@ -28,7 +29,9 @@
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
 #include "kmc/engine_requests.h"
+#include "kmc/engine_rewrap.h"
 #include "kmc/engine_session.h"
+#include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 #include "kmc/store_open.h"
 
@@ -127,6 +130,12 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
 		certify_failed(e, t, m);
+	else if (t->kind == TICKET_WRAPPING && t->client == WRAPPING_MAKE)
+		keys_failed(e, t, m);
+	else if (t->kind == TICKET_WRAPPING && t->client)
+		wrapping_failed(e, t, m);
+	else if (t->kind == TICKET_WRAPPING)
+		rewrap_failed(e, t, m);
 	else
 		open_failed(e, t, m);
 }
@@ -143,6 +152,7 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	switch (type) {
 	case VAULT_READY:
 		e->vault_ready = true;
+		wrapping_ready(e, (uint32_t)((const struct vault_ready *)fields)->oldest);
 		serve_if_ready(e);
 		break;
 	case VAULT_PROTECTED:
@@ -181,6 +191,15 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		break;
 	case VAULT_ENDORSED:
 		certify_endorsed(e, t, fields);
+		break;
+	case VAULT_NEW_WRAPPED:
+		keys_made(e, t, fields);
+		break;
+	case VAULT_KEPT:
+		wrapping_kept(e, t);
+		break;
+	case VAULT_REWRAPPED:
+		rewrap_answer(e, t, ((const struct vault_rewrapped *)fields)->wrapped);
 		break;
 	case VAULT_SIGNED:
 		audit_signed(e, t, fields);
@@ -287,6 +306,7 @@ void engine_main(const struct kmcconf *conf, int front_fd, int vault_fd, int con
 	link_gather(e->vault, begin_round, end_round, e);
 	audit_start(e, loop);
 	life_start(e, loop);
+	wrapping_start(e, loop);
 	engine_ca_start(e, loop, serve_if_ready);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");

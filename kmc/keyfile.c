@@ -11,6 +11,7 @@
 #include "common/error.h"
 
 #define VERSION 1
+#define TRIES 10
 #define FILE_MAX (256 * 1024) /* bytes of such a file */
 
 #define AREA(key, s, m) MSG_FIELD_BYTES(key, s, m, 1, 1024)
@@ -204,9 +205,35 @@ static int add_directory(struct keyfile *f, const char *state, const char *prefi
 	return r;
 }
 
-int keyfile_add_machine(struct keyfile *f, const char *state, char why[KEYFILE_WHY])
+static int add_once(struct keyfile *f, const char *state, char why[KEYFILE_WHY])
 {
 	int r = add_directory(f, state, "vault/", why);
 
 	return r != 0 ? r : add_directory(f, state, "", why);
+}
+
+/*
+ * The files must belong together, and kmcd may be replacing the wrapping key: two readings that are the same are what there was between them,
+ * because no file ever becomes again what it was.
+ */
+int keyfile_add_machine(struct keyfile *f, const char *state, char why[KEYFILE_WHY])
+{
+	const size_t start = f->frames.len;
+	int r = E_BUSY;
+
+	snprintf(why, KEYFILE_WHY, "the files in %.300s change all the time: try again", state);
+	for (int i = 0; i < TRIES && r != 0; i++) {
+		size_t middle, n;
+
+		f->frames.len = start;
+		if ((r = add_once(f, state, why)) != 0)
+			continue;
+		middle = f->frames.len;
+		n = middle - start;
+		r = add_once(f, state, why);
+		if (r == 0 && (f->frames.len - middle != n || memcmp(f->frames.data + start, f->frames.data + middle, n) != 0))
+			r = E_BUSY;
+		f->frames.len = middle;
+	}
+	return r;
 }

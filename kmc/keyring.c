@@ -10,9 +10,12 @@
 #include "common/error.h"
 #include "common/secret.h"
 
-#define CA_CONTEXT "ca"
-#define AUDIT_CONTEXT "audit"
 #define FIRST_WRAPPING 1 /* the number of the first wrapping key */
+
+const char *const keyring_file_name[KEYRING_FILES] = {[KEYRING_CA] = "ca.key", [KEYRING_AUDIT] = "audit.key"};
+static const char *const file_path[KEYRING_FILES] = {[KEYRING_CA] = "vault/ca.key", [KEYRING_AUDIT] = "vault/audit.key"};
+static const char *const file_context[KEYRING_FILES] = {[KEYRING_CA] = KEYRING_CA_CONTEXT, [KEYRING_AUDIT] = "audit"};
+static const enum wrap_purpose file_purpose[KEYRING_FILES] = {[KEYRING_CA] = WRAP_CA_KEY, [KEYRING_AUDIT] = WRAP_AUDIT_KEY};
 
 /* At most @cap bytes of a file; more is an error. Return: bytes or E_NOTFOUND, E_RANGE, E_IO. */
 static int read_file(const struct kmcconf *conf, const char *name, uint8_t *out, size_t cap, char why[KEYRING_WHY])
@@ -48,7 +51,7 @@ static int write_file(const struct kmcconf *conf, const char *name, const void *
 	return ok ? 0 : E_IO;
 }
 
-static int read_blob(const struct kmcconf *conf, const char *name, struct kmctpm_blob *blob, char why[KEYRING_WHY])
+int keyring_read_blob(const struct kmcconf *conf, const char *name, struct kmctpm_blob *blob, char why[KEYRING_WHY])
 {
 	int n = read_file(conf, name, blob->data, sizeof(blob->data), why);
 
@@ -66,45 +69,35 @@ static int open_tpm(struct keyring *k, char why[KEYRING_WHY])
 	return r;
 }
 
-static int open_wrapping(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
+static int open_key(struct keyring *k, const struct kmcconf *conf, enum keyring_file file, struct x509_key **key, char why[KEYRING_WHY])
 {
-	struct kmctpm_blob blob;
-	int r;
-
-	k->wrapping.number = FIRST_WRAPPING;
-	if ((r = read_blob(conf, "vault/wrapping.tpm", &blob, why)) != 0 ||
-	    (r = kmctpm_unseal(k->tpm, &blob, &k->wrapping.key, why)) != 0)
-		return r;
-	if (k->wrapping.key->size == WRAP_KEY_SIZE)
-		return 0;
-	snprintf(why, KEYRING_WHY, "the sealed wrapping key has %zu bytes instead of %d", k->wrapping.key->size, WRAP_KEY_SIZE);
-	return E_FORMAT;
-}
-
-static int open_key(const struct keyring *k, const struct kmcconf *conf, const char *file, enum wrap_purpose purpose,
-		    const char *context, struct x509_key **key, char why[KEYRING_WHY])
-{
-	uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD];
+	uint8_t wrapped[KEYRING_WRAPPED_MAX];
 	struct secret *der = NULL;
 	char path[KMCCONF_PATH];
-	int n = read_file(conf, file, wrapped, sizeof(wrapped), why), r;
+	int n = read_file(conf, file_path[file], wrapped, sizeof(wrapped), why), r;
+	struct view in = view_of(wrapped, n > 0 ? (size_t)n : 0);
 
 	if (n < 0)
 		return n;
-	r = wrap_open(&k->wrapping, purpose, view_text(context), view_of(wrapped, (size_t)n), &der);
+	r = wrap_ring_open(&k->wrapping, file_purpose[file], view_text(file_context[file]), in, &der);
 	if (r == 0)
 		r = ca_key_load(key, der);
 	secret_free(&der);
-	if (r != 0)
-		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole", kmcconf_path(conf, file, path),
-			 error_text(r));
+	if (r == 0) /* until the database says otherwise */
+		k->wrapping.use = wrap_number(in);
+	else if (r == E_VERSION)
+		snprintf(why, KEYRING_WHY, "can't use %s: it is under wrapping key %u, which is not in that directory; restore the vault directory as a whole",
+			 kmcconf_path(conf, file_path[file], path), wrap_number(in));
+	else
+		snprintf(why, KEYRING_WHY, "can't use %s: %s; restore the vault directory as a whole",
+			 kmcconf_path(conf, file_path[file], path), error_text(r));
 	return r;
 }
 
 static int open_ca(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY])
 {
 	char path[KMCCONF_PATH];
-	int r = open_key(k, conf, "vault/ca.key", WRAP_CA_KEY, CA_CONTEXT, &k->ca_key, why);
+	int r = open_key(k, conf, KEYRING_CA, &k->ca_key, why);
 
 	if (r != 0)
 		return r;
@@ -119,9 +112,9 @@ int keyring_open(struct keyring *k, const struct kmcconf *conf, char why[KEYRING
 	int r;
 
 	*k = (struct keyring){.tcti = conf->tpm};
-	if ((r = read_blob(conf, "vault/parent.tpm", &k->parent, why)) != 0 || (r = read_blob(conf, "vault/seed.tpm", &k->seed_key, why)) != 0 || (r = open_tpm(k, why)) != 0 ||
-	    (r = open_wrapping(k, conf, why)) != 0 || (r = open_ca(k, conf, why)) != 0 ||
-	    (r = open_key(k, conf, "vault/audit.key", WRAP_AUDIT_KEY, AUDIT_CONTEXT, &k->audit_key, why)) != 0)
+	if ((r = keyring_read_blob(conf, "vault/parent.tpm", &k->parent, why)) != 0 || (r = keyring_read_blob(conf, "vault/seed.tpm", &k->seed_key, why)) != 0 || (r = open_tpm(k, why)) != 0 ||
+	    (r = keyring_open_wrapping(k, conf, why)) != 0 || (r = open_ca(k, conf, why)) != 0 ||
+	    (r = open_key(k, conf, KEYRING_AUDIT, &k->audit_key, why)) != 0)
 		keyring_close(k);
 	return r;
 }
@@ -130,7 +123,7 @@ void keyring_close(struct keyring *k)
 {
 	ca_key_free(&k->ca_key);
 	ca_key_free(&k->audit_key);
-	secret_free(&k->wrapping.key);
+	wrap_ring_drop(&k->wrapping, 0);
 	kmctpm_close(&k->tpm);
 }
 
@@ -140,7 +133,7 @@ int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t
 	int r = ca_key_save(key, &der);
 
 	if (r == 0)
-		r = wrap_seal(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), der, wrapped);
+		r = wrap_ring_seal(&k->wrapping, WRAP_CA_KEY, view_text(KEYRING_CA_CONTEXT), der, wrapped);
 	if (r == 0)
 		r = (int)(der->size + WRAP_OVERHEAD);
 	secret_free(&der);
@@ -150,7 +143,7 @@ int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t
 int keyring_unwrap_ca(const struct keyring *k, const struct ca_cert *cert, struct view wrapped, struct x509_key **key)
 {
 	struct secret *der = NULL;
-	int r = wrap_open(&k->wrapping, WRAP_CA_KEY, view_text(CA_CONTEXT), wrapped, &der);
+	int r = wrap_ring_open(&k->wrapping, WRAP_CA_KEY, view_text(KEYRING_CA_CONTEXT), wrapped, &der);
 
 	*key = NULL;
 	if (r == 0)
@@ -163,14 +156,19 @@ int keyring_unwrap_ca(const struct keyring *k, const struct ca_cert *cert, struc
 	return r;
 }
 
+int keyring_again(struct keyring *k, char why[KEYRING_WHY])
+{
+	kmctpm_close(&k->tpm);
+	return open_tpm(k, why);
+}
+
 int keyring_hmac(struct keyring *k, struct view message, struct secret **mac, char why[KEYRING_WHY])
 {
 	int r = k->tpm ? kmctpm_hmac(k->tpm, message, mac, why) : E_TPM;
 
 	if (r != E_TPM)
 		return r;
-	kmctpm_close(&k->tpm);
-	r = open_tpm(k, why);
+	r = keyring_again(k, why);
 	return r != 0 ? r : kmctpm_hmac(k->tpm, message, mac, why);
 }
 
@@ -181,8 +179,7 @@ int keyring_make_credential(struct keyring *k, struct view ek, struct view name,
 
 	if (r != E_TPM)
 		return r;
-	kmctpm_close(&k->tpm);
-	r = open_tpm(k, why);
+	r = keyring_again(k, why);
 	return r != 0 ? r : kmctpm_make_credential(k->tpm, ek, name, value, out, why);
 }
 
@@ -194,14 +191,14 @@ int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_c
 	r = k->tpm ? kmctpm_duplicate(k->tpm, o, out, why) : E_TPM;
 	if (r != E_TPM)
 		return r;
-	kmctpm_close(&k->tpm);
-	r = open_tpm(k, why);
+	r = keyring_again(k, why);
 	return r != 0 ? r : kmctpm_duplicate(k->tpm, o, out, why);
 }
 
 int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority,
 			  char why[KEYRING_WHY])
 {
+	struct secret *wrapping = NULL;
 	struct kmctpm_blob sealed;
 	int r;
 
@@ -210,31 +207,49 @@ int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const s
 	    (r = kmctpm_load_parent(k->tpm, &k->parent, why)) != 0 || (r = kmctpm_make_hmac_key(k->tpm, &k->seed_key, why)) != 0 ||
 	    (r = kmctpm_load_hmac_key(k->tpm, &k->seed_key, why)) != 0)
 		return r;
-	k->wrapping = (struct wrap_key){.number = FIRST_WRAPPING, .key = secret_random(WRAP_KEY_SIZE)};
-	if (!k->wrapping.key) {
+	wrapping = secret_random(WRAP_KEY_SIZE);
+	if (!wrapping) {
 		snprintf(why, KEYRING_WHY, "no memory that can be locked: raise RLIMIT_MEMLOCK ('ulimit -l')");
 		return E_NOMEM;
 	}
-	if ((r = kmctpm_seal(k->tpm, k->wrapping.key, &sealed, why)) != 0 ||
-	    (r = write_file(conf, "vault/parent.tpm", k->parent.data, k->parent.size, why)) != 0 ||
-	    (r = write_file(conf, "vault/seed.tpm", k->seed_key.data, k->seed_key.size, why)) != 0)
-		return r;
-	return write_file(conf, "vault/wrapping.tpm", sealed.data, sealed.size, why);
+	if ((r = kmctpm_seal(k->tpm, wrapping, &sealed, why)) == 0 &&
+	    (r = write_file(conf, "vault/parent.tpm", k->parent.data, k->parent.size, why)) == 0 &&
+	    (r = write_file(conf, "vault/seed.tpm", k->seed_key.data, k->seed_key.size, why)) == 0)
+		r = write_file(conf, "vault/wrapping.tpm", sealed.data, sealed.size, why);
+	if (r == 0 && (r = wrap_ring_add(&k->wrapping, FIRST_WRAPPING, &wrapping)) == 0)
+		k->wrapping.use = FIRST_WRAPPING;
+	secret_free(&wrapping);
+	return r;
 }
 
-static int write_key(const struct keyring *k, const struct kmcconf *conf, const char *file, enum wrap_purpose purpose,
-		     const char *context, const struct x509_key *key, char why[KEYRING_WHY])
+int keyring_rewrap_file(const struct keyring *k, enum keyring_file file, struct view in, uint8_t out[KEYRING_WRAPPED_MAX], size_t *n,
+			char why[KEYRING_WHY])
 {
-	uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD];
 	struct secret *der = NULL;
-	int r = ca_key_save(key, &der);
+	int r = wrap_ring_open(&k->wrapping, file_purpose[file], view_text(file_context[file]), in, &der);
 
 	if (r == 0)
-		r = wrap_seal(&k->wrapping, purpose, view_text(context), der, wrapped);
+		r = der->size + WRAP_OVERHEAD <= KEYRING_WRAPPED_MAX ?
+		    wrap_ring_seal(&k->wrapping, file_purpose[file], view_text(file_context[file]), der, out) : E_RANGE;
 	if (r != 0)
-		snprintf(why, KEYRING_WHY, "can't wrap a key for %s: %s", file, error_text(r));
+		snprintf(why, KEYRING_WHY, "can't wrap the key in %s anew: %s", file_path[file], error_text(r));
+	*n = r == 0 ? der->size + WRAP_OVERHEAD : 0;
+	secret_free(&der);
+	return r;
+}
+
+static int write_key(const struct keyring *k, const struct kmcconf *conf, enum keyring_file file, char why[KEYRING_WHY])
+{
+	uint8_t wrapped[KEYRING_WRAPPED_MAX];
+	struct secret *der = NULL;
+	int r = ca_key_save(file == KEYRING_CA ? k->ca_key : k->audit_key, &der);
+
+	if (r == 0)
+		r = wrap_ring_seal(&k->wrapping, file_purpose[file], view_text(file_context[file]), der, wrapped);
+	if (r != 0)
+		snprintf(why, KEYRING_WHY, "can't wrap a key for %s: %s", file_path[file], error_text(r));
 	else
-		r = write_file(conf, file, wrapped, der->size + WRAP_OVERHEAD, why);
+		r = write_file(conf, file_path[file], wrapped, der->size + WRAP_OVERHEAD, why);
 	secret_free(&der);
 	return r;
 }
@@ -251,7 +266,7 @@ int keyring_make_ca(struct keyring *k, const struct kmcconf *conf, int64_t not_b
 		return E_CRYPTO;
 	}
 	if ((r = ca_root(k->ca_key, &profile, &k->ca, why)) != 0 ||
-	    (r = write_key(k, conf, "vault/ca.key", WRAP_CA_KEY, CA_CONTEXT, k->ca_key, why)) != 0)
+	    (r = write_key(k, conf, KEYRING_CA, why)) != 0)
 		return r;
 	r = ca_cert_write(&k->ca, kmcconf_path(conf, "ca.crt", path));
 	if (r != 0)
@@ -268,7 +283,7 @@ int keyring_make_audit_key(struct keyring *k, const struct kmcconf *conf, char w
 		snprintf(why, KEYRING_WHY, "can't make the audit trail's key: OpenSSL failed");
 		return E_CRYPTO;
 	}
-	r = write_key(k, conf, "vault/audit.key", WRAP_AUDIT_KEY, AUDIT_CONTEXT, k->audit_key, why);
+	r = write_key(k, conf, KEYRING_AUDIT, why);
 	if (r == 0 && (r = ca_public_write(k->audit_key, kmcconf_path(conf, "audit.pub", path))) != 0)
 		snprintf(why, KEYRING_WHY, "can't write %s: %s", path, r == E_IO ? strerror(errno) : error_text(r));
 	return r;

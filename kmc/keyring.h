@@ -3,7 +3,7 @@
  *
  *   STATE/vault/parent.tpm    the storage key above the next two, for this machine's TPM
  *   STATE/vault/seed.tpm      K, below it
- *   STATE/vault/wrapping.tpm  the wrapping key, sealed below it
+ *   STATE/vault/wrapping.tpm  the first wrapping key, sealed below the parent; those that replace it are wrapping-NUMBER.tpm
  *   STATE/vault/ca.key        the CA's private key, under the wrapping key
  *   STATE/ca.crt              the CA's certificate
  *   STATE/vault/audit.key     the audit trail's private key (ECDSA P-256), under the wrapping key
@@ -22,7 +22,7 @@ struct keyring {
 	const char *tcti;
 	struct kmctpm *tpm; /* NULL: it went away and did not come back yet */
 	struct kmctpm_blob parent, seed_key;
-	struct wrap_key wrapping;
+	struct wrap_ring wrapping;
 	struct x509_key *ca_key;
 	struct ca_cert ca;
 	struct x509_key *audit_key;
@@ -49,6 +49,43 @@ int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t
 
 /** keyring_unwrap_ca() - what keyring_wrap_ca() made, of the CA with @cert; *key is the caller's. 0, E_INTEGRITY (it is not ours, or of another CA) or another error. */
 int keyring_unwrap_ca(const struct keyring *k, const struct ca_cert *cert, struct view wrapped, struct x509_key **key);
+/* --- replacement of the wrapping key (keyring_wrapping.c); nothing here writes a file --- */
+
+/** keyring_open_wrapping() - for keyring_open(): unseal those that are in the vault directory. 0 or an error with @why. */
+int keyring_open_wrapping(struct keyring *k, const struct kmcconf *conf, char why[KEYRING_WHY]);
+
+/* What the two files of the keyring share: a sealed file of the state directory; and to open a TPM that was away anew. */
+int keyring_read_blob(const struct kmcconf *conf, const char *name, struct kmctpm_blob *blob, char why[KEYRING_WHY]);
+int keyring_again(struct keyring *k, char why[KEYRING_WHY]);
+
+/** keyring_new_wrapping() - draw the key with @number, seal it and forget it. 0 or an error with @why filled in. */
+int keyring_new_wrapping(struct keyring *k, uint32_t number, struct kmctpm_blob *out, char why[KEYRING_WHY]);
+
+/** keyring_learn() - unseal the key with @number: what is under it can be opened from now on. 0 or an error with @why filled in. */
+int keyring_learn(struct keyring *k, uint32_t number, struct view sealed, char why[KEYRING_WHY]);
+
+/** keyring_oldest() - the lowest number of the wrapping keys that are here. */
+uint32_t keyring_oldest(const struct keyring *k);
+
+#define KEYRING_NAME 32 /* bytes of a file's name in the vault directory */
+
+/** keyring_wrapping_name() - the file of the wrapping key with @number. Return: @name. */
+const char *keyring_wrapping_name(uint32_t number, char name[KEYRING_NAME]);
+
+/** keyring_wrapping_number() - the other way; 0: @name is of another file. */
+uint32_t keyring_wrapping_number(const char *name);
+
+#define KEYRING_WRAPPED_MAX (CA_KEY_MAX + WRAP_OVERHEAD)
+
+/* The files that are under a wrapping key. */
+enum keyring_file { KEYRING_CA, KEYRING_AUDIT, KEYRING_FILES };
+extern const char *const keyring_file_name[KEYRING_FILES];
+
+#define KEYRING_CA_CONTEXT "ca" /* what a CA's key is wrapped for, in the file and in the database */
+
+/** keyring_rewrap_file() - @in is what is in @file, *n bytes into @out what is to be, under the key in use. 0 or an error with @why filled in. */
+int keyring_rewrap_file(const struct keyring *k, enum keyring_file file, struct view in, uint8_t out[KEYRING_WRAPPED_MAX], size_t *n,
+			char why[KEYRING_WHY]);
 
 /*
  * For kmcctl init, in this order, on a keyring that is zeroed but for tcti: each makes one key and writes its file.

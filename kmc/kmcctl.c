@@ -23,6 +23,7 @@
 #include "kmc/ctl_server.h"
 #include "kmc/ctl_show.h"
 #include "kmc/ctl_trust.h"
+#include "kmc/ctl_wrapping.h"
 #include "kmc/kmcconf.h"
 
 #define DAY 86400
@@ -83,9 +84,12 @@ static int usage(void)
 	      "  vtpm retire UUID [--grace 7d] [--yes]        the end; its seed is destroyed after the grace\n"
 	      "  vtpm retire UUID --cancel                    or not, within the grace\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
+	      "  key rewrap                                   a new wrapping key, and all seeds and keys under it, while kmcd serves\n"
+	      "  key list                                     the wrapping key, and which machines have it\n"
 	      "  replica request --out FILE                   on a new machine: who its TPM is\n"
 	      "  replica add FILE --authority KEY --out PACKAGE [--ek SHA256]   the keys, for that TPM alone\n"
 	      "  replica join PACKAGE [--san NAME-OR-ADDRESS]... [--days N]     on the new machine: take them\n"
+	      "  replica forget NAME                          one that will not come back\n"
 	      "  server renew [--san NAME-OR-ADDRESS]... [--days N]             a new key and certificate for this KMC's TLS\n"
 	      "  ca show                                      the CA of servers, hosts and vTPMs' endorsement keys\n"
 	      "  ca export [--der] [--number N]               its certificate, for who checks endorsement certificates; N: of an earlier one\n"
@@ -338,6 +342,21 @@ static int run_key_rotate(const struct invocation *in)
 	return ctl_ask(in->client, ADM_KEY_ROTATE, &m, ignore, NULL);
 }
 
+static int run_key_rewrap(const struct invocation *in)
+{
+	return ctl_rewrap(in->client);
+}
+
+static int run_key_list(const struct invocation *in)
+{
+	return ctl_key_list(in->client);
+}
+
+static int run_replica_forget(const struct invocation *in)
+{
+	return ctl_replica_forget(in->client, in->argument);
+}
+
 static int run_replica_request(const struct invocation *in)
 {
 	return in->o->out ? ctl_replica_request(in->conf, in->o->out) : usage();
@@ -469,11 +488,14 @@ static const struct command {
 	{"vtpm", "rekey", ONE_ARGUMENT, run_vtpm_rekey},
 	{"vtpm", "retire", ONE_ARGUMENT, run_vtpm_retire},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
+	{"key", "rewrap", NO_ARGUMENT, run_key_rewrap},
+	{"key", "list", NO_ARGUMENT, run_key_list},
 	{"backup", NULL, NO_ARGUMENT, run_backup},
 	{"recover", NULL, ONE_FILE, run_recover},
 	{"replica", "request", NO_ARGUMENT, run_replica_request},
 	{"replica", "add", ONE_FILE, run_replica_add},
 	{"replica", "join", ONE_FILE, run_replica_join},
+	{"replica", "forget", ONE_ARGUMENT, run_replica_forget},
 	{"server", "renew", NO_ARGUMENT, run_server_renew},
 	{"ca", "show", NO_ARGUMENT, run_ca_show},
 	{"ca", "export", NO_ARGUMENT, run_ca_export},

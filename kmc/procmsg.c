@@ -36,6 +36,10 @@ static const struct msg_schema front_schemas[] = {
 const struct privsep_protocol front_protocol = {
 	.name = "front", .body_max = FRONT_FRAME_MAX + 256, .schemas = front_schemas, .n_schemas = COUNT(front_schemas)};
 
+static const struct msg_field ready[] = {
+	MSG_FIELD_UINT(3, struct vault_ready, oldest, UINT32_MAX),
+};
+
 static const struct msg_field protected[] = {
 	MSG_FIELD_BYTES(3, struct vault_protected, key_id, KMC_KEY_ID_SIZE, KMC_KEY_ID_SIZE),
 	MSG_FIELD_BYTES(4, struct vault_protected, modulus, 256, KMC_RSA_MAX),
@@ -161,13 +165,32 @@ static const struct msg_field ca[] = {
 	MSG_FIELD_UINT(5, struct vault_ca, sign, 1),
 };
 
+static const struct msg_field number[] = {
+	MSG_FIELD_UINT(3, struct vault_number, number, UINT32_MAX),
+};
+
+static const struct msg_field wrapping[] = {
+	MSG_FIELD_UINT(3, struct vault_wrapping, number, UINT32_MAX),
+	MSG_FIELD_BYTES(4, struct vault_wrapping, sealed, 1, VAULT_SEALED_MAX),
+};
+
+static const struct msg_field rewrap[] = {
+	MSG_FIELD_UINT(3, struct vault_rewrap, kind, 2),
+	MSG_FIELD_BYTES(4, struct vault_rewrap, context, 1, VAULT_CONTEXT_MAX),
+	MSG_FIELD_BYTES(5, struct vault_rewrap, wrapped, 1, VAULT_WRAPPED_MAX),
+};
+
+static const struct msg_field rewrapped[] = {
+	MSG_FIELD_BYTES(3, struct vault_rewrapped, wrapped, 1, VAULT_WRAPPED_MAX),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
 };
 
 static const struct msg_schema vault_schemas[] = {
-	EMPTY(VAULT_READY, "ready"),
+	SCHEMA(VAULT_READY, "ready", vault_ready, ready),
 	EMPTY(VAULT_PROTECT, "protect"),
 	SCHEMA(VAULT_PROTECTED, "protected", vault_protected, protected),
 	SCHEMA(VAULT_DECRYPT, "decrypt", vault_decrypt, decrypt),
@@ -192,6 +215,14 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_CA_MADE, "ca made", vault_ca_made, ca_made),
 	SCHEMA(VAULT_CA, "ca", vault_ca, ca),
 	EMPTY(VAULT_CA_TAKEN, "ca taken"),
+	SCHEMA(VAULT_NEW_WRAPPING, "new wrapping", vault_number, number),
+	SCHEMA(VAULT_NEW_WRAPPED, "new wrapped", vault_wrapping, wrapping),
+	SCHEMA(VAULT_LEARN, "learn", vault_wrapping, wrapping),
+	SCHEMA(VAULT_USE, "use", vault_number, number),
+	SCHEMA(VAULT_DESTROY, "destroy", vault_number, number),
+	EMPTY(VAULT_KEPT, "kept"),
+	SCHEMA(VAULT_REWRAP, "rewrap", vault_rewrap, rewrap),
+	SCHEMA(VAULT_REWRAPPED, "rewrapped", vault_rewrapped, rewrapped),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */
@@ -239,3 +270,28 @@ static const struct msg_schema ekmaker_schemas[] = {
 
 const struct privsep_protocol ekmaker_protocol = {
 	.name = "ekmaker", .body_max = 8192, .schemas = ekmaker_schemas, .n_schemas = COUNT(ekmaker_schemas)};
+
+static const struct msg_field file_put[] = {
+	MSG_FIELD_TEXT(3, struct keeper_put, name, 1, 31),
+	MSG_FIELD_BYTES(4, struct keeper_put, bytes, 1, VAULT_SEALED_MAX),
+};
+
+static const struct msg_field file_remove[] = {
+	MSG_FIELD_TEXT(3, struct keeper_remove, name, 1, 31),
+};
+
+static const struct msg_field keeper_trouble[] = {
+	MSG_FIELD_TEXT(3, struct keeper_failed, reason, 1, VAULT_REASON_MAX),
+};
+
+static const struct msg_schema keeper_schemas[] = {
+	SCHEMA(KEEPER_PUT, "put", keeper_put, file_put),
+	SCHEMA(KEEPER_REMOVE, "remove", keeper_remove, file_remove),
+	EMPTY(KEEPER_DONE, "done"),
+	SCHEMA(KEEPER_GET, "get", keeper_remove, file_remove),
+	SCHEMA(KEEPER_BYTES, "bytes", keeper_put, file_put),
+	SCHEMA(KEEPER_FAILED, "keeper failed", keeper_failed, keeper_trouble),
+};
+
+const struct privsep_protocol keeper_protocol = {
+	.name = "keeper", .body_max = 4096, .schemas = keeper_schemas, .n_schemas = COUNT(keeper_schemas)};

@@ -5,7 +5,11 @@
  *   engine -> front      ANSWER, CUT, TRUST
  *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE, CA_MAKE, CA     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, CA_MADE, CA_TAKEN, FAILED
+ *                        LEARN, USE, DESTROY, REWRAP     id: the engine's ticket; every request gets one answer
+ *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, NEW_WRAPPED, KEPT (to LEARN,
+ *                        USE and DESTROY), REWRAPPED, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
+ *   vault  -> keeper     GET, PUT, REMOVE  keeper -> vault  BYTES, DONE or FAILED
  *   vault  -> ekmaker    KEYS         ekmaker  -> vault     KEYS_MADE or KEYS_FAILED
  *
  * An open is DECRYPT, MAKE if the vTPM is new, SEAL, under one ticket: what the vault decrypted stays there until SEAL or FORGET.
@@ -69,6 +73,14 @@ enum vault_type {
 	VAULT_CA_MADE,
 	VAULT_CA,
 	VAULT_CA_TAKEN,
+	VAULT_NEW_WRAPPING,
+	VAULT_NEW_WRAPPED,
+	VAULT_LEARN,
+	VAULT_USE,
+	VAULT_DESTROY,
+	VAULT_KEPT,
+	VAULT_REWRAP,
+	VAULT_REWRAPPED,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -78,6 +90,12 @@ enum vault_type {
 #define VAULT_CERT_MAX 2048 /* CA_DER_MAX */
 #define VAULT_CA_KEY_MAX 600 /* bytes of a CA's wrapped key */
 #define VAULT_REASON_MAX 240
+#define VAULT_SEALED_MAX 1536 /* KMCTPM_BLOB_MAX */
+#define VAULT_CONTEXT_MAX 128 /* WRAP_CONTEXT_MAX */
+
+struct vault_ready {
+	uint64_t oldest; /* number of the first wrapping key that is here */
+};
 
 struct vault_protected {
 	struct view key_id, modulus, wrapped;
@@ -186,6 +204,26 @@ struct vault_ca {
 	uint64_t sign;		      /* 1: it signs from now on */
 };
 
+/* A new wrapping key is made (and kept by who asked); the answer is the same with the key, sealed. */
+struct vault_number {
+	uint64_t number; /* of a wrapping key; DESTROY: all before it go */
+};
+
+struct vault_wrapping {
+	uint64_t number;
+	struct view sealed;
+};
+
+struct vault_rewrap {
+	uint64_t kind;	     /* 0: a protection key; 1: a seed; 2: an authority's key */
+	struct view context; /* whose */
+	struct view wrapped;
+};
+
+struct vault_rewrapped {
+	struct view wrapped;
+};
+
 struct vault_failed {
 	uint64_t code; /* a positive enum vtpm_error */
 	struct view reason;
@@ -218,6 +256,21 @@ struct ekmaker_failed {
 	uint64_t code; /* a positive enum vtpm_error */
 };
 
+/* The keeper: files of the vault directory. */
+enum keeper_type { KEEPER_PUT = 1, KEEPER_REMOVE, KEEPER_DONE, KEEPER_FAILED, KEEPER_GET, KEEPER_BYTES };
+
+struct keeper_put { /* BYTES likewise */
+	struct view name, bytes;
+};
+
+struct keeper_remove {
+	struct view name; /* no error if there is no such file; GET likewise, but one */
+};
+
+struct keeper_failed {
+	struct view reason;
+};
+
 struct proc_empty {
 	uint8_t unused;
 };
@@ -226,5 +279,6 @@ extern const struct privsep_protocol front_protocol;
 extern const struct privsep_protocol vault_protocol;
 extern const struct privsep_protocol keymaker_protocol;
 extern const struct privsep_protocol ekmaker_protocol;
+extern const struct privsep_protocol keeper_protocol;
 
 #endif

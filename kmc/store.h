@@ -146,6 +146,36 @@ struct store_retirement {
 	int64_t due_at, destroyed_at; /* destroyed_at 0: not yet */
 };
 
+#define STORE_SEALED_MAX 1536 /* bytes of a sealed wrapping key */
+
+/* A wrapping key that replaces the one before it. */
+struct store_wrapping {
+	uint32_t number; /* from 2: the first has no row */
+	uint8_t sealed[STORE_SEALED_MAX]; /* as every TPM with the parent unseals it */
+	size_t sealed_size; /* 0: it was itself replaced, and is destroyed */
+	int64_t made_at, used_at, done_at; /* used_at 0: nothing is under it yet; done_at 0: things may still be under the one before */
+};
+
+/* A kmcd of this database, and which wrapping keys its machine has. */
+struct store_kmc {
+	char name[STORE_NAME];
+	uint32_t newest, oldest;
+	uint64_t beat; /* goes on while it runs and a new key waits for all */
+	char trouble[STORE_REASON_MAX + 1]; /* why it can't take the newest */
+};
+
+enum store_wrapped_kind { STORE_WRAPPED_SEED, STORE_WRAPPED_RETIRED, STORE_WRAPPED_KEY, STORE_WRAPPED_AUTHORITY, STORE_WRAPPED_KINDS };
+
+/* Something wrapped, where it is and whose. */
+struct store_wrapped {
+	enum store_wrapped_kind kind;
+	uint8_t id[32]; /* UUID, key id or an authority's number, 4 bytes */
+	char tenant[STORE_NAME];
+	uint32_t generation;
+	uint8_t wrapped[STORE_WRAPPED_KEY_MAX];
+	size_t size;
+};
+
 #define STORE_CERTIFICATE_MAX 2048
 
 /* The certificates of a vTPM's present endorsement keys. */
@@ -295,6 +325,18 @@ struct store_ops {
 	int (*retirement_get)(struct store *s, const struct uuid *uuid, struct store_retirement *r);
 	int (*retirement_put)(struct store *s, const struct store_retirement *r); /* the vTPM must be there */
 	int (*retirement_drop)(struct store *s, const struct uuid *uuid);
+	int (*wrapping_last)(struct store *s, struct store_wrapping *w); /* E_NOTFOUND: the first was never replaced */
+	int (*wrapping_get)(struct store *s, uint32_t number, struct store_wrapping *w);
+	int (*wrapping_put)(struct store *s, const struct store_wrapping *w);
+	int (*wrapping_kmc_get)(struct store *s, const char *name, struct store_kmc *k);
+	int (*wrapping_kmc_put)(struct store *s, const struct store_kmc *k);
+	int (*wrapping_kmc_next)(struct store *s, const char *after, struct store_kmc *k); /* by name; "" is before the first */
+	int (*wrapping_kmc_drop)(struct store *s, const char *name);
+	/* what is not under @number, by id after w->id (zeroes: from the first), of w->kind */
+	int (*wrapped_next)(struct store *s, uint32_t number, struct store_wrapped *w);
+	int (*wrapped_swap)(struct store *s, const struct store_wrapped *was, struct view now); /* nothing happens if it is not as it was */
+	int (*wrapped_count)(struct store *s, uint32_t number, uint64_t *all, uint64_t *left); /* left: not under @number */
+
 	int (*retirement_due)(struct store *s, int64_t now, struct store_retirement *r); /* the longest due that is not destroyed */
 };
 

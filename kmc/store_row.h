@@ -58,5 +58,6 @@ void store_keys_fill(struct store_ops *ops);
 void store_vtpms_fill(struct store_ops *ops);
 void store_states_fill(struct store_ops *ops);
 void store_audit_fill(struct store_ops *ops);
+void store_wrapping_fill(struct store_ops *ops);
 
 #endif

@@ -85,6 +85,7 @@ const struct store_ops *store_rows(void)
 		store_vtpms_fill(&ops);
 		store_states_fill(&ops);
 		store_audit_fill(&ops);
+		store_wrapping_fill(&ops);
 	}
 	return &ops;
 }

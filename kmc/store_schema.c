@@ -82,5 +82,10 @@ const char *const store_schema[] = {
 	"CREATE TABLE authorities (number INTEGER PRIMARY KEY, state INTEGER NOT NULL, certificate BLOB NOT NULL, key BLOB, made_at INTEGER NOT NULL);"
 	"CREATE TABLE servers (name TEXT PRIMARY KEY, authority INTEGER NOT NULL, started_at INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE host_trust (host TEXT PRIMARY KEY REFERENCES hosts(name), authority INTEGER NOT NULL) WITHOUT ROWID;",
+	/* Replacement of the wrapping key. The first one has no row. */
+	"CREATE TABLE wrapping_keys (number INTEGER PRIMARY KEY, sealed BLOB, made_at INTEGER NOT NULL, used_at INTEGER NOT NULL,"
+	" done_at INTEGER NOT NULL);"
+	"CREATE TABLE wrapping_kmcs (kmc TEXT PRIMARY KEY, newest INTEGER NOT NULL, oldest INTEGER NOT NULL, beat INTEGER NOT NULL,"
+	" trouble TEXT NOT NULL);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -15,6 +15,10 @@
 #define RETIREMENT_COLUMNS "uuid, seed, due_at, destroyed_at"
 #define HOSTCERT_COLUMNS "host, fingerprint, ca, issued_at, expires_at, used_at, certificate"
 #define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
+#define WRAPPING_COLUMNS "number, sealed, made_at, used_at, done_at"
+#define WRAPPING_KMC_COLUMNS "kmc, newest, oldest, beat, trouble"
+/* The number of the wrapping key that a wrapped thing is under: bytes 2 to 5 (kmc/wrap.h). */
+#define UNDER(column) "substr(" column ", 2, 4)"
 
 const char *const store_sql[N_STATEMENTS] = {
 	[SQL_POOL_GET] = "SELECT name, registered_only FROM pools WHERE name = ?1",
@@ -124,4 +128,31 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_HOSTCERT_PRUNE] = "DELETE FROM host_certificates WHERE host = ?1 AND fingerprint <> ?2 AND fingerprint NOT IN (SELECT c.fingerprint"
 			       " FROM host_certificates c WHERE c.host = ?1 AND c.fingerprint <> ?2 ORDER BY c.issued_at DESC, c.fingerprint LIMIT ?3)",
 	[SQL_HOSTCERT_DROP] = "DELETE FROM host_certificates WHERE host = ?1",
+	[SQL_WRAPPING_LAST] = "SELECT " WRAPPING_COLUMNS " FROM wrapping_keys ORDER BY number DESC LIMIT 1",
+	[SQL_WRAPPING_GET] = "SELECT " WRAPPING_COLUMNS " FROM wrapping_keys WHERE number = ?1",
+	[SQL_WRAPPING_PUT] = "INSERT INTO wrapping_keys (" WRAPPING_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (number) DO UPDATE SET"
+			     " sealed = excluded.sealed, used_at = excluded.used_at, done_at = excluded.done_at",
+	[SQL_WRAPPING_KMC_GET] = "SELECT " WRAPPING_KMC_COLUMNS " FROM wrapping_kmcs WHERE kmc = ?1",
+	[SQL_WRAPPING_KMC_PUT] = "INSERT INTO wrapping_kmcs (" WRAPPING_KMC_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kmc) DO UPDATE SET"
+				 " newest = excluded.newest, oldest = excluded.oldest, beat = excluded.beat, trouble = excluded.trouble",
+	[SQL_WRAPPING_KMC_NEXT] = "SELECT " WRAPPING_KMC_COLUMNS " FROM wrapping_kmcs WHERE kmc > ?1 ORDER BY kmc LIMIT 1",
+	[SQL_WRAPPING_KMC_DROP] = "DELETE FROM wrapping_kmcs WHERE kmc = ?1",
+	[SQL_WRAPPED_SEED_NEXT] = "SELECT uuid, pool, generation, seed FROM vtpms WHERE uuid > ?2 AND seed IS NOT NULL AND " UNDER("seed") " <> ?1"
+				  " ORDER BY uuid LIMIT 1",
+	[SQL_WRAPPED_RETIRED_NEXT] = "SELECT r.uuid, v.pool, v.generation, r.seed FROM retirements r JOIN vtpms v ON v.uuid = r.uuid"
+				     " WHERE r.uuid > ?2 AND r.seed IS NOT NULL AND " UNDER("r.seed") " <> ?1 ORDER BY r.uuid LIMIT 1",
+	[SQL_WRAPPED_KEY_NEXT] = "SELECT id, host, created_at, wrapped FROM protection_keys WHERE id > ?2 AND " UNDER("wrapped") " <> ?1"
+				 " ORDER BY id LIMIT 1",
+	[SQL_WRAPPED_AUTHORITY_NEXT] = "SELECT number, CAST('' AS TEXT), made_at, key FROM authorities WHERE number > ?2 AND key IS NOT NULL AND " UNDER("key")
+				       " <> ?1 ORDER BY number LIMIT 1",
+	[SQL_WRAPPED_SEED_SWAP] = "UPDATE vtpms SET seed = ?3 WHERE uuid = ?1 AND seed = ?2",
+	[SQL_WRAPPED_RETIRED_SWAP] = "UPDATE retirements SET seed = ?3 WHERE uuid = ?1 AND seed = ?2",
+	[SQL_WRAPPED_KEY_SWAP] = "UPDATE protection_keys SET wrapped = ?3 WHERE id = ?1 AND wrapped = ?2",
+	[SQL_WRAPPED_AUTHORITY_SWAP] = "UPDATE authorities SET key = ?3 WHERE number = ?1 AND key = ?2",
+	[SQL_WRAPPED_COUNT] = "SELECT (SELECT count(*) FROM vtpms WHERE seed IS NOT NULL) + (SELECT count(*) FROM retirements WHERE seed IS NOT NULL)"
+			      " + (SELECT count(*) FROM protection_keys) + (SELECT count(*) FROM authorities WHERE key IS NOT NULL),"
+			      " (SELECT count(*) FROM vtpms WHERE seed IS NOT NULL AND " UNDER("seed") " <> ?1)"
+			      " + (SELECT count(*) FROM retirements WHERE seed IS NOT NULL AND " UNDER("seed") " <> ?1)"
+			      " + (SELECT count(*) FROM protection_keys WHERE " UNDER("wrapped") " <> ?1)"
+			      " + (SELECT count(*) FROM authorities WHERE key IS NOT NULL AND " UNDER("key") " <> ?1)",
 };

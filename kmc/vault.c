@@ -95,7 +95,7 @@ int vault_wrap_key(struct vault *v, const struct secret *der, struct vault_key *
 	if (getrandom(out->id, sizeof(out->id), 0) != sizeof(out->id))
 		return E_IO;
 	if ((r = rsakey_load(&key, der)) == 0 && (r = rsakey_public(key, out->modulus, &out->exponent)) == 0)
-		r = wrap_seal(&v->keyring.wrapping, WRAP_PROTECTION_KEY, view_of(out->id, sizeof(out->id)), der, out->wrapped);
+		r = wrap_ring_seal(&v->keyring.wrapping, WRAP_PROTECTION_KEY, view_of(out->id, sizeof(out->id)), der, out->wrapped);
 	out->modulus_size = key ? rsakey_size(key) : 0;
 	out->wrapped_size = der->size + WRAP_OVERHEAD;
 	rsakey_free(&key);
@@ -127,7 +127,7 @@ static int get_key(struct vault *v, struct view id, struct view wrapped, const s
 
 	c->used = ++v->uses;
 	if (!c->key) {
-		r = wrap_open(&v->keyring.wrapping, WRAP_PROTECTION_KEY, id, wrapped, &der);
+		r = wrap_ring_open(&v->keyring.wrapping, WRAP_PROTECTION_KEY, id, wrapped, &der);
 		if (r == 0)
 			r = rsakey_load(&c->key, der);
 		secret_free(&der);
@@ -193,7 +193,7 @@ int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wra
 	r = keyring_hmac(&v->keyring, message, &entropy, why);
 	if (r == 0 && (r = seed_from_entropy(owner, entropy, &seed)) != 0)
 		complain(why, "the random number generator failed", r);
-	if (r == 0 && (r = wrap_seal(&v->keyring.wrapping, WRAP_SEED, message, seed, wrapped)) != 0)
+	if (r == 0 && (r = wrap_ring_seal(&v->keyring.wrapping, WRAP_SEED, message, seed, wrapped)) != 0)
 		complain(why, "can't wrap a seed", r);
 	*size = SEED_SIZE + WRAP_OVERHEAD;
 	secret_free(&entropy);
@@ -209,7 +209,7 @@ static int unwrap_seed(struct vault *v, const struct seed_owner *owner, struct v
 
 	buf_over(&b, text, sizeof(text));
 	r = seed_message(owner, &b);
-	return r != 0 ? r : wrap_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), wrapped, seed);
+	return r != 0 ? r : wrap_ring_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), wrapped, seed);
 }
 
 static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uint8_t hash[ENVELOPE_HASH_SIZE])
@@ -414,4 +414,23 @@ int vault_take_ca(struct vault *v, const struct vault_ca *q, char why[KEYRING_WH
 	}
 	ca_key_free(&key);
 	return 0;
+}
+
+struct keyring *vault_keyring(struct vault *v)
+{
+	return &v->keyring;
+}
+
+int vault_rewrap(struct vault *v, const struct vault_rewrap *q, uint8_t out[VAULT_WRAPPED_MAX], size_t *n, char why[KEYRING_WHY])
+{
+	static const enum wrap_purpose purposes[] = {WRAP_PROTECTION_KEY, WRAP_SEED, WRAP_CA_KEY};
+	enum wrap_purpose purpose = purposes[q->kind];
+	struct secret *plain = NULL;
+	int r = wrap_ring_open(&v->keyring.wrapping, purpose, q->context, q->wrapped, &plain);
+
+	if (r == 0)
+		r = plain->size + WRAP_OVERHEAD <= VAULT_WRAPPED_MAX ? wrap_ring_seal(&v->keyring.wrapping, purpose, q->context, plain, out) : E_RANGE;
+	*n = r == 0 ? plain->size + WRAP_OVERHEAD : 0;
+	secret_free(&plain);
+	return r == 0 ? 0 : complain(why, purpose == WRAP_SEED ? SEED_TROUBLE : "can't unwrap a stored key", r);
 }

@@ -87,4 +87,10 @@ int vault_endorsement_seed(struct vault *v, const struct vault_endorse *q, struc
 int vault_endorse(struct vault *v, const char *url, int64_t not_before, const struct ekmaker_made *made, struct ca_cert *rsa, struct ca_cert *ecc,
 		  char why[KEYRING_WHY]);
 
+/** vault_rewrap() - what is wrapped under any key that is here, under the one in use; *n bytes. 0 or an error with @why filled in. */
+int vault_rewrap(struct vault *v, const struct vault_rewrap *q, uint8_t out[VAULT_WRAPPED_MAX], size_t *n, char why[KEYRING_WHY]);
+
+/** vault_keyring() - for who replaces the wrapping key (vault_wrapping.c). */
+struct keyring *vault_keyring(struct vault *v);
+
 #endif

@@ -22,8 +22,10 @@
 #include "common/text.h"
 #include "kmc/cleanheap.h"
 #include "kmc/ekmaker.h"
+#include "kmc/keeper.h"
 #include "kmc/keymaker.h"
 #include "kmc/vault.h"
+#include "kmc/vault_wrapping.h"
 
 #define READY_MAX 32
 #define WAITING_MAX 512
@@ -38,7 +40,7 @@ struct endorsing {
 struct vault_process {
 	const struct kmcconf *conf;
 	struct vault *vault;
-	struct link *engine, *keymaker, *ekmaker;
+	struct link *engine, *keymaker, *ekmaker, *keeper;
 	struct endorsing endorsing[ENDORSING_MAX];
 	struct vault_key ready[READY_MAX];
 	size_t n_ready;
@@ -317,6 +319,68 @@ static void on_ekmaker(void *arg, uint64_t type, uint64_t id, const void *fields
 		fail(p, id, -(int)((const struct ekmaker_failed *)fields)->code, "libtpms can't make endorsement keys");
 }
 
+static void on_new_wrapping(struct vault_process *p, uint64_t id, const struct vault_number *q)
+{
+	char why[KEYRING_WHY] = "";
+	struct kmctpm_blob blob;
+	struct vault_wrapping m = {.number = q->number};
+	int r = keyring_new_wrapping(vault_keyring(p->vault), (uint32_t)q->number, &blob, why);
+
+	m.sealed = view_of(blob.data, r == 0 ? blob.size : 0);
+	if (r == 0)
+		link_send(p->engine, VAULT_NEW_WRAPPED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_rewrap(struct vault_process *p, uint64_t id, const struct vault_rewrap *q)
+{
+	uint8_t wrapped[VAULT_WRAPPED_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_rewrapped m;
+	size_t n = 0;
+	int r = vault_rewrap(p->vault, q, wrapped, &n, why);
+
+	m.wrapped = view_of(wrapped, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_REWRAPPED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+/* Keys that were made in advance go under the key that is in use now. */
+static void rewrap_ready(struct vault_process *p)
+{
+	for (size_t i = 0; i < p->n_ready; i++) {
+		struct vault_key *k = &p->ready[i];
+		const struct vault_rewrap q = {.context = view_of(k->id, sizeof(k->id)), .wrapped = view_of(k->wrapped, k->wrapped_size)};
+		uint8_t wrapped[VAULT_WRAPPED_MAX];
+		char why[KEYRING_WHY];
+		size_t n;
+
+		if (vault_rewrap(p->vault, &q, wrapped, &n, why) != 0)
+			fatal("can't wrap an RSA key anew: %s", why);
+		memcpy(k->wrapped, wrapped, n);
+		k->wrapped_size = n;
+	}
+}
+
+static void on_kept(void *arg, uint64_t id, int r, const char *why)
+{
+	struct vault_process *p = arg;
+
+	if (r == 0)
+		link_send(p->engine, VAULT_KEPT, id, NULL);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_keeper(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	(void)arg;
+	vault_wrapping_answer(type, id, fields);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -359,6 +423,19 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_ENDORSE:
 		on_endorse(p, id, fields);
+		break;
+	case VAULT_NEW_WRAPPING:
+		on_new_wrapping(p, id, fields);
+		break;
+	case VAULT_LEARN:
+	case VAULT_USE:
+	case VAULT_DESTROY:
+		vault_wrapping_ask(type, id, fields);
+		if (type == VAULT_USE)
+			rewrap_ready(p);
+		break;
+	case VAULT_REWRAP:
+		on_rewrap(p, id, fields);
 		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");
@@ -408,7 +485,9 @@ void vault_main(const struct kmcconf *conf, int fd)
 	const struct confinement box = {.user = kmcconf_user(conf), .groups = getgrnam("tss") ? "tss" : NULL, .rules = rules,
 					.n_rules = sizeof(rules) / sizeof(rules[0])};
 	static struct vault_process p;
-	int keymaker_fd = start_maker(keymaker_main, conf, fd, "keymaker"), ekmaker_fd = start_maker(ekmaker_main, conf, fd, "ekmaker");
+	int keymaker_fd = start_maker(keymaker_main, conf, fd, "keymaker"), ekmaker_fd = start_maker(ekmaker_main, conf, fd, "ekmaker"),
+	    keeper_fd = start_maker(keeper_main, conf, fd, "keeper");
+	struct vault_ready ready;
 	struct loop *loop;
 
 	log_open("kmcd[vault]", LOG_LV_INFO);
@@ -419,12 +498,15 @@ void vault_main(const struct kmcconf *conf, int fd)
 	p.engine = loop ? link_new(loop, fd, "engine", &vault_protocol, on_message, &p) : NULL;
 	p.keymaker = loop ? link_new(loop, keymaker_fd, "keymaker", &keymaker_protocol, on_key, &p) : NULL;
 	p.ekmaker = loop ? link_new(loop, ekmaker_fd, "ekmaker", &ekmaker_protocol, on_ekmaker, &p) : NULL;
-	if (!p.engine || !p.keymaker || !p.ekmaker)
+	p.keeper = loop ? link_new(loop, keeper_fd, "keeper", &keeper_protocol, on_keeper, &p) : NULL;
+	if (!p.engine || !p.keymaker || !p.ekmaker || !p.keeper)
 		fatal("can't start: out of memory");
 	link_on_end(p.engine, on_end, NULL);
 	link_gather(p.engine, NULL, NULL, NULL);
 	process_confine(&box);
-	link_send(p.engine, VAULT_READY, 0, NULL);
+	vault_wrapping_start(p.vault, p.keeper, on_kept, &p);
+	ready.oldest = keyring_oldest(vault_keyring(p.vault));
+	link_send(p.engine, VAULT_READY, 0, &ready);
 	for (size_t i = 0; i < conf->keys_ready; i++)
 		ask_keymaker(&p);
 	if (loop_run(loop) != 0)

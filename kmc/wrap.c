@@ -101,3 +101,60 @@ int wrap_open(const struct wrap_key *k, enum wrap_purpose purpose, struct view c
 		return r;
 	return decrypt(k, &b, iv, view_of(buf_ptr(&in), buf_left(&in)), plain);
 }
+
+uint32_t wrap_number(struct view wrapped)
+{
+	uint8_t version;
+	uint32_t number;
+	struct buf in;
+
+	if (wrapped.n <= WRAP_OVERHEAD)
+		return 0;
+	buf_view(&in, wrapped.p, wrapped.n);
+	return buf_get_u8(&in, &version) == 0 && buf_get_u32(&in, &number) == 0 && version == VERSION ? number : 0;
+}
+
+const struct wrap_key *wrap_ring_key(const struct wrap_ring *r, uint32_t number)
+{
+	for (size_t i = 0; i < WRAP_KEYS_MAX; i++)
+		if (number && r->keys[i].number == number)
+			return &r->keys[i];
+	return NULL;
+}
+
+int wrap_ring_add(struct wrap_ring *r, uint32_t number, struct secret **key)
+{
+	for (size_t i = 0; i < WRAP_KEYS_MAX; i++) {
+		if (r->keys[i].number)
+			continue;
+		r->keys[i] = (struct wrap_key){.number = number, .key = *key};
+		*key = NULL;
+		return 0;
+	}
+	return E_RANGE;
+}
+
+void wrap_ring_drop(struct wrap_ring *r, uint32_t number)
+{
+	for (size_t i = 0; i < WRAP_KEYS_MAX; i++) {
+		if (number && r->keys[i].number >= number)
+			continue;
+		secret_free(&r->keys[i].key);
+		r->keys[i].number = 0;
+	}
+}
+
+int wrap_ring_seal(const struct wrap_ring *r, enum wrap_purpose purpose, struct view context, const struct secret *plain, uint8_t *out)
+{
+	const struct wrap_key *k = wrap_ring_key(r, r->use);
+
+	return k ? wrap_seal(k, purpose, context, plain, out) : E_STATE;
+}
+
+int wrap_ring_open(const struct wrap_ring *r, enum wrap_purpose purpose, struct view context, struct view wrapped, struct secret **plain)
+{
+	const struct wrap_key *k = wrap_ring_key(r, wrap_number(wrapped));
+
+	*plain = NULL;
+	return k ? wrap_open(k, purpose, context, wrapped, plain) : E_VERSION;
+}

@@ -24,8 +24,12 @@ static const struct msg_schema *schema_of(unsigned int protocol, uint64_t type)
 		return find(&front_protocol, type);
 	case 3:
 		return find(&vault_protocol, type);
-	default:
+	case 4:
 		return find(&keymaker_protocol, type);
+	case 5:
+		return find(&ekmaker_protocol, type);
+	default:
+		return find(&keeper_protocol, type);
 	}
 }
 
@@ -51,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	buf_view(&in, data + 1, size - 1);
 	while (msg_next(&in, KMC_BODY_MAX, &m) == 0) {
-		const struct msg_schema *s = schema_of(data[0] % 5, m.head.type);
+		const struct msg_schema *s = schema_of(data[0] % 7, m.head.type);
 
 		if (!s || m.head.version > UINT32_MAX)
 			continue;

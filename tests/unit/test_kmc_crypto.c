@@ -112,6 +112,43 @@ static void the_same_is_never_wrapped_to_the_same_bytes(void **state)
 	secret_free(&k.key);
 }
 
+static void a_ring_opens_what_is_under_any_of_its_keys(void **state)
+{
+	struct secret *plain = secret_random(32), *back, *key;
+	struct wrap_ring ring = {.use = 1};
+	uint8_t old[32 + WRAP_OVERHEAD], new[32 + WRAP_OVERHEAD];
+
+	(void)state;
+	assert_int_equal(wrap_ring_seal(&ring, WRAP_SEED, view_text("x"), plain, old), E_STATE);
+	for (uint32_t i = 1; i <= WRAP_KEYS_MAX; i++) {
+		key = secret_random(WRAP_KEY_SIZE);
+		assert_int_equal(wrap_ring_add(&ring, i, &key), 0);
+		assert_null(key);
+	}
+	key = secret_random(WRAP_KEY_SIZE);
+	assert_int_equal(wrap_ring_add(&ring, 9, &key), E_RANGE);
+	secret_free(&key);
+	assert_int_equal(wrap_ring_seal(&ring, WRAP_SEED, view_text("x"), plain, old), 0);
+	ring.use = 2;
+	assert_int_equal(wrap_ring_seal(&ring, WRAP_SEED, view_text("x"), plain, new), 0);
+	assert_int_equal(wrap_number(view_of(old, sizeof(old))), 1);
+	assert_int_equal(wrap_number(view_of(new, sizeof(new))), 2);
+	assert_int_equal(wrap_number(view_of(new, 9)), 0);
+	assert_int_equal(wrap_ring_open(&ring, WRAP_SEED, view_text("x"), view_of(old, sizeof(old)), &back), 0);
+	assert_true(secret_equal(plain, back));
+	secret_free(&back);
+	wrap_ring_drop(&ring, 2);
+	assert_null(wrap_ring_key(&ring, 1));
+	assert_int_equal(wrap_ring_open(&ring, WRAP_SEED, view_text("x"), view_of(old, sizeof(old)), &back), E_VERSION);
+	assert_int_equal(wrap_ring_open(&ring, WRAP_SEED, view_text("x"), view_of(new, sizeof(new)), &back), 0);
+	assert_true(secret_equal(plain, back));
+	new[4] = 3; /* another key's number does not make it that key's */
+	secret_free(&back);
+	assert_int_equal(wrap_ring_open(&ring, WRAP_SEED, view_text("x"), view_of(new, sizeof(new)), &back), E_INTEGRITY);
+	wrap_ring_drop(&ring, 0);
+	secret_free(&plain);
+}
+
 /* RSA, each test in both sizes */
 
 static struct rsakey *new_key(unsigned int bits)
@@ -384,6 +421,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrapped_comes_back_for_its_owner_only),
 		cmocka_unit_test(any_changed_byte_is_found),
 		cmocka_unit_test(the_same_is_never_wrapped_to_the_same_bytes),
+		cmocka_unit_test(a_ring_opens_what_is_under_any_of_its_keys),
 		cmocka_unit_test(a_saved_key_is_the_same_key),
 		cmocka_unit_test(openssl_encrypts_what_we_decrypt),
 		cmocka_unit_test(all_bad_requests_look_alike),

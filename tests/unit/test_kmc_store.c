@@ -800,6 +800,102 @@ static void retirements_are_due_the_longest_first_until_destroyed(void **state)
 	assert_int_equal(s->ops->retirement_get(s, &v[0].uuid, &got), E_NOTFOUND);
 }
 
+/* What is wrapped under the key with this number begins so. */
+#define UNDER(number) {1, 0, 0, 0, (number), 7}
+#define UNDER_SIZE 6
+
+static struct store_wrapped next_of(enum store_wrapped_kind kind, uint32_t number)
+{
+	struct store_wrapped w = {.kind = kind};
+
+	assert_int_equal(s->ops->wrapped_next(s, number, &w), 0);
+	return w;
+}
+
+static void what_is_under_an_older_wrapping_key_is_found_and_exchanged(void **state)
+{
+	struct store_vtpm v[3] = {a_vtpm(1), a_vtpm(2), a_vtpm(3)}, got;
+	struct store_key k = {.id = {1}, .host = "h", .modulus = {1}, .modulus_size = 256, .exponent = 3, .wrapped = UNDER(1), .wrapped_size = UNDER_SIZE};
+	struct store_retirement r = {.uuid = v[2].uuid, .seed = UNDER(1), .seed_size = UNDER_SIZE, .due_at = 9};
+	const uint8_t seed[] = UNDER(1), now[] = UNDER(2), later[] = {1, 0, 0, 0, 2, 8};
+	const struct view to = {.p = now, .n = sizeof(now)};
+	struct store_wrapped w;
+	uint64_t all, left;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		memcpy(v[i].seed, seed, sizeof(seed));
+		v[i].seed_size = i == 2 ? 0 : sizeof(seed); /* the third is retired */
+		assert_int_equal(s->ops->vtpm_put(s, &v[i]), 0);
+	}
+	assert_int_equal(s->ops->retirement_put(s, &r), 0);
+	assert_int_equal(s->ops->key_put(s, &k), 0);
+	assert_int_equal(s->ops->wrapped_count(s, 1, &all, &left), 0);
+	assert_true(all == 4 && left == 0);
+	assert_int_equal(s->ops->wrapped_count(s, 2, &all, &left), 0);
+	assert_true(all == 4 && left == 4);
+
+	w = next_of(STORE_WRAPPED_SEED, 2);
+	assert_memory_equal(w.id, v[0].uuid.b, UUID_SIZE);
+	assert_true(strcmp(w.tenant, "p") == 0 && w.generation == 3 && w.size == sizeof(seed) && memcmp(w.wrapped, seed, sizeof(seed)) == 0);
+	assert_int_equal(s->ops->wrapped_swap(s, &w, to), 0);
+	assert_int_equal(s->ops->vtpm_get(s, &v[0].uuid, &got), 0);
+	assert_memory_equal(got.seed, now, sizeof(now));
+	assert_int_equal(s->ops->wrapped_swap(s, &w, view_of(later, sizeof(later))), 0); /* it is not any more what was read */
+	assert_int_equal(s->ops->vtpm_get(s, &v[0].uuid, &got), 0);
+	assert_memory_equal(got.seed, now, sizeof(now));
+	assert_int_equal(s->ops->wrapped_next(s, 2, &w), 0); /* behind the first */
+	assert_memory_equal(w.id, v[1].uuid.b, UUID_SIZE);
+	assert_int_equal(s->ops->wrapped_swap(s, &w, to), 0);
+	assert_int_equal(s->ops->wrapped_next(s, 2, &w), E_NOTFOUND);
+
+	w = next_of(STORE_WRAPPED_RETIRED, 2);
+	assert_true(memcmp(w.id, v[2].uuid.b, UUID_SIZE) == 0 && strcmp(w.tenant, "p") == 0 && w.generation == 3);
+	assert_int_equal(s->ops->wrapped_swap(s, &w, to), 0);
+	w = next_of(STORE_WRAPPED_KEY, 2);
+	assert_memory_equal(w.id, k.id, sizeof(k.id));
+	assert_int_equal(s->ops->wrapped_swap(s, &w, to), 0);
+	assert_int_equal(s->ops->key_get(s, k.id, &k), 0);
+	assert_memory_equal(k.wrapped, now, sizeof(now));
+	assert_int_equal(s->ops->wrapped_count(s, 2, &all, &left), 0);
+	assert_true(all == 4 && left == 0);
+}
+
+static void wrapping_keys_and_who_has_them_come_back(void **state)
+{
+	struct store_wrapping k = {.number = 2, .sealed = {5, 6}, .sealed_size = 2, .made_at = 10}, got;
+	struct store_kmc a = {.name = "kmc1", .newest = 2, .oldest = 1, .beat = 3, .trouble = "its TPM is away"}, b = {.name = "kmc2", .newest = 1, .oldest = 1}, kmc;
+
+	(void)state;
+	assert_int_equal(s->ops->wrapping_last(s, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->wrapping_put(s, &k), 0);
+	k.used_at = 11;
+	k.done_at = 12;
+	k.sealed_size = 0;
+	assert_int_equal(s->ops->wrapping_get(s, 2, &got), 0);
+	assert_true(got.sealed_size == 2 && got.sealed[1] == 6 && got.made_at == 10 && got.used_at == 0 && got.done_at == 0);
+	assert_int_equal(s->ops->wrapping_put(s, &k), 0);
+	k.number = 3;
+	k.done_at = 0;
+	assert_int_equal(s->ops->wrapping_put(s, &k), 0);
+	assert_int_equal(s->ops->wrapping_last(s, &got), 0);
+	assert_true(got.number == 3 && got.done_at == 0);
+	assert_int_equal(s->ops->wrapping_get(s, 2, &got), 0);
+	assert_true(got.sealed_size == 0 && got.used_at == 11 && got.done_at == 12);
+
+	assert_int_equal(s->ops->wrapping_kmc_put(s, &b), 0);
+	assert_int_equal(s->ops->wrapping_kmc_put(s, &a), 0);
+	assert_int_equal(s->ops->wrapping_kmc_next(s, "", &kmc), 0);
+	assert_true(strcmp(kmc.name, "kmc1") == 0 && kmc.newest == 2 && kmc.oldest == 1 && kmc.beat == 3);
+	assert_string_equal(kmc.trouble, "its TPM is away");
+	b.newest = 2;
+	assert_int_equal(s->ops->wrapping_kmc_put(s, &b), 0);
+	assert_int_equal(s->ops->wrapping_kmc_get(s, "kmc2", &kmc), 0);
+	assert_true(kmc.newest == 2 && kmc.trouble[0] == '\0');
+	assert_int_equal(s->ops->wrapping_kmc_drop(s, "kmc1"), 0);
+	assert_int_equal(s->ops->wrapping_kmc_get(s, "kmc1", &kmc), E_NOTFOUND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_new, close_it)
 
 static int setup(void **state)
@@ -830,7 +926,8 @@ static int stop_server(void **state)
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
 	TEST(certificates_come_back_and_new_ones_replace_them), TEST(certificates_of_hosts_come_back_the_newest_first), TEST(authorities_and_who_relies_on_them_come_back), \
-	TEST(retirements_are_due_the_longest_first_until_destroyed)
+	TEST(retirements_are_due_the_longest_first_until_destroyed), \
+	TEST(what_is_under_an_older_wrapping_key_is_found_and_exchanged), TEST(wrapping_keys_and_who_has_them_come_back)
 
 int main(void)
 {

@@ -622,6 +622,111 @@ static void a_tpm_that_was_restarted_is_opened_again(void **state)
 	vault_free(&v);
 }
 
+static void save(const char *name, const void *p, size_t n)
+{
+	char file[99], path[KMCCONF_PATH];
+	FILE *f;
+
+	snprintf(file, sizeof(file), "vault/%s", name);
+	f = fopen(kmcconf_path(&conf, file, path), "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(p, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+}
+
+static size_t load(const char *name, uint8_t out[KEYRING_WRAPPED_MAX])
+{
+	char file[99], path[KMCCONF_PATH];
+	size_t n;
+	FILE *f;
+
+	snprintf(file, sizeof(file), "vault/%s", name);
+	f = fopen(kmcconf_path(&conf, file, path), "r");
+	assert_non_null(f);
+	n = fread(out, 1, KEYRING_WRAPPED_MAX, f);
+	assert_int_equal(fclose(f), 0);
+	return n;
+}
+
+static void a_wrapping_key_replaces_another(void **state)
+{
+	const struct uuid uuid = {{9, 9}};
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = uuid, .generation = 1};
+	uint8_t message[SEED_MESSAGE_MAX], wrapped[VAULT_SEED_MAX], again[VAULT_WRAPPED_MAX], old[KEYRING_WRAPPED_MAX], file[KEYRING_FILES][KEYRING_WRAPPED_MAX];
+	struct vault_rewrap q = {.kind = 1};
+	struct secret *before = NULL, *after = NULL;
+	struct kmctpm_blob sealed;
+	char name[KEYRING_NAME], path[KMCCONF_PATH], command[KMCCONF_PATH + 20];
+	struct vault *v = new_vault();
+	struct keyring *k = vault_keyring(v);
+	size_t n, m, size[KEYRING_FILES];
+	struct buf b;
+
+	(void)state;
+	buf_over(&b, message, sizeof(message));
+	assert_int_equal(seed_message(&owner, &b), 0);
+	q.context = view_of(message, b.len);
+	assert_int_equal(vault_make_seed(v, &owner, wrapped, &n, why), 0);
+	q.wrapped = view_of(wrapped, n);
+	assert_int_equal(wrap_ring_open(&k->wrapping, WRAP_SEED, q.context, q.wrapped, &before), 0);
+
+	assert_int_equal(keyring_new_wrapping(k, 2, &sealed, why), 0);
+	assert_null(wrap_ring_key(&k->wrapping, 2)); /* made, not learnt */
+	assert_int_equal(keyring_learn(k, 3, view_of(sealed.data, sealed.size), why), E_FORMAT); /* passed off as another */
+	assert_int_equal(keyring_learn(k, 2, view_of(sealed.data, sealed.size), why), 0);
+	k->wrapping.use = 2;
+	assert_int_equal(vault_rewrap(v, &q, again, &m, why), 0);
+	assert_true(m == n && wrap_number(view_of(wrapped, n)) == 1 && wrap_number(view_of(again, m)) == 2);
+	q.context = view_text("another's");
+	assert_int_equal(vault_rewrap(v, &q, again, &n, why), E_INTEGRITY);
+	q.context = view_of(message, b.len);
+	q.kind = 0; /* nor is a seed a key */
+	assert_int_equal(vault_rewrap(v, &q, again, &n, why), E_INTEGRITY);
+	q.kind = 1;
+	assert_int_equal(vault_rewrap(v, &q, again, &m, why), 0);
+	for (enum keyring_file f = 0; f < KEYRING_FILES; f++)
+		assert_int_equal(keyring_rewrap_file(k, f, view_of(old, load(keyring_file_name[f], old)), file[f], &size[f], why), 0);
+	vault_free(&v);
+
+	/* the machine dies with one file of the two under the new key, and again without the old key */
+	save(keyring_wrapping_name(2, name), sealed.data, sealed.size);
+	save(keyring_file_name[KEYRING_CA], file[KEYRING_CA], size[KEYRING_CA]);
+	v = new_vault();
+	assert_int_equal(keyring_oldest(vault_keyring(v)), 1);
+	assert_int_equal(vault_keyring(v)->wrapping.use, 1); /* some file still is under it */
+	vault_free(&v);
+	snprintf(command, sizeof(command), "mv %s %s.old", kmcconf_path(&conf, "vault/wrapping.tpm", path), path);
+	assert_int_equal(system(command), 0);
+	{
+		struct keyring none;
+
+		assert_int_equal(keyring_open(&none, &conf, why), E_VERSION);
+		assert_non_null(strstr(why, "under wrapping key 1"));
+	}
+	save(keyring_file_name[KEYRING_AUDIT], file[KEYRING_AUDIT], size[KEYRING_AUDIT]);
+	v = new_vault();
+	assert_int_equal(keyring_oldest(vault_keyring(v)), 2);
+	assert_int_equal(wrap_ring_open(&vault_keyring(v)->wrapping, WRAP_SEED, q.context, view_of(again, m), &after), 0);
+	assert_true(secret_equal(before, after));
+	secret_free(&after);
+	assert_int_equal(wrap_ring_open(&vault_keyring(v)->wrapping, WRAP_SEED, q.context, q.wrapped, &after), E_VERSION);
+	secret_free(&before);
+	vault_free(&v);
+}
+
+static void only_files_of_wrapping_keys_have_a_number(void **state)
+{
+	static const char *const others[] = {"wrapping-1.tpm", "wrapping-02.tpm", "wrapping-2.tpm.new", ".wrapping-2.tpm.new", "wrapping-0.tpm",
+					     "wrapping--2.tpm", "wrapping-.tpm", "parent.tpm", "", "wrapping-99999999999.tpm"};
+
+	(void)state;
+	assert_int_equal(keyring_wrapping_number("wrapping.tpm"), 1);
+	assert_int_equal(keyring_wrapping_number("wrapping-2.tpm"), 2);
+	assert_int_equal(keyring_wrapping_number("wrapping-4711.tpm"), 4711);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(keyring_wrapping_number(others[i]), 0);
+}
+
 static int setup(void **state)
 {
 	struct keyring k = {0};
@@ -674,6 +779,8 @@ int main(void)
 		cmocka_unit_test(an_open_gives_the_stored_seed_and_nothing_else),
 		cmocka_unit_test(tickets_are_bounded_and_forgotten),
 		cmocka_unit_test(a_tpm_that_was_restarted_is_opened_again),
+		cmocka_unit_test(only_files_of_wrapping_keys_have_a_number),
+		cmocka_unit_test(a_wrapping_key_replaces_another),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
