@@ -59,20 +59,31 @@ static void give_up(const char *what, const char *why)
 	_exit(1);
 }
 
-static struct kmc_client *reach(const struct job *j, unsigned int host, bool protect)
+/* As a relay does: a KMC that makes many keys at once says busy, and is asked again. */
+static bool protect(struct kmc_client *c)
+{
+	struct kmc_refused refused;
+	enum kmc_type type;
+	int tries = 30;
+
+	while ((type = client_protect(c, &refused)) == KMC_REFUSED && refused.code == KMC_REFUSED_BUSY && --tries)
+		sleep(1);
+	return type == KMC_PROTECTED;
+}
+
+static struct kmc_client *reach(const struct job *j, unsigned int host, bool with_key)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
 	const struct kmc_hello hello = {.software = view_text("bench")};
 	char dir[512], why[CLIENT_WHY];
 	const struct kmc_client_options o = {.address = j->address, .dir = dir, .name = "127.0.0.1"};
-	struct kmc_refused refused;
 	struct kmc_client *c;
 
 	snprintf(dir, sizeof(dir), "%s/h%u", j->dir, host);
 	c = client_connect(&o, why);
 	if (!c)
 		give_up("can't connect", why);
-	if (client_ask(c, KMC_HELLO, &hello, fields) != KMC_WELCOME || (protect && client_protect(c, &refused) != KMC_PROTECTED))
+	if (client_ask(c, KMC_HELLO, &hello, fields) != KMC_WELCOME || (with_key && !protect(c)))
 		give_up("not welcome", client_why(c));
 	return c;
 }
