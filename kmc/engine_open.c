@@ -33,6 +33,22 @@ static void answer_key(struct engine *e, const struct asker *a, const struct sto
 	engine_answer(e, a, KMC_PROTECTED, &m);
 }
 
+/* One whose host was told to try again, and whose key is still being made. */
+static struct ticket *find_late(struct engine *e, const char *host)
+{
+	for (size_t i = 0; i < TICKETS_MAX; i++) {
+		struct ticket *t = &e->tickets[i];
+
+		if (t->kind == TICKET_PROTECT && t->given_up && strcmp(t->asker.host, host) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+/*
+ * Keys take their time, and many hosts may want one at once. A host that asks again takes its place in the line, it does not make a new one behind
+ * all others; and a key that came too late is kept for it.
+ */
 void open_protect(struct engine *e, const struct asker *a)
 {
 	int64_t half = (int64_t)e->conf->key_lifetime_s / 2;
@@ -46,6 +62,13 @@ void open_protect(struct engine *e, const struct asker *a)
 	}
 	if (r == E_DB) {
 		engine_refuse_db(e, a);
+		return;
+	}
+	t = find_late(e, a->host);
+	if (t) {
+		t->asker = *a;
+		t->since_ms = loop_now_ms();
+		t->given_up = false;
 		return;
 	}
 	t = engine_ticket(e, TICKET_PROTECT);
@@ -74,6 +97,7 @@ void open_protected(struct engine *e, struct ticket *t, const struct vault_prote
 		.expires_at = engine_now() + (int64_t)e->conf->key_lifetime_s, .wrapped_size = m->wrapped.n,
 	};
 	struct asker a = t->asker;
+	bool late = t->given_up;
 	int r;
 
 	memcpy(key.id, m->key_id.p, sizeof(key.id));
@@ -87,6 +111,8 @@ void open_protected(struct engine *e, struct ticket *t, const struct vault_prote
 		return;
 	}
 	engine_ticket_end(t);
+	if (late)
+		return; /* its host asks again */
 	if (r != 0)
 		engine_refuse_db(e, &a);
 	else

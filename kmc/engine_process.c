@@ -145,7 +145,7 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	struct engine *e = arg;
 	struct ticket *t = type == VAULT_READY ? NULL : engine_find(e, id);
 
-	if (t && t->given_up) {
+	if (t && t->given_up && type != VAULT_PROTECTED) {
 		drop_answer(e, t, type);
 		return;
 	}

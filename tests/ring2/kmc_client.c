@@ -25,7 +25,7 @@
 #include "dom0-relay/host_identity.h"
 #include "dom0-relay/host_tpm.h"
 
-#define WAIT_MS 30000
+#define WAIT_MS 60000
 
 struct kmc_client {
 	int fd;
