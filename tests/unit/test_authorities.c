@@ -38,7 +38,7 @@ static void put(uint32_t number, enum authority_state state, const struct ca_cer
 
 static int setup(void **state)
 {
-	char name[8], why[CA_WHY];
+	char name[16], why[CA_WHY];
 	const struct ca_profile profile = {.kind = CA_ROOT, .name = name, .not_before = 1000, .not_after = 2000};
 
 	(void)state;
