@@ -35,12 +35,12 @@ object=$(tpm_now sleeper tpm2_readpublic -Q -c 0x80000000 -f pem -o /dev/stdout 
 expect_ok tpm_now sleeper tpm2_startauthsession --policy-session -S /tmp/session.ctx
 
 step "xl save: the guest is gone, nothing is left behind, its vTPM waits"
-quiet_xl save sleeper /root/sleeper.save
+quiet_xl save sleeper /var/tmp/sleeper.save
 expect_clean
 [ -z "$(vtpm_field "$(vtpm_uuid sleeper)" state)" ] || fail "the relay still has it: $(vtpmctl list)"
 
 step "xl restore: all of it is there"
-quiet_xl restore /root/sleeper.save
+quiet_xl restore /var/tmp/sleeper.save
 expect_ok guest_wait sleeper
 has_new_tpm sleeper 1 || fail "no TPM after the restore: $(vtpmctl list; guest_run sleeper 'dmesg | tail -n 5')"
 expect_same "$(pcr sleeper)" "$before" "PCR 16"
@@ -51,7 +51,7 @@ expect_ok tpm_now sleeper tpm2_policypcr -S /tmp/session.ctx -l sha256:16
 expect_same "$(vtpm_field "$(vtpm_uuid sleeper)" state)" serving "state in vtpmctl list"
 
 step "xl save -c: the guest goes on with the same TPM"
-quiet_xl save -c sleeper /root/sleeper.old
+quiet_xl save -c sleeper /var/tmp/sleeper.old
 expect_ok guest_wait sleeper
 expect_same "$(pcr sleeper)" "$before" "PCR 16"
 third=$(count sleeper)
@@ -60,7 +60,7 @@ expect_same "$((16#$third))" "$((16#$second + 1))" "the counter"
 step "the file is refused once the guest has run on"
 quiet_xl destroy sleeper
 expect_clean
-expect_fail xl restore /root/sleeper.old
+expect_fail xl restore /var/tmp/sleeper.old
 expect_output "image" vtpm_field "$(vtpm_uuid sleeper)" reason
 expect_clean 20
 
@@ -79,5 +79,5 @@ quiet_xl rename other sleeper
 expect_ok tpm_now sleeper tpm2_getrandom --hex 8
 
 quiet_xl destroy sleeper
-rm -f /root/sleeper.*
+rm -f /var/tmp/sleeper.*
 expect_clean
