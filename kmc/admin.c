@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/text.h"
 
 #define CLIENTS_MAX 8
 #define CLIENT_MS 15000
@@ -224,4 +227,17 @@ int admin_answer(struct admin *a, uint64_t client, enum adm_type type, const voi
 		return r;
 	}
 	return 0;
+}
+
+void admin_fail(struct admin *a, uint64_t client, int r, const char *fmt, ...)
+{
+	char text[ADM_REASON_MAX];
+	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	m.reason = view_text(text_make_printable(text));
+	admin_answer(a, client, ADM_FAILED, &m);
 }

@@ -22,4 +22,7 @@ void admin_free(struct admin **a);
 /** admin_answer() - append a message for @client; nothing happens if it has gone. 0, or E_RANGE: the page is full. */
 int admin_answer(struct admin *a, uint64_t client, enum adm_type type, const void *fields);
 
+/** admin_fail() - the last message of a request that failed: @r of error.h, and a line for the administrator. */
+void admin_fail(struct admin *a, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
 #endif

@@ -1,37 +1,20 @@
 /* What kmcctl asks about certificate authorities. */
 #include "kmc/engine_ca_admin.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/error.h"
 #include "common/log.h"
-#include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/engine_ca.h"
 #include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
 
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	admin_answer(e->admin, client, ADM_FAILED, &m);
-}
-
 static void fail_db(struct engine *e, uint64_t client)
 {
 	log_error("%s", e->store->why);
-	fail(e, client, E_DB, "%s", e->store->why);
+	admin_fail(e->admin, client, E_DB, "%s", e->store->why);
 }
 
 /* --- who is not done with a change --- */
@@ -138,16 +121,16 @@ static void on_renew(struct engine *e, uint64_t client, const struct adm_ca_rene
 	struct ticket *t;
 
 	if (e->authorities->n_live > 1) {
-		fail(e, client, E_STATE, "one change at a time: finish the one that is under way first, see 'kmcctl ca status'");
+		admin_fail(e->admin, client, E_STATE, "one change at a time: finish the one that is under way first, see 'kmcctl ca status'");
 		return;
 	}
 	if (e->authorities->n == AUTHORITIES_MAX) {
-		fail(e, client, E_RANGE, "there were %d authorities, and can't be more", AUTHORITIES_MAX);
+		admin_fail(e->admin, client, E_RANGE, "there were %d authorities, and can't be more", AUTHORITIES_MAX);
 		return;
 	}
 	t = engine_ticket(e, TICKET_CA_MAKE);
 	if (!t) {
-		fail(e, client, E_BUSY, "the KMC is busy: try again");
+		admin_fail(e->admin, client, E_BUSY, "the KMC is busy: try again");
 		return;
 	}
 	snprintf(name, sizeof(name), "%.46s CA %u", e->conf->name, authorities_newest(e->authorities)->number + 1);
@@ -204,7 +187,7 @@ void engine_ca_made(struct engine *e, struct ticket *t, const struct vault_ca_ma
 
 	engine_ticket_end(t);
 	if (r == E_STATE) {
-		fail(e, client, r, "one change at a time: another KMC has begun one just now, see 'kmcctl ca status'");
+		admin_fail(e->admin, client, r, "one change at a time: another KMC has begun one just now, see 'kmcctl ca status'");
 	} else if (r != 0) {
 		fail_db(e, client);
 	} else {
@@ -266,7 +249,7 @@ static bool may(struct engine *e, uint64_t client, const struct authority *a, bo
 	}
 	if (!w.n || force)
 		return true;
-	fail(e, client, E_STATE, "%s: %s; wait until they have, or give --force, and they are cut off", what, w.names);
+	admin_fail(e->admin, client, E_STATE, "%s: %s; wait until they have, or give --force, and they are cut off", what, w.names);
 	return false;
 }
 
@@ -293,7 +276,7 @@ static void on_switch(struct engine *e, uint64_t client, const struct adm_ca_cha
 	if (r == E_NOTFOUND && signs->key_size) {
 		send_signs(e, client, signs); /* it was done before: for the files of this machine */
 	} else if (r == E_NOTFOUND) {
-		fail(e, client, r, "there is no next authority: 'kmcctl ca renew' makes one");
+		admin_fail(e->admin, client, r, "there is no next authority: 'kmcctl ca renew' makes one");
 	} else if (r != 0) {
 		fail_db(e, client);
 	} else {
@@ -310,7 +293,7 @@ static void on_retire(struct engine *e, uint64_t client, const struct adm_ca_cha
 	int r;
 
 	if (!former) {
-		fail(e, client, E_NOTFOUND, "there is no former authority: see 'kmcctl ca status'");
+		admin_fail(e->admin, client, E_NOTFOUND, "there is no former authority: see 'kmcctl ca status'");
 		return;
 	}
 	if (!may(e, client, former, m->force, "these still have certificates by the former authority"))
@@ -338,7 +321,7 @@ static bool is_wrapping_settled(struct engine *e, uint64_t client)
 	}
 	if (k.done_at)
 		return true;
-	fail(e, client, E_STATE, "wrapping key %u is being replaced: wait for its end, see 'kmcctl key list'", k.number - 1);
+	admin_fail(e->admin, client, E_STATE, "wrapping key %u is being replaced: wait for its end, see 'kmcctl key list'", k.number - 1);
 	return false;
 }
 

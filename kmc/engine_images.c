@@ -9,12 +9,10 @@
 #include "kmc/engine_images.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/error.h"
 #include "common/log.h"
-#include "common/text.h"
 #include "kmc/admin.h"
 
 struct order {
@@ -27,21 +25,6 @@ struct order {
 	bool known;    /* the vTPM is */
 };
 
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	admin_answer(e->admin, client, ADM_FAILED, &m);
-}
-
 static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 {
 	struct store_image i = {0};
@@ -50,7 +33,7 @@ static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 	int r = e->store->ops->vtpm_get(e->store, &m->uuid, &v);
 
 	if (r == E_NOTFOUND) {
-		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
+		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
 		return;
 	}
 	while (r == 0 && (r = e->store->ops->image_next(e->store, &m->uuid, i.number, &i)) == 0) {
@@ -62,7 +45,7 @@ static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 	if (r == E_NOTFOUND)
 		admin_answer(e->admin, client, ADM_END, &(const struct adm_end){.more = 0});
 	else
-		fail(e, client, r, "%s", r == E_RANGE ? "there are too many images to list" : e->store->why);
+		admin_fail(e->admin, client, r, "%s", r == E_RANGE ? "there are too many images to list" : e->store->why);
 }
 
 /* The image and the state that was saved with it. */
@@ -135,17 +118,17 @@ static void on_allow(struct engine *e, uint64_t client, const struct adm_image_a
 
 	uuid_format(&m->uuid, u);
 	if (r == E_NOTFOUND && !t.known) {
-		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_NOTFOUND) {
-		fail(e, client, r, "image %" PRIu64 " of vTPM %s is not kept here: see 'kmcctl vtpm images %s'", m->image, u, u);
+		admin_fail(e->admin, client, r, "image %" PRIu64 " of vTPM %s is not kept here: see 'kmcctl vtpm images %s'", m->image, u, u);
 	} else if (r == E_STATE) {
-		fail(e, client, r, "host '%s' has vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
+		admin_fail(e->admin, client, r, "host '%s' has vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
 		     l->holder[0] ? l->holder : l->reserver, u, u);
 	} else if (r == E_EXISTS) {
-		fail(e, client, r, "vTPM %s is suspended with image %" PRIu64 ": that one may be restored as it is", u, m->image);
+		admin_fail(e->admin, client, r, "vTPM %s is suspended with image %" PRIu64 ": that one may be restored as it is", u, m->image);
 	} else if (r != 0) {
 		log_error("%s", e->store->why);
-		fail(e, client, r, "%s", e->store->why);
+		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
 		log_info("image %" PRIu64 " of vTPM %s was allowed: back to state version %" PRIu64 " from %" PRIu64, m->image, u, t.image.version, t.from);
 		admin_answer(e->admin, client, ADM_DONE, NULL);

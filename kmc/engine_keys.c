@@ -2,7 +2,6 @@
 #include "kmc/engine_keys.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,21 +12,6 @@
 #include "kmc/engine_rewrap.h"
 #include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	admin_answer(e->admin, client, ADM_FAILED, &m);
-}
 
 struct making {
 	struct engine *e;
@@ -61,10 +45,10 @@ void keys_made(struct engine *e, struct ticket *t, const struct vault_wrapping *
 	memcpy(making.k.sealed, m->sealed.p, m->sealed.n);
 	r = store_transact(e->store, put_new, &making);
 	if (r == E_EXISTS) {
-		fail(e, client, r, "the wrapping key is being replaced already: see 'kmcctl key list'");
+		admin_fail(e->admin, client, r, "the wrapping key is being replaced already: see 'kmcctl key list'");
 	} else if (r != 0) {
 		log_error("%s", e->store->why);
-		fail(e, client, r, "%s", e->store->why);
+		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
 		log_info("wrapping key %u was made, to replace the one before it", making.k.number);
 		admin_answer(e->admin, client, ADM_DONE, NULL);
@@ -79,7 +63,7 @@ void keys_failed(struct engine *e, struct ticket *t, const struct vault_failed *
 
 	engine_ticket_end(t);
 	view_copy_text(m->reason, reason, sizeof(reason));
-	fail(e, client, -(int)m->code, "can't make a wrapping key: %s", text_make_printable(reason));
+	admin_fail(e->admin, client, -(int)m->code, "can't make a wrapping key: %s", text_make_printable(reason));
 }
 
 static void on_rewrap(struct engine *e, uint64_t client)
@@ -89,13 +73,13 @@ static void on_rewrap(struct engine *e, uint64_t client)
 
 	if (wrapping_newest(e->store, &k) != 0) {
 		log_error("%s", e->store->why);
-		fail(e, client, E_DB, "%s", e->store->why);
+		admin_fail(e->admin, client, E_DB, "%s", e->store->why);
 	} else if (!k.done_at) {
-		fail(e, client, E_EXISTS, "wrapping key %u is replacing key %u already: wait for its end, see 'kmcctl key list'", k.number, k.number - 1);
+		admin_fail(e->admin, client, E_EXISTS, "wrapping key %u is replacing key %u already: wait for its end, see 'kmcctl key list'", k.number, k.number - 1);
 	} else if (wrapping_oldest() < k.number) {
-		fail(e, client, E_STATE, "wrapping key %u is not destroyed on this machine yet: the log of kmcd says why, if it stays so", wrapping_oldest());
+		admin_fail(e->admin, client, E_STATE, "wrapping key %u is not destroyed on this machine yet: the log of kmcd says why, if it stays so", wrapping_oldest());
 	} else if (!(t = engine_ticket(e, TICKET_WRAPPING))) {
-		fail(e, client, E_BUSY, "the KMC is busy: try again");
+		admin_fail(e->admin, client, E_BUSY, "the KMC is busy: try again");
 	} else {
 		t->client = WRAPPING_MAKE;
 		t->image = client;
@@ -138,7 +122,7 @@ static void on_list(struct engine *e, uint64_t client)
 	if (r == 0)
 		r = list_kmcs(e, client);
 	if (r == E_DB || r == E_BUSY)
-		fail(e, client, E_DB, "%s", e->store->why);
+		admin_fail(e->admin, client, E_DB, "%s", e->store->why);
 	else
 		admin_answer(e->admin, client, ADM_END, &(const struct adm_end){.more = 0});
 }
@@ -151,7 +135,7 @@ static void on_forget(struct engine *e, uint64_t client, const struct adm_name *
 	int r = m->name.p ? view_copy_text(m->name, name, sizeof(name)) : E_ARG;
 
 	if (r == 0 && strcmp(name, e->conf->name) == 0) {
-		fail(e, client, E_ARG, "'%s' is the KMC that you ask", name);
+		admin_fail(e->admin, client, E_ARG, "'%s' is the KMC that you ask", name);
 		return;
 	}
 	if (r == 0 && (r = e->store->ops->wrapping_kmc_get(e->store, name, &k)) == 0)
@@ -159,9 +143,9 @@ static void on_forget(struct engine *e, uint64_t client, const struct adm_name *
 	if (r == 0)
 		admin_answer(e->admin, client, ADM_DONE, NULL);
 	else if (r == E_DB)
-		fail(e, client, r, "%s", e->store->why);
+		admin_fail(e->admin, client, r, "%s", e->store->why);
 	else
-		fail(e, client, E_NOTFOUND, "there is no KMC '%s' at this database: see 'kmcctl key list'", name);
+		admin_fail(e->admin, client, E_NOTFOUND, "there is no KMC '%s' at this database: see 'kmcctl key list'", name);
 }
 
 bool keys_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)

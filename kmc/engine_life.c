@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,7 +10,6 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/text.h"
 #include "kmc/admin.h"
 
 #define LOOK_MS 5000 /* between two looks for seeds that are due */
@@ -26,38 +24,23 @@ struct act {
 	const char *why;	 /* E_STATE: what stands against it; NULL: somebody holds it */
 };
 
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	admin_answer(e->admin, client, ADM_FAILED, &m);
-}
-
 static void fail_act(const struct act *a, uint64_t client, int r)
 {
 	char u[UUID_TEXT];
 
 	uuid_format(&a->uuid, u);
 	if (r == E_NOTFOUND)
-		fail(a->e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+		admin_fail(a->e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	else if (r == E_STATE && a->why)
-		fail(a->e, client, r, "vTPM %s %s", u, a->why);
+		admin_fail(a->e->admin, client, r, "vTPM %s %s", u, a->why);
 	else if (r == E_STATE)
-		fail(a->e, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
+		admin_fail(a->e->admin, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
 		     a->vtpm.lease.holder, u, u);
 	else if (r == E_EXISTS)
-		fail(a->e, client, r, "vTPM %s is known already: give the clone a new UUID (uuidgen)", uuid_format(&a->to, u));
+		admin_fail(a->e->admin, client, r, "vTPM %s is known already: give the clone a new UUID (uuidgen)", uuid_format(&a->to, u));
 	else {
 		log_error("%s", a->e->store->why);
-		fail(a->e, client, r, "%s", a->e->store->why);
+		admin_fail(a->e->admin, client, r, "%s", a->e->store->why);
 	}
 }
 
@@ -274,7 +257,7 @@ bool life_request(struct engine *e, uint64_t client, uint64_t type, const void *
 		a.uuid = clone->from;
 		a.to = clone->to;
 		if (uuid_is_nil(&a.to))
-			fail(e, client, E_ARG, "the nil UUID is nobody's vTPM");
+			admin_fail(e->admin, client, E_ARG, "the nil UUID is nobody's vTPM");
 		else
 			perform(&a, client, clone_it, "was cloned");
 	} else if (type == ADM_VTPM_REKEY) {

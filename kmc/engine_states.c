@@ -8,12 +8,10 @@
 #include "kmc/engine_states.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/error.h"
 #include "common/log.h"
-#include "common/text.h"
 #include "kmc/admin.h"
 
 struct restore {
@@ -25,21 +23,6 @@ struct restore {
 	bool known;    /* the vTPM is */
 };
 
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static void fail(struct engine *e, uint64_t client, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	admin_answer(e->admin, client, ADM_FAILED, &m);
-}
-
 static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 {
 	struct store_state st = {0};
@@ -48,7 +31,7 @@ static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 	int r = e->store->ops->vtpm_get(e->store, &m->uuid, &v);
 
 	if (r == E_NOTFOUND) {
-		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
+		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
 		return;
 	}
 	while (r == 0 && (r = e->store->ops->state_next(e->store, &m->uuid, st.version, &st)) == 0) {
@@ -63,7 +46,7 @@ static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 	if (r == E_NOTFOUND)
 		admin_answer(e->admin, client, ADM_END, &(const struct adm_end){.more = 0});
 	else
-		fail(e, client, r, "%s", r == E_RANGE ? "there are too many states to list" : e->store->why);
+		admin_fail(e->admin, client, r, "%s", r == E_RANGE ? "there are too many states to list" : e->store->why);
 }
 
 static int find_state(struct store *s, struct restore *t)
@@ -117,15 +100,15 @@ static void on_restore(struct engine *e, uint64_t client, const struct adm_state
 
 	uuid_format(&m->uuid, u);
 	if (r == E_NOTFOUND && !t.known) {
-		fail(e, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_NOTFOUND) {
-		fail(e, client, r, "vTPM %s has no stored state of version %" PRIu64 ": see 'kmcctl vtpm states %s'", u, m->version, u);
+		admin_fail(e->admin, client, r, "vTPM %s has no stored state of version %" PRIu64 ": see 'kmcctl vtpm states %s'", u, m->version, u);
 	} else if (r == E_STATE) {
-		fail(e, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
+		admin_fail(e->admin, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
 		     t.vtpm.lease.holder[0] ? t.vtpm.lease.holder : t.vtpm.lease.reserver, u, u);
 	} else if (r != 0) {
 		log_error("%s", e->store->why);
-		fail(e, client, r, "%s", e->store->why);
+		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
 		log_info("vTPM %s went back to state version %" PRIu64 " from %" PRIu64, u, m->version, t.from);
 		admin_answer(e->admin, client, ADM_DONE, NULL);
