@@ -22,6 +22,7 @@
 #include "common/proof.h"
 #include "common/secret.h"
 #include "common/tls.h"
+#include "common/token.h"
 #include "dom0-relay/host_identity.h"
 #include "dom0-relay/host_tpm.h"
 
@@ -73,10 +74,11 @@ static bool make_context(struct kmc_client *c, const struct kmc_client_options *
 {
 	char ca[512], cert[512], key[512], tls[TLS_WHY];
 
-	snprintf(ca, sizeof(ca), "%s/ca.crt", o->dir);
-	snprintf(cert, sizeof(cert), "%s/host.crt", o->dir);
-	snprintf(key, sizeof(key), "%s/host.key", o->dir);
-	if (tls_context_new(&c->ctx, TLS_CLIENT, ca, cert, key, tls) == 0)
+	snprintf(ca, sizeof(ca), "%s/ca.crt", o->dir ? o->dir : "");
+	snprintf(cert, sizeof(cert), "%s/host.crt", o->dir ? o->dir : "");
+	snprintf(key, sizeof(key), "%s/host.key", o->dir ? o->dir : "");
+	if ((o->token ? tls_context_new_pinned(&c->ctx, o->token->ca, KMC_ENROL_ALPN, tls)
+		      : tls_context_new(&c->ctx, TLS_CLIENT, ca, cert, key, tls)) == 0)
 		return true;
 	snprintf(why, CLIENT_WHY, "%s", tls);
 	return false;
@@ -133,6 +135,11 @@ void client_free(struct kmc_client **c)
 const char *client_why(const struct kmc_client *c)
 {
 	return c->why;
+}
+
+struct host_tpm *client_tpm(const struct kmc_client *c)
+{
+	return c->tpm;
 }
 
 struct view client_last(const struct kmc_client *c)

@@ -8,8 +8,10 @@
 
 #include "common/kmcmsg.h"
 
+struct host_tpm;
 struct kmc_client;
 struct secret;
+struct token;
 
 #define CLIENT_WHY 400
 
@@ -20,6 +22,7 @@ struct kmc_client_options {
 	const char *name;    /* in the KMC's certificate */
 	const char *from;    /* IPv4 address to connect from; NULL: any */
 	const char *tcti;    /* of the host TPM; NULL: software */
+	const struct token *token; /* to be enrolled with: no certificate; NULL: with those of @dir */
 	const uint8_t *image, *image_said; /* 32 bytes that its quotes are made with, and that it says with them; NULL: none */
 };
 
@@ -40,6 +43,9 @@ enum kmc_type client_receive(struct kmc_client *c, void *fields);
 /** client_ask() - send a request and wait for its answer, as client_receive(). */
 enum kmc_type client_ask(struct kmc_client *c, enum kmc_type type, const void *request, void *fields);
 const char *client_why(const struct kmc_client *c);
+
+/** client_tpm() - of option tcti; NULL: software. */
+struct host_tpm *client_tpm(const struct kmc_client *c);
 
 /** client_last() - the frame of the last client_ask(), until the next one. */
 struct view client_last(const struct kmc_client *c);

@@ -2,6 +2,7 @@
  * A host that does to a KMC what its arguments say, one after the other over one connection; a line for each answer.
  *
  *   kmc-host -a ADDRESS -d DIR [-b FROM-ADDRESS] [-n NAME] [-t TCTI] [-i IMAGE] [-I IMAGE-SAID] COMMAND...
+ *   kmc-host -a ADDRESS -e TOKEN -t TCTI COMMAND...    as a host that has no certificate yet
  *     hello                          WELCOME host pool
  *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
@@ -17,7 +18,10 @@
  *     commit UUID REQUEST            COMMITTED lease; REQUEST: up to 16 letters
  *     cancel UUID REQUEST            CANCELLED
  *     certify UUID LEASE EPOCH       CERTIFIED and the sizes of both certificates, once they are made
+ *     enrol HEX                      CHALLENGE; ENROL with the token and a key in software, and right behind it the bytes
+ *     prove                          PROVE, with a wrong answer to the challenge and a quote over nothing
  *     raw HEX                        bytes as they are, then the answer
+ *     send HEX                       bytes as they are, and wait for nothing
  *     keep FILE                      write the last request into FILE, in hex
  *     again                          send it once more, then the answer
  *     sleep SECONDS                  and say nothing
@@ -37,7 +41,9 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/token.h"
 #include "tests/ring2/kmc_client.h"
+#include "tests/ring2/kmc_enrol.h"
 #include "tests/ring2/kmc_load.h"
 
 static void print_hex(const uint8_t *p, size_t n)
@@ -78,6 +84,8 @@ static void print_answer(struct kmc_client *c, enum kmc_type type, const void *f
 		print_attested(fields);
 	else if (type == KMC_NONCE)
 		printf("NONCE\n");
+	else if (type == KMC_CHALLENGE)
+		printf("CHALLENGE\n");
 	else if (type == KMC_RELEASED)
 		printf("RELEASED\n");
 	else if (type == KMC_SUSPENDED)
@@ -305,13 +313,31 @@ static void do_certify(struct kmc_client *c, char **arg)
 		printf("CERTIFIED %zu %zu\n", got->rsa.n, got->ecc.n);
 }
 
-static void do_raw(struct kmc_client *c, const char *hex)
+static void do_raw(struct kmc_client *c, const char *hex, bool wait)
 {
 	_Alignas(max_align_t) uint8_t fields[256];
 	static uint8_t bytes[4096];
 	size_t n = from_hex(hex, bytes, sizeof(bytes));
+	bool sent = client_send_raw(c, bytes, n);
 
-	print_answer(c, client_send_raw(c, bytes, n) ? client_receive(c, fields) : 0, fields);
+	if (wait)
+		print_answer(c, sent ? client_receive(c, fields) : 0, fields);
+}
+
+static void do_enrol(struct kmc_client *c, const struct token *token, const char *hex)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+	uint8_t behind[256];
+	size_t n = from_hex(hex, behind, sizeof(behind));
+
+	print_answer(c, token ? client_enrol(c, token, view_of(behind, n), fields) : 0, fields);
+}
+
+static void do_prove(struct kmc_client *c)
+{
+	_Alignas(max_align_t) uint8_t fields[256];
+
+	print_answer(c, client_prove_wrongly(c, fields), fields);
 }
 
 static void do_keep(struct kmc_client *c, const char *path)
@@ -353,7 +379,7 @@ static int arguments_of(const char *command)
 		const char *name;
 		int n;
 	} table[] = {{"hello", 0}, {"audit", 0}, {"protect", 0}, {"attest", 0}, {"nonce", 0}, {"requote", 0}, {"open", 1}, {"spoil", 1}, {"store", 4}, {"release", 2}, {"suspend", 6},
-		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"certify", 3}, {"raw", 1}, {"keep", 1}, {"again", 0}, {"hold", 1},
+		{"resume", 2}, {"reserve", 3}, {"commit", 2}, {"cancel", 2}, {"certify", 3}, {"raw", 1}, {"send", 1}, {"enrol", 1}, {"prove", 0}, {"keep", 1}, {"again", 0}, {"hold", 1},
 		{"sleep", 1}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -363,7 +389,7 @@ static int arguments_of(const char *command)
 	exit(2);
 }
 
-static void run(struct kmc_client *c, const char *command, char **arg)
+static void run(struct kmc_client *c, const struct token *token, const char *command, char **arg)
 {
 	if (strcmp(command, "hello") == 0)
 		do_hello(c);
@@ -395,8 +421,12 @@ static void run(struct kmc_client *c, const char *command, char **arg)
 		do_cancel(c, arg);
 	else if (strcmp(command, "certify") == 0)
 		do_certify(c, arg);
-	else if (strcmp(command, "raw") == 0)
-		do_raw(c, arg[0]);
+	else if (strcmp(command, "raw") == 0 || strcmp(command, "send") == 0)
+		do_raw(c, arg[0], command[0] == 'r');
+	else if (strcmp(command, "enrol") == 0)
+		do_enrol(c, token, arg[0]);
+	else if (strcmp(command, "prove") == 0)
+		do_prove(c);
 	else if (strcmp(command, "keep") == 0)
 		do_keep(c, arg[0]);
 	else if (strcmp(command, "again") == 0)
@@ -426,17 +456,20 @@ int main(int argc, char **argv)
 	struct kmc_client_options o = {.name = "127.0.0.1"};
 	uint8_t made[32], said[32];
 	struct kmc_client *c;
+	struct token token;
 	char why[CLIENT_WHY];
 	int opt;
 
 	signal(SIGPIPE, SIG_IGN); /* a KMC that is killed while we write */
-	while ((opt = getopt(argc, argv, "a:b:d:n:t:i:I:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:b:d:e:n:t:i:I:")) != -1) {
 		if (opt == 'a')
 			o.address = optarg;
 		else if (opt == 'b')
 			o.from = optarg;
 		else if (opt == 'd')
 			o.dir = optarg;
+		else if (opt == 'e' && token_parse(optarg, &token) == 0)
+			o.token = &token;
 		else if (opt == 'n')
 			o.name = optarg;
 		else if (opt == 't')
@@ -446,7 +479,7 @@ int main(int argc, char **argv)
 		else if (opt == 'I')
 			o.image_said = image(optarg, said);
 	}
-	if (!o.address || !o.dir || optind == argc)
+	if (!o.address || (!o.dir && !(o.token && o.tcti)) || optind == argc)
 		return 2;
 	if (strcmp(argv[optind], "load") == 0 && argc - optind == 4)
 		return load_run(&o, atoi(argv[optind + 1]), argv[optind + 2], (unsigned int)atoi(argv[optind + 3]));
@@ -464,7 +497,7 @@ int main(int argc, char **argv)
 
 		if (argc - optind - 1 < n)
 			return 2;
-		run(c, argv[optind], argv + optind + 1);
+		run(c, o.token, argv[optind], argv + optind + 1);
 		optind += 1 + n;
 	}
 	client_free(&c);

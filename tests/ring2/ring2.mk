@@ -24,7 +24,7 @@ $(eval $(call ring2-program,vtpm-vchan-forward-ring2,$(RING2_FORWARD),$(COMMON_L
 $(eval $(call ring2-program,libxl-player,tests/ring2/libxl_player.c tests/ring2/domains.c $(SCHEMA_SRCS),-lxenstore))
 
 $(eval $(call ring2-program,host-tpm-probe,tests/ring2/host_tpm_probe.c dom0-relay/host_tpm.c,$(COMMON_LIBS) $(TSS_LIBS)))
-$(eval $(call ring2-program,kmc-host,tests/ring2/kmc_host.c tests/ring2/kmc_client.c tests/ring2/kmc_load.c dom0-relay/host_tpm.c dom0-relay/host_identity.c,$(COMMON_LIBS) $(TSS_LIBS)))
+$(eval $(call ring2-program,kmc-host,tests/ring2/kmc_host.c tests/ring2/kmc_client.c tests/ring2/kmc_enrol.c tests/ring2/kmc_load.c dom0-relay/host_tpm.c dom0-relay/host_identity.c,$(COMMON_LIBS) $(TSS_LIBS)))
 $(eval $(call ring2-program,nv-load,tests/ring2/nv_load.c tests/ring2/frontend.c,))
 $(eval $(call ring2-program,proxy,tests/ring2/proxy.c,))
 $(eval $(call ring2-program,memory-search,tests/ring2/memory_search.c,))
