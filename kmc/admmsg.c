@@ -251,7 +251,6 @@ static const struct msg_field ca_change[] = {
 
 static const struct msg_field ca_signs[] = {
 	MSG_FIELD_BYTES(3, struct adm_ca_signs, certificate, 1, 2048),
-	MSG_FIELD_BYTES(4, struct adm_ca_signs, key, 1, 600),
 };
 
 static const struct msg_field wrapping[] = {

@@ -295,7 +295,7 @@ struct adm_ca_change {
 };
 
 struct adm_ca_signs {
-	struct view certificate, key; /* DER; wrapped, as vault/ca.key is */
+	struct view certificate; /* DER */
 };
 
 /* The wrapping key. */

@@ -2,8 +2,9 @@
  * kmcctl ca renew, status, switch, retire.
  *
  * The database has all authorities. The files vault/ca.key and ca.crt are of the one that signs: 'init', 'backup', 'recover' and
- * 'replica' work with these, so a switch puts the new one in their place. A crash between the two leaves files that do not fit each other;
- * kmcd believes the database, and 'kmcctl ca switch' once more writes both.
+ * 'replica' work with these, so a switch puts the new one in their place: kmcd the key, which it alone writes while it runs, and kmcctl the
+ * certificate. A crash between the two leaves files that do not fit each other; kmcd believes the database, and 'kmcctl ca switch' once more
+ * writes both.
  */
 #include "kmc/ctl_authority.h"
 
@@ -20,7 +21,6 @@
 #include "common/results.h"
 #include "kmc/ca.h"
 #include "kmc/ctl_ca.h"
-#include "kmc/keyfile.h"
 #include "kmc/kmcconf.h"
 #include "kmc/store.h"
 
@@ -128,14 +128,14 @@ struct files {
 	bool done;
 };
 
-/* @bytes, or the certificate, in place of the file. */
-static bool put(struct files *f, const char *path, struct view bytes, const struct ca_cert *cert)
+/* The certificate in place of the file. */
+static bool put(struct files *f, const char *path, const struct ca_cert *cert)
 {
-	char new[KMCCONF_PATH + 8], why[KEYFILE_WHY];
+	char new[KMCCONF_PATH + 8];
 
 	snprintf(new, sizeof(new), "%s.new", path);
 	unlink(new); /* of a switch that was broken off */
-	if ((cert ? ca_cert_write(cert, new) : keyfile_put(new, bytes, why)) == 0 && rename(new, path) == 0)
+	if (ca_cert_write(cert, new) == 0 && rename(new, path) == 0)
 		return true;
 	snprintf(f->failed, sizeof(f->failed), "%s", path);
 	return false;
@@ -145,11 +145,10 @@ static bool on_signs(void *arg, uint64_t type, const void *fields)
 {
 	const struct adm_ca_signs *m = fields;
 	struct files *f = arg;
-	char path[KMCCONF_PATH];
 	struct ca_cert cert;
 
 	if (type == ADM_CA_SIGNS && take_cert(m->certificate, &cert))
-		f->done = put(f, kmcconf_path(f->conf, "vault/ca.key", path), m->key, NULL) && put(f, f->conf->tls_ca, (struct view){0}, &cert);
+		f->done = put(f, f->conf->tls_ca, &cert);
 	return false;
 }
 

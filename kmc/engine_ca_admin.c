@@ -253,14 +253,36 @@ static bool may(struct engine *e, uint64_t client, const struct authority *a, bo
 	return false;
 }
 
-static void send_signs(struct engine *e, uint64_t client, const struct authority *a)
+/* The key of @a, which signs, goes into this machine's file: that is the vault's to write, as it is when the wrapping key is replaced. */
+static void keep(struct engine *e, uint64_t client, const struct authority *a)
 {
 	static struct authorities now; /* as the key is wrapped at this moment */
+	struct ticket *t = engine_ticket(e, TICKET_CA_KEEP);
 
+	if (!t) {
+		admin_fail(e->admin, client, E_BUSY, "the KMC is busy: 'kmcctl ca switch' once more");
+		return;
+	}
 	if (authorities_read(&now, e->store, &e->authorities->list[0].cert) == 0 && authorities_in(&now, AUTHORITY_CURRENT))
 		a = authorities_in(&now, AUTHORITY_CURRENT);
-	admin_answer(e->admin, client, ADM_CA_SIGNS, &(const struct adm_ca_signs){
+	t->client = client;
+	t->present = a->cert;
+	wrapping_before(e, view_of(a->key, a->key_size));
+	link_send(e->vault, VAULT_CA_KEEP, t->id, &(const struct vault_ca){
 		.certificate = view_of(a->cert.der, a->cert.size), .key = view_of(a->key, a->key_size)});
+}
+
+void engine_ca_kept(struct engine *e, struct ticket *t)
+{
+	admin_answer(e->admin, t->client, ADM_CA_SIGNS, &(const struct adm_ca_signs){.certificate = view_of(t->present.der, t->present.size)});
+	engine_ticket_end(t);
+}
+
+void engine_ca_keep_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
+{
+	admin_fail(e->admin, t->client, -(int)m->code, "the new authority signs, but its key is not in vault/ca.key: %.*s; then 'kmcctl ca switch' once more",
+		   (int)m->reason.n, (const char *)m->reason.p);
+	engine_ticket_end(t);
 }
 
 static void on_switch(struct engine *e, uint64_t client, const struct adm_ca_change *m)
@@ -274,7 +296,7 @@ static void on_switch(struct engine *e, uint64_t client, const struct adm_ca_cha
 	if (next)
 		r = store_transact(e->store, take_step, &w);
 	if (r == E_NOTFOUND && signs->key_size) {
-		send_signs(e, client, signs); /* it was done before: for the files of this machine */
+		keep(e, client, signs); /* it was done before: for the files of this machine */
 	} else if (r == E_NOTFOUND) {
 		admin_fail(e->admin, client, r, "there is no next authority: 'kmcctl ca renew' makes one");
 	} else if (r != 0) {
@@ -282,7 +304,7 @@ static void on_switch(struct engine *e, uint64_t client, const struct adm_ca_cha
 	} else {
 		log_info("certificate authority %u signs from now on", w.signs.number);
 		engine_ca_look(e);
-		send_signs(e, client, &w.signs);
+		keep(e, client, &w.signs);
 	}
 }
 
@@ -310,7 +332,7 @@ static void on_retire(struct engine *e, uint64_t client, const struct adm_ca_cha
 	admin_answer(e->admin, client, ADM_DONE, NULL);
 }
 
-/* What kmcctl puts into vault/ca.key must not be under a key that is about to go. */
+/* A new authority's key is not to be under a wrapping key that is about to go. */
 static bool is_wrapping_settled(struct engine *e, uint64_t client)
 {
 	struct store_wrapping k;
@@ -327,7 +349,7 @@ static bool is_wrapping_settled(struct engine *e, uint64_t client)
 
 bool engine_ca_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
 {
-	if ((type == ADM_CA_RENEW || type == ADM_CA_SWITCH || type == ADM_CA_RETIRE) && !is_wrapping_settled(e, client))
+	if (type == ADM_CA_RENEW && !is_wrapping_settled(e, client))
 		return true;
 	switch (type) {
 	case ADM_CA_LIST:

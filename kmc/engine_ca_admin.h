@@ -10,4 +10,8 @@ bool engine_ca_request(struct engine *e, uint64_t client, uint64_t type, const v
 /** engine_ca_made() - the vault has made the next one. */
 void engine_ca_made(struct engine *e, struct ticket *t, const struct vault_ca_made *m);
 
+/** engine_ca_kept() - the key of who signs is in this machine's file; engine_ca_keep_failed() - it is not. */
+void engine_ca_kept(struct engine *e, struct ticket *t);
+void engine_ca_keep_failed(struct engine *e, struct ticket *t, const struct vault_failed *m);
+
 #endif

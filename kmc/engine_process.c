@@ -126,6 +126,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		renew_failed(e, t, m);
 	else if (t->kind == TICKET_CA || t->kind == TICKET_CA_MAKE)
 		engine_ca_failed(e, t, m);
+	else if (t->kind == TICKET_CA_KEEP)
+		engine_ca_keep_failed(e, t, m);
 	else if (t->kind == TICKET_CHALLENGE || t->kind == TICKET_ENROL)
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
@@ -196,7 +198,10 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		keys_made(e, t, fields);
 		break;
 	case VAULT_KEPT:
-		wrapping_kept(e, t);
+		if (t->kind == TICKET_CA_KEEP)
+			engine_ca_kept(e, t);
+		else
+			wrapping_kept(e, t);
 		break;
 	case VAULT_REWRAPPED:
 		rewrap_answer(e, t, ((const struct vault_rewrapped *)fields)->wrapped);

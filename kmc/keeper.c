@@ -1,8 +1,8 @@
 /*
  * The keeper process.
  *
- * Theory of operation: the vault directory is root's, and the vault is not root. While a wrapping key is replaced, this process puts the few
- * files there that change. It stays root, without capabilities, with the vault directory as its root directory, opens nothing else, and handles only what is wrapped
+ * Theory of operation: the vault directory is root's, and the vault is not root. While a wrapping key is replaced, and when another
+ * authority signs, this process puts the few files there that change. It stays root, without capabilities, with the vault directory as its root directory, opens nothing else, and handles only what is wrapped
  * or sealed. A file is there as it was or as it is to be: written aside, to the disk, renamed, the directory to the disk.
  */
 #include "kmc/keeper.h"
@@ -34,7 +34,7 @@ static const struct syscall_rule rules[] = {
 
 static int directory; /* the vault's */
 
-/* The files that a replacement of the wrapping key touches, and no other. */
+/* The files that a replacement of the wrapping key touches (another authority one of them), and no other. */
 static bool is_ours(const char *name)
 {
 	for (size_t i = 0; i < KEYRING_FILES; i++)

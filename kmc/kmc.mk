@@ -26,6 +26,7 @@ $(eval $(call unit,kmc_ek,kmc/ekmaker.c kmc/procmsg.c kmc/kmcconf.c kmc/address.
 $(eval $(call unit,kmc_store,$(KMC_STORE_SRCS),$(COMMON_LIBS) $(KMC_STORE_LIBS)))
 $(eval $(call unit,kmc_audit,$(KMC_STORE_SRCS) kmc/ca.c,$(COMMON_LIBS) $(KMC_STORE_LIBS)))
 $(eval $(call unit,kmc_tpm,$(filter-out kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)) vtpm-stubdom/derive.c,$(KMC_LIBS)))
+$(eval $(call unit,vault_wrapping,kmc/vault_wrapping.c kmc/procmsg.c $(filter-out kmc/vault.c kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)),$(KMC_LIBS)))
 $(eval $(call unit,authorities,kmc/authorities.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,hostcert,kmc/hostcert.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_repeats,kmc/repeats.c,$(COMMON_LIBS)))

@@ -215,6 +215,7 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_CA_MADE, "ca made", vault_ca_made, ca_made),
 	SCHEMA(VAULT_CA, "ca", vault_ca, ca),
 	EMPTY(VAULT_CA_TAKEN, "ca taken"),
+	SCHEMA(VAULT_CA_KEEP, "ca keep", vault_ca, ca),
 	SCHEMA(VAULT_NEW_WRAPPING, "new wrapping", vault_number, number),
 	SCHEMA(VAULT_NEW_WRAPPED, "new wrapped", vault_wrapping, wrapping),
 	SCHEMA(VAULT_LEARN, "learn", vault_wrapping, wrapping),

@@ -73,6 +73,7 @@ enum vault_type {
 	VAULT_CA_MADE,
 	VAULT_CA,
 	VAULT_CA_TAKEN,
+	VAULT_CA_KEEP,
 	VAULT_NEW_WRAPPING,
 	VAULT_NEW_WRAPPED,
 	VAULT_LEARN,
@@ -201,7 +202,7 @@ struct vault_ca_made {
 /* A CA out of the database: is it one of ours? */
 struct vault_ca {
 	struct view certificate, key; /* key: wrapped */
-	uint64_t sign;		      /* 1: it signs from now on */
+	uint64_t sign;		      /* 1: it signs from now on; keep: is not looked at */
 };
 
 /* A new wrapping key is made (and kept by who asked); the answer is the same with the key, sealed. */

@@ -427,6 +427,7 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 	case VAULT_NEW_WRAPPING:
 		on_new_wrapping(p, id, fields);
 		break;
+	case VAULT_CA_KEEP:
 	case VAULT_LEARN:
 	case VAULT_USE:
 	case VAULT_DESTROY:

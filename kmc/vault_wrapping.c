@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "kmc/ca.h"
 
 #define JOBS_MAX 16
 
@@ -104,7 +105,7 @@ static int use(struct job *j, uint32_t number, char why[KEYRING_WHY])
 	return 0;
 }
 
-/* What a file has now: kmcctl may have written it since it was read at the start. */
+/* What a file has now: the authority may have changed since it was read at the start. */
 static void on_bytes(struct job *j, const struct keeper_put *m)
 {
 	uint8_t wrapped[KEYRING_WRAPPED_MAX];
@@ -121,6 +122,36 @@ static void on_bytes(struct job *j, const struct keeper_put *m)
 			snprintf(j->why, sizeof(j->why), "%.*s", VAULT_REASON_MAX, why);
 		}
 	}
+}
+
+/*
+ * Another authority signs. Nobody else writes this file, and a job that has read it and is about to write it back is waited for: so what is
+ * there is the last one's, under the key that is in use.
+ */
+static int keep(struct job *j, const struct vault_ca *m, char why[KEYRING_WHY])
+{
+	struct ca_cert cert = {.size = m->certificate.n};
+	uint8_t wrapped[KEYRING_WRAPPED_MAX];
+	struct x509_key *key = NULL;
+	size_t n;
+	int r;
+
+	for (size_t i = 0; i < JOBS_MAX; i++)
+		if (w.jobs[i].id && w.jobs[i].use) {
+			snprintf(why, KEYRING_WHY, "the files here are being put under wrapping key %u", w.jobs[i].use);
+			return E_BUSY;
+		}
+	memcpy(cert.der, m->certificate.p, m->certificate.n);
+	r = keyring_unwrap_ca(vault_keyring(w.vault), &cert, m->key, &key);
+	ca_key_free(&key);
+	if (r != 0) {
+		snprintf(why, KEYRING_WHY, "the key of the authority in the database can't be used: %s", error_text(r));
+		return r;
+	}
+	r = keyring_rewrap_file(vault_keyring(w.vault), KEYRING_CA, m->key, wrapped, &n, why);
+	if (r == 0)
+		put(j, keyring_file_name[KEYRING_CA], view_of(wrapped, n));
+	return r;
 }
 
 static int destroy(struct job *j, uint32_t number, char why[KEYRING_WHY])
@@ -182,7 +213,7 @@ void vault_wrapping_ask(uint64_t type, uint64_t id, const void *fields)
 	if (j) {
 		*j = (struct job){.id = id};
 		r = type == VAULT_LEARN ? learn(j, fields, why) : type == VAULT_USE ? use(j, (uint32_t)m->number, why)
-		    : destroy(j, (uint32_t)m->number, why);
+		    : type == VAULT_CA_KEEP ? keep(j, fields, why) : destroy(j, (uint32_t)m->number, why);
 	}
 	if (r != 0 && (!j || !j->left)) {
 		if (j)
