@@ -2,7 +2,6 @@
 #include "kmc/engine_admin.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,25 +36,10 @@ static void reply(const struct request *q, enum adm_type type, const void *field
 		log_error("control: can't write an answer");
 }
 
-static void fail(const struct request *q, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void fail(const struct request *q, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text)); /* a path may have been cut inside a character */
-	reply(q, ADM_FAILED, &m);
-}
-
 static void fail_db(const struct request *q)
 {
 	log_error("%s", q->s->why);
-	fail(q, E_DB, "%s", q->s->why);
+	admin_fail(q->e->admin, q->client, E_DB, "%s", q->s->why);
 }
 
 /*
@@ -75,7 +59,7 @@ static bool take_name(const struct request *q, struct view v, const char *what, 
 {
 	if (v.p && view_copy_text(v, name, STORE_NAME) == 0 && engine_is_name(name))
 		return true;
-	fail(q, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
+	admin_fail(q->e->admin, q->client, E_ARG, "that is no name for a %s: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
 	     what, KMC_NAME_MAX);
 	return false;
 }
@@ -228,9 +212,9 @@ static void on_pool_put(const struct request *q, const struct adm_pool_put *m)
 		r = finish(q, r, &act);
 	}
 	if (r == E_EXISTS)
-		fail(q, E_EXISTS, "there is a pool '%s' already: change it with 'kmcctl pool set'", p.name);
+		admin_fail(q->e->admin, q->client, E_EXISTS, "there is a pool '%s' already: change it with 'kmcctl pool set'", p.name);
 	else if (r == E_NOTFOUND)
-		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", p.name, p.name);
+		admin_fail(q->e->admin, q->client, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", p.name, p.name);
 	else if (r != 0)
 		fail_db(q);
 	else
@@ -248,7 +232,7 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 		return;
 	r = q->s->ops->pool_get(q->s, h.pool, &pool);
 	if (r == E_NOTFOUND) {
-		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", h.pool, h.pool);
+		admin_fail(q->e->admin, q->client, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", h.pool, h.pool);
 		return;
 	}
 	if (r == 0)
@@ -256,10 +240,10 @@ static void on_host_add(const struct request *q, const struct adm_host_add *m)
 	if (r == E_DB) {
 		fail_db(q);
 	} else if (r == 0 && !old.removed) {
-		fail(q, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to get a new certificate",
+		admin_fail(q->e->admin, q->client, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to get a new certificate",
 		     h.name, h.name);
 	} else if (!(t = engine_ticket(q->e, TICKET_HOST))) {
-		fail(q, E_BUSY, "the KMC is busy: try again");
+		admin_fail(q->e->admin, q->client, E_BUSY, "the KMC is busy: try again");
 	} else {
 		const struct vault_issue issue = {.name = view_text(h.name), .spki = m->spki, .not_before = m->not_before,
 			.not_after = m->not_after};
@@ -292,7 +276,7 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	engine_ticket_end(t);
 	memcpy(cert.der, m->cert.p, m->cert.n);
 	if (hostcert_row(&row, h.name, &cert, &e->ca, h.added_at) != 0) {
-		fail(&q, E_CRYPTO, "can't hash the new certificate");
+		admin_fail(q.e->admin, q.client, E_CRYPTO, "can't hash the new certificate");
 		return;
 	}
 	memcpy(h.fingerprint, row.fingerprint, sizeof(h.fingerprint));
@@ -312,7 +296,7 @@ void admin_issue_failed(struct engine *e, struct ticket *t, const struct vault_f
 	const struct request q = {.e = e, .s = e->store, .client = t->client};
 
 	engine_ticket_end(t);
-	fail(&q, -(int)m->code, "can't issue a certificate: %.*s", (int)m->reason.n, (const char *)m->reason.p);
+	admin_fail(q.e->admin, q.client, -(int)m->code, "can't issue a certificate: %.*s", (int)m->reason.n, (const char *)m->reason.p);
 }
 
 static void on_host_remove(const struct request *q, const struct adm_name *m)
@@ -332,7 +316,7 @@ static void on_host_remove(const struct request *q, const struct adm_name *m)
 		r = finish(q, r, &act);
 	}
 	if (r == E_NOTFOUND) {
-		fail(q, E_NOTFOUND, "there is no host '%s': see 'kmcctl host list'", name);
+		admin_fail(q->e->admin, q->client, E_NOTFOUND, "there is no host '%s': see 'kmcctl host list'", name);
 		return;
 	}
 	if (r != 0) {
@@ -352,7 +336,7 @@ static void on_vtpm_show(const struct request *q, const struct adm_uuid *m)
 	int r = q->s->ops->vtpm_get(q->s, &m->uuid, &v);
 
 	if (r == E_NOTFOUND)
-		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
+		admin_fail(q->e->admin, q->client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", uuid_format(&m->uuid, u));
 	else if (r != 0)
 		fail_db(q);
 	else if ((r = send_vtpm(q, &v)) == 0)
@@ -390,9 +374,9 @@ static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 	}
 	r = finish(q, r, &act);
 	if (r == E_NOTFOUND) {
-		fail(q, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+		admin_fail(q->e->admin, q->client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_STATE) {
-		fail(q, r, "nobody holds vTPM %s, nor is it suspended: there is nothing to take over", u);
+		admin_fail(q->e->admin, q->client, r, "nobody holds vTPM %s, nor is it suspended: there is nothing to take over", u);
 	} else if (r != 0) {
 		fail_db(q);
 	} else {
@@ -413,7 +397,7 @@ static void on_vtpm_register(const struct request *q, const struct adm_register 
 	if (!take_name(q, m->pool, "pool", v.lease.pool))
 		return;
 	if (uuid_is_nil(&m->uuid)) {
-		fail(q, E_ARG, "the nil UUID is nobody's vTPM");
+		admin_fail(q->e->admin, q->client, E_ARG, "the nil UUID is nobody's vTPM");
 		return;
 	}
 	if ((r = q->s->ops->begin(q->s)) == 0) {
@@ -425,9 +409,9 @@ static void on_vtpm_register(const struct request *q, const struct adm_register 
 		r = finish(q, r, &act);
 	}
 	if (r == E_NOTFOUND)
-		fail(q, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", v.lease.pool, v.lease.pool);
+		admin_fail(q->e->admin, q->client, r, "there is no pool '%s': make it with 'kmcctl pool add %s'", v.lease.pool, v.lease.pool);
 	else if (r == E_EXISTS)
-		fail(q, E_EXISTS, "vTPM %s is known already, in pool '%s'", uuid_format(&m->uuid, u), old.lease.pool);
+		admin_fail(q->e->admin, q->client, E_EXISTS, "vTPM %s is known already, in pool '%s'", uuid_format(&m->uuid, u), old.lease.pool);
 	else if (r != 0)
 		fail_db(q);
 	else
@@ -456,7 +440,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 	const struct request q = {.e = e, .s = e->store, .client = client};
 
 	if (!engine_ca_known(e)) {
-		fail(&q, E_BUSY, "the KMC is starting: try again");
+		admin_fail(q.e->admin, q.client, E_BUSY, "the KMC is starting: try again");
 		return;
 	}
 	switch (type) {
@@ -498,6 +482,6 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
 		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields) &&
 		    !server_request(e, client, type, fields) && !keys_request(e, client, type, fields))
-			fail(&q, E_UNKNOWN, "that is no request");
+			admin_fail(q.e->admin, q.client, E_UNKNOWN, "that is no request");
 	}
 }

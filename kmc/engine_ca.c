@@ -149,7 +149,7 @@ void engine_ca_failed(struct engine *e, struct ticket *t, const struct vault_fai
 
 	engine_ticket_end(t);
 	if (kind == TICKET_CA_MAKE) {
-		admin_answer(e->admin, client, ADM_FAILED, &(const struct adm_failed){.code = m->code, .reason = m->reason});
+		admin_fail(e->admin, client, -(int)m->code, "%.*s", (int)m->reason.n, (const char *)m->reason.p);
 		return;
 	}
 	ca.asked--;

@@ -2,7 +2,6 @@
 #include "kmc/engine_policy.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,25 +28,10 @@ static void reply(const struct request *q, enum adm_type type, const void *field
 		log_error("control: can't write an answer");
 }
 
-static void fail(const struct request *q, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void fail(const struct request *q, int r, const char *fmt, ...)
-{
-	char text[ADM_REASON_MAX];
-	struct adm_failed m = {.code = (uint64_t)-(int64_t)r};
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	m.reason = view_text(text_make_printable(text));
-	reply(q, ADM_FAILED, &m);
-}
-
 static void fail_db(const struct request *q)
 {
 	log_error("%s", q->s->why);
-	fail(q, E_DB, "%s", q->s->why);
+	admin_fail(q->e->admin, q->client, E_DB, "%s", q->s->why);
 }
 
 /* A name's text, and that there is such a pool. */
@@ -61,7 +45,7 @@ static bool take_pool(const struct request *q, struct view v, char name[STORE_NA
 	if (r == E_DB)
 		fail_db(q);
 	else if (r != 0)
-		fail(q, E_NOTFOUND, "there is no pool '%.*s': make it with 'kmcctl pool add'", (int)v.n, v.p ? (const char *)v.p : "");
+		admin_fail(q->e->admin, q->client, E_NOTFOUND, "there is no pool '%.*s': make it with 'kmcctl pool add'", (int)v.n, v.p ? (const char *)v.p : "");
 	return r == 0;
 }
 
@@ -147,7 +131,7 @@ static void on_token_add(const struct request *q, const struct adm_token_add *m)
 	if (!take_pool(q, m->pool, t.pool))
 		return;
 	if (!m->name.p || view_copy_text(m->name, t.host, sizeof(t.host)) != 0 || !engine_is_name(t.host)) {
-		fail(q, E_ARG, "that is no name for a host: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
+		admin_fail(q->e->admin, q->client, E_ARG, "that is no name for a host: use up to %d letters, digits, '-', '.' and '_', beginning with a letter or digit",
 		     KMC_NAME_MAX);
 		return;
 	}
@@ -155,13 +139,13 @@ static void on_token_add(const struct request *q, const struct adm_token_add *m)
 		memcpy(t.ek, m->ek.p, sizeof(t.ek));
 	r = q->s->ops->host_get(q->s, t.host, &host);
 	if (r == 0 && !host.removed)
-		fail(q, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to be enrolled anew", t.host, t.host);
+		admin_fail(q->e->admin, q->client, E_EXISTS, "there is a host '%s' already: 'kmcctl host remove %s' first, if it is to be enrolled anew", t.host, t.host);
 	else if (!q->e->conf->enrol)
-		fail(q, E_STATE, "enrolment by token is off here: set 'allowed = yes' in [enrol] of kmc.conf, or use --out");
+		admin_fail(q->e->admin, q->client, E_STATE, "enrolment by token is off here: set 'allowed = yes' in [enrol] of kmc.conf, or use --out");
 	else if (r == E_DB)
 		fail_db(q);
 	else if (make_token(q, &t, text) != 0)
-		fail(q, E_CRYPTO, "can't make a token for the address '%s'", q->e->conf->address);
+		admin_fail(q->e->admin, q->client, E_CRYPTO, "can't make a token for the address '%s'", q->e->conf->address);
 	else if (store_transact(q->s, put_token, &c) != 0)
 		fail_db(q);
 	else {
@@ -203,7 +187,7 @@ static void on_set(const struct request *q, const struct adm_policy *m)
 		memcpy(p.images, m->images.p, p.n_images * sizeof(p.images[0]));
 	}
 	if (m->interval < ATTEST_INTERVAL_MIN_S || m->interval > ATTEST_INTERVAL_MAX_S) {
-		fail(q, E_ARG, "the interval must be between %d s and %d s", ATTEST_INTERVAL_MIN_S, ATTEST_INTERVAL_MAX_S);
+		admin_fail(q->e->admin, q->client, E_ARG, "the interval must be between %d s and %d s", ATTEST_INTERVAL_MIN_S, ATTEST_INTERVAL_MAX_S);
 		return;
 	}
 	if (store_transact(q->s, put_policy, &c) != 0) {
@@ -224,7 +208,7 @@ static void on_accept(const struct request *q, const struct adm_name *m)
 	if (r == 0)
 		r = store_transact(q->s, accept_host, &c);
 	if (r == E_NOTFOUND) {
-		fail(q, r, "there is no host '%s' that was enrolled by token: see 'kmcctl host list'", name);
+		admin_fail(q->e->admin, q->client, r, "there is no host '%s' that was enrolled by token: see 'kmcctl host list'", name);
 	} else if (r != 0) {
 		fail_db(q);
 	} else {

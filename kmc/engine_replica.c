@@ -5,15 +5,8 @@
 
 #include "common/error.h"
 #include "common/log.h"
-#include "common/text.h"
 #include "kmc/admin.h"
 #include "kmc/kmcconf.h"
-
-static void fail(struct engine *e, uint64_t client, int r, const char *reason)
-{
-	admin_answer(e->admin, client, ADM_FAILED,
-		     &(const struct adm_failed){.code = (uint64_t)-(int64_t)r, .reason = view_text(reason)});
-}
 
 bool replica_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
 {
@@ -24,7 +17,7 @@ bool replica_request(struct engine *e, uint64_t client, uint64_t type, const voi
 		return false;
 	t = engine_ticket(e, TICKET_REPLICA);
 	if (!t) {
-		fail(e, client, E_BUSY, "the KMC is busy: try again");
+		admin_fail(e->admin, client, E_BUSY, "the KMC is busy: try again");
 		return true;
 	}
 	t->client = client;
@@ -32,7 +25,7 @@ bool replica_request(struct engine *e, uint64_t client, uint64_t type, const voi
 	view_copy_text(m->remark, t->remark, sizeof(t->remark));
 	if (!engine_is_name(t->host.name)) {
 		engine_ticket_end(t);
-		fail(e, client, E_ARG, "the replica's name is none: correct [kmc] name there");
+		admin_fail(e->admin, client, E_ARG, "the replica's name is none: correct [kmc] name there");
 		return true;
 	}
 	link_send(e->vault, VAULT_DUPLICATE, t->id, &(const struct vault_duplicate){
@@ -46,7 +39,7 @@ void replica_duplicated(struct engine *e, struct ticket *t, const struct vault_d
 
 	if (auditlog_add_alone(&e->audit, &act) != 0) { /* what is not recorded does not leave */
 		log_error("%s", e->store->why);
-		fail(e, t->client, E_DB, e->store->why);
+		admin_fail(e->admin, t->client, E_DB, "%s", e->store->why);
 	} else {
 		log_info("a copy of the parent key was made for the TPM of replica '%s': %s", t->host.name, t->remark);
 		admin_answer(e->admin, t->client, ADM_REPLICA_COPY, &(const struct adm_replica_copy){
@@ -58,9 +51,6 @@ void replica_duplicated(struct engine *e, struct ticket *t, const struct vault_d
 
 void replica_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
 {
-	char reason[VAULT_REASON_MAX + 1];
-
-	view_copy_text(m->reason, reason, sizeof(reason));
-	fail(e, t->client, -(int)m->code, text_make_printable(reason));
+	admin_fail(e->admin, t->client, -(int)m->code, "%.*s", (int)m->reason.n, (const char *)m->reason.p);
 	engine_ticket_end(t);
 }

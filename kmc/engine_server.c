@@ -6,11 +6,6 @@
 #include "kmc/admin.h"
 #include "kmc/kmcconf.h"
 
-static void fail(struct engine *e, uint64_t client, int r, struct view reason)
-{
-	admin_answer(e->admin, client, ADM_FAILED, &(const struct adm_failed){.code = (uint64_t)-(int64_t)r, .reason = reason});
-}
-
 bool server_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
 {
 	const struct adm_server_renew *m = fields;
@@ -20,7 +15,7 @@ bool server_request(struct engine *e, uint64_t client, uint64_t type, const void
 		return false;
 	t = engine_ticket(e, TICKET_SERVER);
 	if (!t) {
-		fail(e, client, E_BUSY, view_text("the KMC is busy: try again"));
+		admin_fail(e->admin, client, E_BUSY, "the KMC is busy: try again");
 		return true;
 	}
 	t->client = client;
@@ -35,7 +30,7 @@ void server_issued(struct engine *e, struct ticket *t, const struct vault_issued
 
 	if (auditlog_add_alone(&e->audit, &act) != 0) { /* what is not recorded does not leave */
 		log_error("%s", e->store->why);
-		fail(e, t->client, E_DB, view_text(e->store->why));
+		admin_fail(e->admin, t->client, E_DB, "%s", e->store->why);
 	} else {
 		log_info("a new certificate was issued for this server");
 		admin_answer(e->admin, t->client, ADM_SERVER_RENEWED, &(const struct adm_server_renewed){.cert = m->cert});
@@ -45,6 +40,6 @@ void server_issued(struct engine *e, struct ticket *t, const struct vault_issued
 
 void server_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
 {
-	fail(e, t->client, -(int)m->code, m->reason);
+	admin_fail(e->admin, t->client, -(int)m->code, "%.*s", (int)m->reason.n, (const char *)m->reason.p);
 	engine_ticket_end(t);
 }
