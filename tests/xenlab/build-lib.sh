@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the lab's build scripts share: errors, kernel unpacking, module closures.
+# What the lab's build scripts share: errors, Debian root file systems, kernel unpacking, module closures.
 
 die() {
 	echo "$(basename "$0"): $*" >&2
@@ -46,4 +46,30 @@ install_modules() {
 		cp "$path" "$tree/modules/"
 		basename "$path" >>"$tree/modules/list"
 	done
+}
+
+# bootstrap ROOT LIST APT EXCLUDED...: make a Debian root file system with the packages of a list, without the excluded paths. Packages are
+# kept in APT, so that another time downloads only what is new. LAB_MIRROR and LAB_SUITE choose another Debian mirror or suite.
+bootstrap() {
+	local root=$1 apt=$3 packages options=() path
+	packages=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$2" | tr -s ' \n' ,)
+	shift 3
+	for path in "$@"; do
+		options+=("--dpkgopt=path-exclude=$path")
+	done
+	[ "$(id -u)" -eq 0 ] || die "not root: mmdebstrap needs root to make a root file system with its owners"
+	mkdir -p "$apt"
+	rm -rf "$root"
+	# The skipped steps leave the downloaded packages in place, to be copied back into the cache. The initramfs hook
+	# is replaced before it is installed: the lab boots from initramfs of its own, 20 times smaller.
+	mmdebstrap --quiet --mode=root --variant=minbase --include="${packages%,}" \
+		--skip=download/empty,essential/unlink,cleanup/apt/cache \
+		--aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+		--dpkgopt=force-confold "${options[@]}" \
+		--setup-hook='mkdir -p "$1"/var/cache/apt/archives' \
+		--setup-hook="sync-in '$apt' /var/cache/apt/archives" \
+		--essential-hook='echo "#!/bin/true" | install -D /dev/stdin "$1"/etc/kernel/postinst.d/initramfs-tools' \
+		--customize-hook="sync-out /var/cache/apt/archives '$apt'" \
+		--customize-hook='rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*' \
+		"${LAB_SUITE:-bookworm}" "$root" ${LAB_MIRROR:+"$LAB_MIRROR"}
 }

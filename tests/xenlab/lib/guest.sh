@@ -24,6 +24,11 @@ tiny_cfg() {
 	lab_config /lab/guests/tiny-vmlinux /lab/guests/tiny-initrd 32 "$@"
 }
 
+# tools_cfg NAME [pv|pvh] [XL-LINE...]: the same with other people's TPM software; for scenarios with "# lab: tools".
+tools_cfg() {
+	lab_config /lab/tools/vmlinux /lab/tools/initrd 700 "$@"
+}
+
 # lab_config KERNEL RAMDISK MEMORY NAME [pv|pvh] [XL-LINE...]
 lab_config() {
 	local kernel=$1 ramdisk=$2 memory=$3 name=$4 type=pv line key

@@ -1,13 +1,16 @@
 # shellcheck shell=bash
 # Guests with vtpm-guestd instead of xen-tpmfront.
 
-# guestd_initrd: the lab guest's initramfs and the guest package's files, as `make install` left them in dom0.
+# guestd_initrd [INITRAMFS]: the lab guest's initramfs (or another one) and the guest package's files, as `make install` left them in dom0.
 guestd_initrd() {
 	local tree=/run/lab/guestd-tree
 	rm -rf $tree
 	mkdir -p $tree
 	cp -a /usr/share/xen-vtpm/guest/. $tree/
-	{ cat /lab/guests/initrd; (cd $tree && find . -mindepth 1 | busybox cpio -o -H newc); } >/run/lab/guestd-initrd
+	# the kernel finds a second archive only at a multiple of four bytes
+	cp "${1:-/lab/guests/initrd}" /run/lab/guestd-initrd
+	truncate -s %4 /run/lab/guestd-initrd
+	(cd $tree && find . -mindepth 1 | busybox cpio -o -H newc) >>/run/lab/guestd-initrd
 }
 
 # guestd_guest NAME TYPE: start a guest that has the daemon's file and no module loaded.

@@ -50,7 +50,7 @@ host_on() {
 		-append 'console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 spec-ctrl=no,eager-fpu xpti=no noreboot' \
 		-initrd "$LAB_CACHE/dom0/vmlinux console=hvc0 quiet mitigations=off lab.host=$host,$LAB_CACHE/dom0/initrd" \
 		$(disk "$dir/disk.qcow2" qcow2) $(disk "$LAB_RUN/payload.tar" raw,readonly=on) \
-		$(disk "$LAB_CACHE/guests/guests.img" raw,readonly=on) \
+		$(disk "$LAB_CACHE/guests/guests.img" raw,readonly=on) ${LAB_TOOLS:+$(disk "$LAB_CACHE/tools/tools.img" raw,readonly=on)} \
 		-chardev "socket,id=tpm,path=$LAB_SOCKETS/$host.tpm" -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0 \
 		-fsdev "local,id=log,path=$LAB_LOG,security_model=none" -device virtio-9p-pci,fsdev=log,mount_tag=lab-log \
 		-device virtio-serial-pci -chardev "pipe,id=ctl,path=$dir/ctl" -device virtserialport,chardev=ctl,name=lab.ctl \
