@@ -41,7 +41,7 @@ int envelope_exchange(const struct envelope_facts *f, uint8_t hash[ENVELOPE_HASH
 	EVP_MD_CTX *md;
 	int ok;
 
-	if (reserve && f->request.n != ENVELOPE_REQUEST_SIZE)
+	if ((reserve && f->request.n != ENVELOPE_REQUEST_SIZE) || (f->origin.p && f->origin.n != ORIGIN_SIZE))
 		return E_ARG;
 	md = EVP_MD_CTX_new();
 	ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) && hash_label(md, reserve) &&
@@ -51,6 +51,8 @@ int envelope_exchange(const struct envelope_facts *f, uint8_t hash[ENVELOPE_HASH
 		ok = hash_number(md, numbers[i], 8);
 	if (ok && reserve)
 		ok = hash_number(md, f->image, 8) && EVP_DigestUpdate(md, f->request.p, f->request.n);
+	if (ok && f->origin.p)
+		ok = EVP_DigestUpdate(md, f->origin.p, f->origin.n);
 	ok = ok && EVP_DigestFinal_ex(md, hash, NULL);
 	EVP_MD_CTX_free(md);
 	return ok ? 0 : E_CRYPTO;

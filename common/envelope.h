@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "common/msg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 
 struct secret;
@@ -39,6 +40,7 @@ struct envelope_facts {
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 	uint64_t image;	     /* of a reservation: the incoming domain's incarnation */
 	struct view request; /* of a reservation: its id, ENVELOPE_REQUEST_SIZE bytes; absent: an open */
+	struct view origin;  /* of a vTPM with another's keys: ORIGIN_SIZE bytes; absent: they are its own */
 };
 
 /**
@@ -46,9 +48,9 @@ struct envelope_facts {
  *
  * SHA-256 over ENVELOPE_LABEL with its NUL, then each fact in the order of the struct: views as u32 length and bytes,
  * fixed-size fields as they are, numbers as u64; all big endian. For a reservation ENVELOPE_RESERVE_LABEL comes first, and
- * image (u64) and request (as it is) last.
+ * image (u64) and request (as it is) last. An origin comes behind all that, as it is.
  *
- * Return: 0, E_ARG (a request of another size) or E_CRYPTO.
+ * Return: 0, E_ARG (a request or an origin of another size) or E_CRYPTO.
  */
 int envelope_exchange(const struct envelope_facts *f, uint8_t hash[ENVELOPE_HASH_SIZE]);
 

@@ -28,6 +28,7 @@ static const struct msg_field handoff[] = {
 	MSG_FIELD_BYTES_OPT(14, struct handoff_handoff, state, 1, HANDOFF_STATE_MAX),
 	MSG_FIELD_UINT(15, struct handoff_handoff, state_version, UINT64_MAX),
 	MSG_FIELD_BYTES_OPT(16, struct handoff_handoff, transient, 1, HANDOFF_TRANSIENT_MAX),
+	MSG_FIELD_BYTES_OPT(17, struct handoff_handoff, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field ready[] = {

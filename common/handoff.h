@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "common/msg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 
 #define HANDOFF_VERSION 1
@@ -77,13 +78,14 @@ struct handoff_handoff {
 	struct view tenant; /* the pool's name */
 	struct view seed;   /* base seed */
 	uint64_t generation;
-	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* 0 for a new vTPM */
+	uint64_t owner_epoch, endorsement_epoch, platform_epoch; /* 0 for a new vTPM that shares no keys */
 	uint64_t lease_epoch;
 	uint64_t guest_domid, devid;
 	uint64_t incarnation; /* of the guest domain: 1 for a cold start; else one more than the image that it was frozen with */
 	struct view state;    /* sealed; absent for a new vTPM */
 	uint64_t state_version; /* the newest on record: an older state is refused; 0: there is none */
 	struct view transient;	/* sealed, of the same version as state; absent for a cold start */
+	struct view origin;	/* whose keys its roots are derived as; absent: its own. Never those that its state is sealed under */
 };
 
 struct handoff_ready {

@@ -39,6 +39,7 @@ static const struct msg_field opened[] = {
 	MSG_FIELD_BYTES(10, struct kmc_opened, reply, 256, KMC_RSA_MAX + 64),
 	MSG_FIELD_BYTES_OPT(11, struct kmc_opened, state, 1, KMC_STATE_MAX),
 	MSG_FIELD_BYTES_OPT(12, struct kmc_opened, audit, 1, KMC_AUDIT_HEAD_MAX),
+	MSG_FIELD_BYTES_OPT(13, struct kmc_opened, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field release[] = {
@@ -173,6 +174,7 @@ static const struct msg_field reserved[] = {
 	MSG_FIELD_BYTES(11, struct kmc_reserved, state, 1, KMC_STATE_MAX),
 	MSG_FIELD_BYTES(12, struct kmc_reserved, volatile_state, 1, KMC_VOLATILE_MAX),
 	MSG_FIELD_BYTES_OPT(13, struct kmc_reserved, audit, 1, KMC_AUDIT_HEAD_MAX),
+	MSG_FIELD_BYTES_OPT(14, struct kmc_reserved, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field commit[] = {

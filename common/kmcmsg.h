@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "common/msg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 
 #define KMC_VERSION 1
@@ -145,6 +146,7 @@ struct kmc_opened {
 	struct view reply;	/* see common/envelope.h */
 	struct view state;	/* sealed; absent for none */
 	struct view audit;	/* as in WELCOME */
+	struct view origin;	/* whose keys it has (common/origin.h); absent: its own */
 };
 
 struct kmc_release {
@@ -203,6 +205,7 @@ struct kmc_reserved {
 	struct view reply;
 	struct view state, volatile_state;
 	struct view audit; /* as in WELCOME */
+	struct view origin; /* as in OPENED */
 };
 
 struct kmc_commit {

@@ -6,6 +6,7 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/kmcmsg.h"
+#include "common/origin.h"
 #include "dom0-relay/statemsg.h"
 
 #define COPY_VERSION 1
@@ -17,6 +18,7 @@ static const struct msg_field copy_fields[] = {
 	MSG_FIELD_UINT(4, struct grace_copy, generation, UINT32_MAX),
 	MSG_FIELD_UINT(5, struct grace_copy, pcrs, 0xffffff),
 	MSG_FIELD_BYTES(6, struct grace_copy, sealed, 1, 512),
+	MSG_FIELD_BYTES_OPT(7, struct grace_copy, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_schema copy_schema = {

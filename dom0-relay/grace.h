@@ -11,6 +11,7 @@ struct grace_copy {
 	struct view tenant;
 	uint64_t generation, pcrs;
 	struct view sealed;
+	struct view origin; /* whose keys it has; absent: its own */
 };
 
 struct buf;

@@ -85,7 +85,8 @@ void gracing_down(struct relay *r)
 
 void gracing_opened(struct relay *r, uint64_t ticket, const struct opening_result *o)
 {
-	const struct tpm_seal m = {.uuid = o->uuid, .tenant = o->tenant, .seed = o->seed, .generation = o->generation, .pcrs = r->conf->grace_pcrs};
+	const struct tpm_seal m = {.uuid = o->uuid, .tenant = o->tenant, .seed = o->seed, .generation = o->generation, .pcrs = r->conf->grace_pcrs,
+				   .origin = o->origin};
 
 	if (r->grace_timer)
 		link_send(r->tpm, TPM_SEAL, GRACING_TPM | ticket, &m);
@@ -93,8 +94,9 @@ void gracing_opened(struct relay *r, uint64_t ticket, const struct opening_resul
 
 static void on_sealed(struct relay *r, struct guest *g, const struct tpm_sealed *m)
 {
+	uint8_t origin[ORIGIN_SIZE];
 	const struct grace_copy c = {.tenant = view_text(g->lease.tenant), .generation = g->lease.generation, .pcrs = r->conf->grace_pcrs,
-				     .sealed = m->sealed};
+				     .sealed = m->sealed, .origin = origin_put(&g->lease.origin, origin)};
 	uint8_t room[STATE_GRACE_MAX];
 	struct buf b;
 
@@ -131,6 +133,7 @@ static void try_copy(struct relay *r, struct guest *g, const struct state_record
 	m.generation = c.generation;
 	m.pcrs = c.pcrs;
 	m.sealed = c.sealed;
+	m.origin = c.origin;
 	link_send(r->tpm, TPM_UNSEAL, GRACING_TPM | g->ticket, &m);
 }
 
@@ -160,7 +163,7 @@ static void on_seed(struct relay *r, struct guest *g, const struct tpm_seed *m)
 	o = (struct opening_result){
 		.uuid = record->uuid, .seed = m->seed, .tenant = c.tenant, .state = record->state, .generation = c.generation,
 		.lease_epoch = record->lease_epoch, .owner_epoch = record->owner_epoch, .endorsement_epoch = record->endorsement_epoch,
-		.platform_epoch = record->platform_epoch, .state_version = record->version,
+		.platform_epoch = record->platform_epoch, .state_version = record->version, .origin = c.origin,
 	};
 	log_warn("domain %u device %u: %s: started in grace from the copy sealed to this host's TPM, %" PRIu64 " s after the last contact",
 		 g->ids.guest, g->ids.dev, kmclink_why(r->kmc), wall_clock() - r->contact);

@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/handoff.h"
 #include "common/kmcmsg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 #include "dom0-relay/guest_machine.h"
 #include "xenstore-schema/nodes.h"
@@ -27,6 +28,7 @@ struct stublink;
 struct guest_lease {
 	char tenant[65];
 	uint64_t generation, epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	struct origin origin; /* of its keys */
 	struct secret *seed;
 	struct buf state, transient; /* sealed; transient: of a guest that was resumed */
 };

@@ -159,7 +159,7 @@ static int believe(struct host_tpm_process *p, const struct ticket *t, const str
 		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->size), .tenant = b->tenant,
 		.uuid = t->uuid, .generation = b->generation, .lease_epoch = b->lease_epoch, .owner_epoch = b->owner_epoch,
 		.endorsement_epoch = b->endorsement_epoch, .platform_epoch = b->platform_epoch, .state_version = b->state_version,
-		.image = b->image, .request = b->request,
+		.image = b->image, .request = b->request, .origin = b->origin,
 	};
 	struct secret *inner = NULL, *block = NULL;
 	uint8_t hash[ENVELOPE_HASH_SIZE];
@@ -220,14 +220,16 @@ static void on_attest(struct host_tpm_process *p, uint64_t id, const struct tpm_
 }
 
 /* SHA-256 of what a seed is the seed of. */
-static int subject_of(const struct uuid *uuid, struct view tenant, uint64_t generation, uint8_t hash[32])
+static int subject_of(const struct uuid *uuid, struct view tenant, uint64_t generation, struct view origin, uint8_t hash[32])
 {
-	uint8_t text[17 + sizeof(uuid->b) + 8 + KMC_NAME_MAX];
+	uint8_t text[17 + sizeof(uuid->b) + 8 + KMC_NAME_MAX + 1 + ORIGIN_SIZE];
 	struct buf b;
 
 	buf_over(&b, text, sizeof(text));
 	if (buf_put(&b, "xen-vtpm/grace/v1", 17) != 0 || buf_put(&b, uuid->b, sizeof(uuid->b)) != 0 || buf_put_u64(&b, generation) != 0 ||
 	    buf_put(&b, tenant.p, tenant.n) != 0)
+		return E_RANGE;
+	if (origin.p && (buf_put_u8(&b, 0) != 0 || buf_put(&b, origin.p, origin.n) != 0)) /* no name has a NUL in it */
 		return E_RANGE;
 	return EVP_Digest(text, b.len, hash, NULL, EVP_sha256(), NULL) == 1 ? 0 : E_CRYPTO;
 }
@@ -240,7 +242,7 @@ static void on_seal(struct host_tpm_process *p, uint64_t id, const struct tpm_se
 	int n = E_NOMEM;
 
 	snprintf(p->why, sizeof(p->why), "host TPM: out of memory");
-	if (data && subject_of(&m->uuid, m->tenant, m->generation, data->data + 32) == 0) {
+	if (data && subject_of(&m->uuid, m->tenant, m->generation, m->origin, data->data + 32) == 0) {
 		memcpy(data->data, m->seed.p, 32);
 		n = open_tpm(p) == 0 ? host_seal(p->tpm, (uint32_t)m->pcrs, data, sealed, p->why) : E_TPM;
 	}
@@ -260,7 +262,7 @@ static void on_unseal(struct host_tpm_process *p, uint64_t id, const struct tpm_
 	int r;
 
 	snprintf(p->why, sizeof(p->why), "the copy that is sealed to the host TPM is damaged");
-	r = subject_of(&m->uuid, m->tenant, m->generation, subject);
+	r = subject_of(&m->uuid, m->tenant, m->generation, m->origin, subject);
 	if (r == 0)
 		r = open_tpm(p) == 0 ? host_unseal(p->tpm, (uint32_t)m->pcrs, m->sealed, &data, p->why) : E_TPM;
 	if (r == 0 && (data->size != 64 || !bytes_equal(data->data + 32, subject, sizeof(subject))))

@@ -32,6 +32,7 @@ struct opening {
 	uint32_t image;			      /* of a reservation, as the next */
 	uint8_t request[KMC_REQUEST_ID_SIZE];
 	char tenant[KMC_NAME_MAX + 1];
+	struct origin origin; /* of its keys */
 	struct kmc_opened facts; /* without its views */
 	struct buf state, transient;
 	char why[OPENING_WHY]; /* of RECALLING */
@@ -299,10 +300,12 @@ static void orphan(struct openings *o, const struct opening *p, uint64_t lease_e
 static void on_seed(struct openings *o, struct opening *p, const struct tpm_seed *s)
 {
 	const struct kmc_opened *f = &p->facts;
+	uint8_t origin[ORIGIN_SIZE];
 	const struct opening_result result = {
 		.uuid = p->uuid, .seed = s->seed, .tenant = view_text(p->tenant), .state = kept(&p->state), .transient = kept(&p->transient),
 		.generation = f->generation, .lease_epoch = f->lease_epoch, .owner_epoch = f->owner_epoch,
 		.endorsement_epoch = f->endorsement_epoch, .platform_epoch = f->platform_epoch, .state_version = f->state_version,
+		.origin = origin_put(&p->origin, origin),
 	};
 
 	if (p->abandoned)
@@ -368,9 +371,15 @@ static void on_opened(struct openings *o, struct opening *p, const struct kmc_op
 		.tenant = m->tenant, .reply = m->reply, .generation = m->generation, .lease_epoch = m->lease_epoch,
 		.owner_epoch = m->owner_epoch, .endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch,
 		.state_version = m->state_version, .image = p->image,
-		.request = p->reserve ? view_of(p->request, sizeof(p->request)) : (struct view){0},
+		.request = p->reserve ? view_of(p->request, sizeof(p->request)) : (struct view){0}, .origin = m->origin,
 	};
 
+	if (origin_get(m->origin, &p->origin) != 0) {
+		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+		orphan(o, p, m->lease_epoch);
+		refuse(o, p, "the KMC's answer does not say whose keys the vTPM has");
+		return;
+	}
 	if (!keep(&p->state, m->state) || !keep(&p->transient, transient)) {
 		orphan(o, p, m->lease_epoch);
 		refuse(o, p, "no memory for the vTPM's state");
@@ -387,7 +396,7 @@ static void on_reserved(struct openings *o, struct opening *p, const struct kmc_
 	const struct kmc_opened opened = {
 		.tenant = m->tenant, .generation = m->generation, .lease_epoch = m->lease_epoch, .owner_epoch = m->owner_epoch,
 		.endorsement_epoch = m->endorsement_epoch, .platform_epoch = m->platform_epoch, .state_version = m->state_version,
-		.reply = m->reply, .state = m->state, .audit = m->audit,
+		.reply = m->reply, .state = m->state, .audit = m->audit, .origin = m->origin,
 	};
 
 	on_opened(o, p, &opened, m->volatile_state);

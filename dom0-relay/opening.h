@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 
 struct kmclink;
@@ -25,6 +26,7 @@ struct opening_result {
 	struct view seed; /* empty if the opening was abandoned */
 	struct view tenant, state, transient; /* transient: of a reservation only */
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	struct view origin; /* whose keys it has; absent: its own */
 };
 
 struct opening_ops {

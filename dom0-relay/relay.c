@@ -142,6 +142,7 @@ static void destroy(struct guest *g)
 static void hand_off(struct guest *g)
 {
 	const struct guest_lease *l = &g->lease;
+	uint8_t origin[ORIGIN_SIZE];
 	const struct handoff_handoff h = {
 		.uuid = g->uuid,
 		.tenant = view_text(l->tenant),
@@ -157,6 +158,7 @@ static void hand_off(struct guest *g)
 		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
 		.state_version = l->state_version,
 		.transient = view_of(buf_left(&l->transient) ? buf_ptr(&l->transient) : NULL, buf_left(&l->transient)),
+		.origin = origin_put(&l->origin, origin),
 	};
 
 	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
@@ -538,7 +540,7 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 	*l = (struct guest_lease){.generation = o->generation, .epoch = o->lease_epoch, .owner_epoch = o->owner_epoch,
 				  .endorsement_epoch = o->endorsement_epoch, .platform_epoch = o->platform_epoch,
 				  .state_version = o->state_version};
-	if (view_copy_text(o->tenant, l->tenant, sizeof(l->tenant)) != 0 || !(l->seed = secret_dup(o->seed.p, o->seed.n)) ||
+	if (origin_get(o->origin, &l->origin) != 0 || view_copy_text(o->tenant, l->tenant, sizeof(l->tenant)) != 0 || !(l->seed = secret_dup(o->seed.p, o->seed.n)) ||
 	    !copy(&l->state, o->state) || !copy(&l->transient, o->transient)) {
 		relay_event(g, GEV_SEED); /* the lease is ours and has to go back */
 		relay_fail(g, GEV_BROKEN, "no memory for its seed");

@@ -107,6 +107,7 @@ static const struct msg_field believe[] = {
 	MSG_FIELD_UINT(10, struct tpm_believe, state_version, UINT64_MAX),
 	MSG_FIELD_UINT(11, struct tpm_believe, image, UINT32_MAX),
 	MSG_FIELD_BYTES_OPT(12, struct tpm_believe, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
+	MSG_FIELD_BYTES_OPT(13, struct tpm_believe, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field seed[] = {
@@ -130,6 +131,7 @@ static const struct msg_field seal[] = {
 	MSG_FIELD_BYTES(5, struct tpm_seal, seed, 32, 32),
 	MSG_FIELD_UINT(6, struct tpm_seal, generation, UINT32_MAX),
 	MSG_FIELD_UINT(7, struct tpm_seal, pcrs, 0xffffff),
+	MSG_FIELD_BYTES_OPT(8, struct tpm_seal, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field sealed[] = {
@@ -142,6 +144,7 @@ static const struct msg_field unseal[] = {
 	MSG_FIELD_BYTES(5, struct tpm_unseal, sealed, 1, 512),
 	MSG_FIELD_UINT(6, struct tpm_unseal, generation, UINT32_MAX),
 	MSG_FIELD_UINT(7, struct tpm_unseal, pcrs, 0xffffff),
+	MSG_FIELD_BYTES_OPT(8, struct tpm_unseal, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field sign[] = {

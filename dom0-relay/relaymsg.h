@@ -121,6 +121,7 @@ struct tpm_believe {
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 	uint64_t image;	     /* of a reservation; else 0 */
 	struct view request; /* of a reservation; absent for an open */
+	struct view origin;  /* as in OPENED */
 };
 
 struct tpm_seed {
@@ -142,6 +143,7 @@ struct tpm_seal {
 	struct uuid uuid;
 	struct view tenant, seed;
 	uint64_t generation, pcrs; /* pcrs: mask */
+	struct view origin;	   /* as in OPENED */
 };
 
 struct tpm_sealed {
@@ -153,6 +155,7 @@ struct tpm_unseal {
 	struct uuid uuid;
 	struct view tenant, sealed;
 	uint64_t generation, pcrs;
+	struct view origin;
 };
 
 /* A TLS handshake's signature by the host's key in its TPM. */

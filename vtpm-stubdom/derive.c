@@ -71,7 +71,19 @@ void derive_free(struct derive *d)
 	*d = (struct derive){0};
 }
 
-static int expand(const struct derive *d, const char *label, const uint64_t *epochs, size_t n_epochs, void *out, size_t n_out)
+void derive_share(struct derive *d, const struct origin *origin)
+{
+	d->origin = *origin;
+}
+
+/* What a derivation is for: a vTPM and a generation of its seed. */
+struct subject {
+	struct uuid uuid;
+	uint64_t generation;
+};
+
+static int expand(const struct derive *d, const struct subject *s, const char *label, const uint64_t *epochs, size_t n_epochs, void *out,
+		  size_t n_out)
 {
 	uint8_t bytes[INFO_MAX];
 	struct buf info;
@@ -80,7 +92,7 @@ static int expand(const struct derive *d, const char *label, const uint64_t *epo
 
 	buf_over(&info, bytes, sizeof(bytes));
 	if ((r = buf_put_u8(&info, (uint8_t)n)) != 0 || (r = buf_put(&info, label, n)) != 0 ||
-	    (r = buf_put(&info, d->uuid.b, UUID_SIZE)) != 0 || (r = buf_put_u64(&info, d->generation)) != 0 ||
+	    (r = buf_put(&info, s->uuid.b, UUID_SIZE)) != 0 || (r = buf_put_u64(&info, s->generation)) != 0 ||
 	    (r = buf_put_u8(&info, (uint8_t)n_epochs)) != 0)
 		return r;
 	for (size_t i = 0; i < n_epochs; i++)
@@ -101,20 +113,22 @@ struct secret *derive_roots(const struct derive *d, const struct epochs *e)
 		[ROOT_PPS] = {"PPS", {e->platform}, 1},		    [ROOT_PH_PROOF] = {"phProof", {e->platform}, 1},
 		[ROOT_SH_PROOF] = {"shProof", {e->owner}, 1},	    [ROOT_EH_PROOF] = {"ehProof", {e->endorsement, e->owner}, 2},
 	};
+	const struct subject own = {d->uuid, d->generation}, shared = {d->origin.uuid, d->origin.generation};
 	struct secret *s = secret_new(sizeof(struct roots));
 	struct roots *roots = s ? (struct roots *)s->data : NULL;
 
 	for (size_t i = 0; s && i < ROOT_COUNT; i++)
-		if (expand(d, how[i].label, how[i].epochs, how[i].n, roots->value[i], DERIVE_ROOT_SIZE) != 0)
+		if (expand(d, d->origin.generation ? &shared : &own, how[i].label, how[i].epochs, how[i].n, roots->value[i], DERIVE_ROOT_SIZE) != 0)
 			secret_free(&s);
 	return s;
 }
 
 struct secret *derive_state_key(const struct derive *d)
 {
+	const struct subject own = {d->uuid, d->generation};
 	struct secret *s = secret_new(DERIVE_STATE_KEY_SIZE);
 
-	if (s && expand(d, "state key", NULL, 0, s->data, DERIVE_STATE_KEY_SIZE) != 0)
+	if (s && expand(d, &own, "state key", NULL, 0, s->data, DERIVE_STATE_KEY_SIZE) != 0)
 		secret_free(&s);
 	return s;
 }

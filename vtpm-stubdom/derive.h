@@ -5,6 +5,9 @@
  *   OKM  = HKDF-Expand(PRK, info, 64 or 32)
  *   info = u8 length of label, label, uuid (16), u64 generation, u8 number of epochs, u64 epoch...   (big endian)
  *
+ * UUID and generation are the vTPM's own. One that shares another's keys has the roots of its origin (common/origin.h), and still a state
+ * key of its own: neither's state is ever taken for the other's.
+ *
  * Every field has a fixed or a stated length, so no two inputs share an info. The tenant is not in it: the KMC's seed is bound
  * to it already, and a pool that is renamed must not change a guest's keys.
  */
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #include "common/msg.h"
+#include "common/origin.h"
 #include "common/secret.h"
 #include "common/uuid.h"
 
@@ -39,10 +43,14 @@ struct derive {
 	struct secret *prk;
 	struct uuid uuid;
 	uint64_t generation;
+	struct origin origin; /* of the roots; generation 0: they are its own */
 };
 
 /** derive_init() - extract from the base seed of @n bytes: 0, E_NOMEM or E_CRYPTO. The caller wipes the seed. */
 int derive_init(struct derive *d, const void *seed, size_t n, const struct uuid *uuid, uint64_t generation);
+
+/** derive_share() - from now on the roots are those of @origin, unless that says that they are its own. */
+void derive_share(struct derive *d, const struct origin *origin);
 
 /** derive_free() - wipe it; @d may be zeroed. */
 void derive_free(struct derive *d);

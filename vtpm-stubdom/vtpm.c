@@ -195,6 +195,19 @@ out:
 	return r;
 }
 
+/* What all its keys come from. */
+static int begin_keys(struct derive *d, const struct handoff_handoff *h)
+{
+	struct origin origin;
+	int r = origin_get(h->origin, &origin);
+
+	if (r == 0)
+		r = derive_init(d, h->seed.p, h->seed.n, &h->uuid, h->generation);
+	if (r == 0)
+		derive_share(d, &origin);
+	return r;
+}
+
 int vtpm_open(struct vtpm **out, const struct handoff_handoff *h, char why[VTPM_WHY])
 {
 	struct vtpm *v = calloc(1, sizeof(*v));
@@ -205,7 +218,7 @@ int vtpm_open(struct vtpm **out, const struct handoff_handoff *h, char why[VTPM_
 		return complain(why, E_NOMEM, "can't bring up the TPM");
 	v->lease_epoch = h->lease_epoch;
 	v->epochs = (struct epochs){h->owner_epoch, h->endorsement_epoch, h->platform_epoch};
-	r = derive_init(&v->derive, h->seed.p, h->seed.n, &h->uuid, h->generation);
+	r = begin_keys(&v->derive, h);
 	if (r == 0)
 		r = (v->state_key = derive_state_key(&v->derive)) && (v->engine = engine_new()) ? 0 : E_CRYPTO;
 	if (r != 0) {

@@ -105,6 +105,13 @@ static void conversations(void)
 	say(HANDOFF_STATUS, NULL);
 	say(HANDOFF_CLOSE, NULL);
 	save("handoff", "stand-in");
+	h.origin = view_text("twenty bytes, a UUID");
+	buf_put_u8(&out, 255);
+	say(HANDOFF_HANDOFF, &h);
+	say(HANDOFF_STATUS, NULL);
+	say(HANDOFF_CLOSE, NULL);
+	save("handoff", "shared-keys");
+	h.origin = (struct view){0};
 	h.state_version = 5;
 	buf_put_u8(&out, 16);
 	say(HANDOFF_HANDOFF, &h);

@@ -174,6 +174,37 @@ static void seed_uuid_and_generation_each_change_everything(void **state)
 	derive_free(&d);
 }
 
+/* The roots are the other's, under any epochs; the state key is its own. */
+static void who_shares_keys_has_the_origins_roots_and_a_state_key_of_its_own(void **state)
+{
+	struct derive a = make(1, 0xff, 7), b = make(1, 0xfe, 1), other = make(2, 0xfe, 1);
+	const struct origin origin = {.uuid = a.uuid, .generation = 7}, generation = {.uuid = a.uuid, .generation = 8}, none = {.generation = 0};
+	struct secret *ka = derive_state_key(&a), *kb, *own = derive_state_key(&b);
+	struct epochs cleared = epochs;
+
+	(void)state;
+	cleared.owner++;
+	derive_share(&b, &origin);
+	assert_int_equal(differing(&a, &epochs, &b, &epochs), 0);
+	assert_int_equal(differing(&a, &cleared, &b, &cleared), 0);
+	assert_int_not_equal(differing(&a, &epochs, &b, &cleared), 0);
+	kb = derive_state_key(&b);
+	assert_true(secret_equal(kb, own));
+	assert_false(secret_equal(kb, ka));
+	derive_share(&other, &origin); /* without the seed it is worth nothing */
+	assert_int_equal(differing(&a, &epochs, &other, &epochs), ALL);
+	derive_share(&b, &generation);
+	assert_int_equal(differing(&a, &epochs, &b, &epochs), ALL);
+	derive_share(&b, &none);
+	assert_int_equal(differing(&a, &epochs, &b, &epochs), ALL);
+	secret_free(&ka);
+	secret_free(&kb);
+	secret_free(&own);
+	derive_free(&a);
+	derive_free(&b);
+	derive_free(&other);
+}
+
 static void all_roots_of_one_vtpm_differ(void **state)
 {
 	struct derive d = make(1, 0xff, 7);
@@ -197,6 +228,7 @@ int main(void)
 		cmocka_unit_test(roots_are_those_of_an_independent_implementation),
 		cmocka_unit_test(an_epoch_renews_the_roots_that_its_command_renews),
 		cmocka_unit_test(seed_uuid_and_generation_each_change_everything),
+		cmocka_unit_test(who_shares_keys_has_the_origins_roots_and_a_state_key_of_its_own),
 		cmocka_unit_test(all_roots_of_one_vtpm_differ),
 	};
 

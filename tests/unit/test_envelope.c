@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/envelope.h"
 #include "common/error.h"
 #include "common/secret.h"
@@ -111,6 +112,41 @@ static void the_exchange_of_a_reservation_has_its_own_label_and_ends_with_image_
 	assert_int_equal(envelope_exchange(&f, ours), E_ARG);
 }
 
+/* "20 bytes of an origin": as it is, behind all the rest of an open or a reservation. */
+static void an_origin_comes_last(void **state)
+{
+	static const char head[] = "\0"
+		"\0\0\0\x10" "0123456789abcdef" "\0\0\0\x06" "cipher" "\0\0\0\x04" "pool"
+		"\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11\x11"
+		"\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22\x22"
+		"\0\0\0\0\0\0\0\x01" "\0\0\0\0\0\0\0\x02" "\0\0\0\0\0\0\0\x03" "\0\0\0\0\0\0\0\x04" "\0\0\0\0\0\0\0\x05" "\0\0\0\0\0\0\0\x06";
+	static const char image[] = "\0\0\0\0\0\0\0\x07" "the request's id", origin[] = "uuid of the origin\0\1";
+	struct envelope_facts f = sample();
+	uint8_t bytes[512], ours[ENVELOPE_HASH_SIZE], theirs[ENVELOPE_HASH_SIZE];
+
+	(void)state;
+	f.origin = view_of((const uint8_t *)origin, ORIGIN_SIZE);
+	for (int reserve = 0; reserve < 2; reserve++) {
+		struct buf b;
+
+		buf_over(&b, bytes, sizeof(bytes));
+		buf_put(&b, reserve ? ENVELOPE_RESERVE_LABEL : ENVELOPE_LABEL, strlen(reserve ? ENVELOPE_RESERVE_LABEL : ENVELOPE_LABEL));
+		buf_put(&b, head, sizeof(head) - 1);
+		if (reserve)
+			buf_put(&b, image, sizeof(image) - 1);
+		buf_put(&b, origin, ORIGIN_SIZE);
+		f.image = reserve ? 7 : 0;
+		f.request = reserve ? view_text("the request's id") : (struct view){0};
+		assert_int_equal(envelope_exchange(&f, ours), 0);
+		put("facts", bytes, b.len);
+		run("openssl dgst -sha256 -binary -out digest facts");
+		get("digest", theirs, sizeof(theirs));
+		assert_memory_equal(ours, theirs, sizeof(ours));
+	}
+	f.origin.n--;
+	assert_int_equal(envelope_exchange(&f, ours), E_ARG);
+}
+
 static void change(struct envelope_facts *f, unsigned int which)
 {
 	uint64_t *const numbers[] = {&f->generation, &f->lease_epoch, &f->owner_epoch, &f->endorsement_epoch, &f->platform_epoch, &f->state_version};
@@ -133,17 +169,19 @@ static void change(struct envelope_facts *f, unsigned int which)
 		f->request = view_text(which == 12 ? "the request's id" : "The request's id");
 	if (which == 14)
 		f->image = 7;
+	if (which == 16 || which == 17)
+		f->origin = view_text(which == 16 ? "twenty bytes, a UUID" : "twenty Bytes, a UUID");
 }
 
 static void every_fact_changes_the_exchange(void **state)
 {
-	uint8_t seen[16][ENVELOPE_HASH_SIZE];
+	uint8_t seen[18][ENVELOPE_HASH_SIZE];
 
 	(void)state;
-	for (unsigned int i = 0; i < 16; i++) {
+	for (unsigned int i = 0; i < 18; i++) {
 		struct envelope_facts f = sample();
 
-		change(&f, 15 - i);
+		change(&f, 17 - i);
 		assert_int_equal(envelope_exchange(&f, seen[i]), 0);
 		for (unsigned int j = 0; j < i; j++)
 			assert_memory_not_equal(seen[i], seen[j], ENVELOPE_HASH_SIZE);
@@ -378,6 +416,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_exchange_is_sha256_of_the_facts_in_order),
 		cmocka_unit_test(the_exchange_of_a_reservation_has_its_own_label_and_ends_with_image_and_request),
+		cmocka_unit_test(an_origin_comes_last),
 		cmocka_unit_test(every_fact_changes_the_exchange),
 		cmocka_unit_test(a_request_survives_the_round_trip),
 		cmocka_unit_test(a_request_of_another_version_or_length_is_refused),

@@ -50,6 +50,26 @@ static void a_copy_is_read_as_it_was_written(void **state)
 	assert_int_equal(found.sealed.n, 3);
 }
 
+/* As every copy was before vTPMs could share keys, and as those are that do. */
+static void a_copy_says_whose_keys_they_are_if_they_are_anothers(void **state)
+{
+	struct grace_copy c = copy, found;
+	uint8_t room[800];
+	struct buf b;
+
+	(void)state;
+	buf_over(&b, room, sizeof(room));
+	assert_int_equal(grace_copy_write(&b, &c), 0);
+	assert_int_equal(grace_copy_read(view_of(room, b.len), &found), 0);
+	assert_null(found.origin.p);
+	buf_over(&b, room, sizeof(room));
+	c.origin = view_text("twenty bytes, a UUID");
+	assert_int_equal(grace_copy_write(&b, &c), 0);
+	assert_int_equal(grace_copy_read(view_of(room, b.len), &found), 0);
+	assert_int_equal(found.origin.n, 20);
+	assert_memory_equal(found.origin.p, c.origin.p, 20);
+}
+
 static void a_copy_that_was_cut_or_has_something_behind_it_is_none(void **state)
 {
 	struct grace_copy found;
@@ -71,6 +91,7 @@ int main(void)
 		cmocka_unit_test(without_configuration_or_contact_there_is_none),
 		cmocka_unit_test(a_clock_that_was_put_back_ends_it),
 		cmocka_unit_test(a_copy_is_read_as_it_was_written),
+		cmocka_unit_test(a_copy_says_whose_keys_they_are_if_they_are_anothers),
 		cmocka_unit_test(a_copy_that_was_cut_or_has_something_behind_it_is_none),
 	};
 

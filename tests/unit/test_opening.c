@@ -30,6 +30,8 @@ static struct world {
 	char why[OPENING_WHY];
 	uint8_t seed;
 	size_t state_size;
+	struct view origin; /* to open or reserve with */
+	uint8_t believed[20], told_origin[20]; /* zeroes: there was none */
 } w;
 
 bool kmclink_is_up(const struct kmclink *k)
@@ -73,12 +75,16 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 
 void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 {
-	(void)l, (void)fields;
+	const struct tpm_believe *believe = fields;
+
+	(void)l;
 	if (type == TPM_WRAP) {
 		w.wraps++;
 		w.wrap_ticket = id;
 	} else if (type == TPM_BELIEVE) {
 		w.believes++;
+		if (believe->origin.p)
+			memcpy(w.believed, believe->origin.p, sizeof(w.believed));
 		w.believe_ticket = id;
 	} else {
 		assert_int_equal(type, TPM_FORGET);
@@ -98,6 +104,8 @@ static void on_opened(void *arg, uint64_t ticket, const struct opening_result *r
 	w.seed = r->seed.p[0];
 	w.state_size = r->state.n;
 	w.transient_size = r->transient.n;
+	if (r->origin.p)
+		memcpy(w.told_origin, r->origin.p, sizeof(w.told_origin));
 }
 
 static void on_refused(void *arg, uint64_t ticket, const char *why)
@@ -177,7 +185,7 @@ static void tpm_wraps(void)
 static void kmc_opens(uint64_t epoch)
 {
 	const struct kmc_opened m = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = epoch, .reply = view_of(bytes, 256),
-				     .state = view_of(bytes, 100), .state_version = 3};
+				     .state = view_of(bytes, 100), .state_version = 3, .origin = w.origin};
 
 	openings_kmc(w.o, KMC_OPENED, w.open_id, &m);
 }
@@ -231,7 +239,8 @@ static void reserve_and_ask(void)
 static void kmc_reserves(void)
 {
 	const struct kmc_reserved m = {.tenant = view_text("pool"), .generation = 1, .lease_epoch = 5, .reply = view_of(bytes, 256),
-				       .state = view_of(bytes, 100), .volatile_state = view_of(bytes, 50), .state_version = 3};
+				       .state = view_of(bytes, 100), .volatile_state = view_of(bytes, 50), .state_version = 3,
+				       .origin = w.origin};
 
 	openings_kmc(w.o, KMC_RESERVED, w.open_id, &m);
 }
@@ -246,6 +255,44 @@ static void a_reservation_brings_transient_state_too(void **state)
 	tpm_believes();
 	assert_int_equal(w.opened, 1);
 	assert_true(w.told_ticket == TICKET && w.told_epoch == 5 && w.state_size == 100 && w.transient_size == 50);
+}
+
+static void whose_keys_a_vtpm_has_is_bound_and_told(void **state)
+{
+	static const uint8_t origin[20] = {1, 2, [19] = 3}, none[20];
+
+	for (int reserve = 0; reserve < 2; reserve++) {
+		w.origin = view_of(origin, sizeof(origin));
+		if (reserve)
+			reserve_and_ask(), kmc_reserves();
+		else
+			start_and_ask(), kmc_opens(9);
+		assert_memory_equal(w.believed, origin, sizeof(origin));
+		tpm_believes();
+		assert_int_equal(w.opened, 1);
+		assert_memory_equal(w.told_origin, origin, sizeof(origin));
+		teardown(state);
+		setup(state);
+	}
+	start_and_ask();
+	kmc_opens(9);
+	tpm_believes();
+	assert_memory_equal(w.believed, none, sizeof(none));
+	assert_memory_equal(w.told_origin, none, sizeof(none));
+}
+
+/* Of a generation that there can't be. */
+static void an_answer_that_does_not_say_whose_gives_its_lease_back(void **state)
+{
+	static const uint8_t origin[20] = {1, 2};
+
+	(void)state;
+	w.origin = view_of(origin, sizeof(origin));
+	start_and_ask();
+	kmc_opens(9);
+	assert_int_equal(w.believes, 0);
+	assert_true(w.forgets == 1 && w.orphaned == 1 && w.told_epoch == 9 && w.refused == 1);
+	assert_non_null(strstr(w.why, "whose keys"));
 }
 
 static void a_reservation_that_comes_before_its_suspension_may_be_asked_for_again(void **state)
@@ -565,6 +612,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_reservation_brings_transient_state_too),
+		TEST(whose_keys_a_vtpm_has_is_bound_and_told),
+		TEST(an_answer_that_does_not_say_whose_gives_its_lease_back),
 		TEST(a_reservation_that_comes_before_its_suspension_may_be_asked_for_again),
 		TEST(an_abandoned_reservation_is_its_owners_to_give_back),
 		TEST(an_open_is_not_answered_by_a_reservation),

@@ -201,6 +201,54 @@ static void state_of_another_vtpm_seed_generation_or_later_lease_is_refused(void
 	buf_free(&sealed);
 }
 
+static void primaries(const struct handoff_handoff *h, struct buf *sealed, struct view *state, uint8_t out[3][100])
+{
+	static const uint32_t hierarchies[] = {TPM_OWNER, TPM_ENDORSEMENT, TPM_PLATFORM};
+	struct vtpm *v = open_ok(h);
+
+	for (size_t i = 0; i < 3; i++)
+		primary(v, hierarchies[i], out[i]);
+	*state = seal(v, sealed).state;
+	vtpm_close(&v);
+}
+
+/* Two vTPMs with the same keys: neither starts from what the other has sealed, whatever is said of its origin. */
+static void who_shares_keys_has_the_same_primaries_and_a_state_of_its_own(void **state)
+{
+	struct handoff_handoff h = given(), clone = given(), wrong;
+	struct buf sealed = sealed_buf(), clones = sealed_buf();
+	const struct origin origin = {.uuid = h.uuid, .generation = 1};
+	uint8_t room[ORIGIN_SIZE], first[3][100], other[3][100];
+	struct view theirs, its, again;
+
+	(void)state;
+	clone.uuid.b[0] ^= 1;
+	primaries(&h, &sealed, &theirs, first);
+	primaries(&clone, &clones, &its, other);
+	for (size_t i = 0; i < 3; i++)
+		assert_memory_not_equal(first[i], other[i], 100);
+	clone.origin = origin_put(&origin, room);
+	primaries(&clone, &clones, &its, other);
+	assert_memory_equal(first, other, sizeof(first));
+	wrong = h;
+	wrong.state = its;
+	open_refused(&wrong, E_INTEGRITY, "key");
+	wrong = clone;
+	wrong.state = theirs;
+	open_refused(&wrong, E_INTEGRITY, "key");
+	wrong = clone; /* its own state, and the roots of others */
+	wrong.state = its;
+	wrong.origin = (struct view){0};
+	open_refused(&wrong, E_INTEGRITY, "does not start");
+	wrong.origin = view_of(room, ORIGIN_SIZE - 1);
+	open_refused(&wrong, E_FORMAT, "keys");
+	clone.state = its;
+	primaries(&clone, &sealed, &again, other);
+	assert_memory_equal(first, other, sizeof(first));
+	buf_free(&sealed);
+	buf_free(&clones);
+}
+
 static void older_epochs_than_on_record_are_refused(void **state)
 {
 	struct handoff_handoff h = given(), other;
@@ -605,6 +653,7 @@ int main(void)
 		cmocka_unit_test(an_older_version_than_on_record_is_refused_a_newer_is_not),
 		cmocka_unit_test(a_state_on_record_that_was_not_handed_over_is_missed),
 		cmocka_unit_test(state_of_another_vtpm_seed_generation_or_later_lease_is_refused),
+		cmocka_unit_test(who_shares_keys_has_the_same_primaries_and_a_state_of_its_own),
 		cmocka_unit_test(older_epochs_than_on_record_are_refused),
 		cmocka_unit_test(a_resumed_guest_needs_the_state_that_was_suspended_with_it),
 		cmocka_unit_test(a_frozen_tpm_goes_on_with_the_next_incarnation_only),
