@@ -98,6 +98,8 @@ static const struct msg_field vtpm[] = {
 	MSG_FIELD_UINT(22, struct adm_vtpm, parked, 1),
 	MSG_FIELD_UINT(23, struct adm_vtpm, due_at, UINT64_MAX),
 	MSG_FIELD_UINT(24, struct adm_vtpm, destroyed_at, UINT64_MAX),
+	MSG_FIELD_BYTES_OPT(25, struct adm_vtpm, sharing, UUID_SIZE, 512),
+	MSG_FIELD_UINT(26, struct adm_vtpm, sharers, UINT64_MAX),
 };
 
 static const struct msg_field uuid[] = {
@@ -208,6 +210,7 @@ static const struct msg_field replica_copy[] = {
 static const struct msg_field clone[] = {
 	MSG_FIELD_UUID(3, struct adm_clone, from),
 	MSG_FIELD_UUID(4, struct adm_clone, to),
+	MSG_FIELD_UINT(5, struct adm_clone, share, 1),
 };
 
 static const struct msg_field retire[] = {
@@ -218,6 +221,7 @@ static const struct msg_field retire[] = {
 
 static const struct msg_field retirement[] = {
 	MSG_FIELD_UINT(3, struct adm_retirement, due_at, UINT64_MAX),
+	MSG_FIELD_UINT(4, struct adm_retirement, sharers, UINT64_MAX),
 };
 
 static const struct msg_field server_renew[] = {

@@ -167,6 +167,8 @@ struct adm_vtpm {
 	uint64_t reserved_at;
 	uint64_t parked;	       /* its holder keeps the lease although no guest runs, for a start without the KMC */
 	uint64_t due_at, destroyed_at; /* of its seed, once it is retired; 0: it is not; not yet */
+	struct view sharing;	       /* UUIDs of vTPMs with the same keys, 16 bytes each, the first ones; absent: none */
+	uint64_t sharers;	       /* how many there are */
 };
 
 struct adm_uuid {
@@ -256,6 +258,7 @@ struct adm_image_allow {
 
 struct adm_clone {
 	struct uuid from, to;
+	uint64_t share; /* 1: with the keys of @from */
 };
 
 struct adm_retire {
@@ -265,7 +268,8 @@ struct adm_retire {
 };
 
 struct adm_retirement {
-	uint64_t due_at; /* when the seed is destroyed */
+	uint64_t due_at;  /* when the seed is destroyed */
+	uint64_t sharers; /* how many vTPMs have the same keys, and go on */
 };
 
 /* A certificate for this KMC's TLS. */

@@ -85,6 +85,7 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_WRAPPING_MADE] = "wrapping-key-made",
 		[AUDIT_WRAPPING_REPLACED] = "wrapping-key-replaced",
 		[AUDIT_WRAPPING_DESTROYED] = "wrapping-key-destroyed",
+		[AUDIT_KEYS_SHARED] = "keys-shared",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

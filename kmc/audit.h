@@ -62,6 +62,7 @@ enum audit_event {
 	AUDIT_WRAPPING_MADE,	  /* a wrapping key, to replace the present one */
 	AUDIT_WRAPPING_REPLACED,  /* nothing is under the one before it any more */
 	AUDIT_WRAPPING_DESTROYED, /* the one before it, on a machine */
+	AUDIT_KEYS_SHARED, /* a clone with the same keys was made */
 	AUDIT_EVENTS,
 };
 

@@ -1,6 +1,7 @@
 /* kmcctl vtpm clone, rekey, retire. */
 #include "kmc/ctl_life.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -31,14 +32,20 @@ static bool agreed(const char *warning, bool yes)
 	return fgets(line, sizeof(line), stdin) && strcmp(line, "yes\n") == 0;
 }
 
-int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to)
+#define SHARING                                                                                                                       \
+	"two vTPMs with the same keys are one to the world: each unseals what is sealed to the other without authorisation or PCRs, nobody can tell " \
+	"their attestations apart, and who takes over one has both"
+
+int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, bool share, bool yes)
 {
-	struct adm_clone m = {.from = *from};
+	struct adm_clone m = {.from = *from, .share = share};
 
 	if (uuid_parse(to, &m.to) != 0) {
 		ctl_say("'%s' is not a UUID", to);
 		return EXIT_USAGE;
 	}
+	if (share && !agreed(SHARING, yes))
+		return EXIT_ERROR;
 	return ctl_ask(c, ADM_VTPM_CLONE, &m, ignore, NULL);
 }
 
@@ -54,14 +61,14 @@ int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes)
 static bool on_retirement(void *arg, uint64_t type, const void *fields)
 {
 	(void)type;
-	*(uint64_t *)arg = ((const struct adm_retirement *)fields)->due_at;
+	*(struct adm_retirement *)arg = *(const struct adm_retirement *)fields;
 	return false;
 }
 
 int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace, bool yes)
 {
 	struct adm_retire m = {.uuid = *uuid};
-	uint64_t due = 0;
+	struct adm_retirement end = {.due_at = 0};
 	char text[24] = "-";
 	struct tm tm;
 	time_t t;
@@ -73,12 +80,14 @@ int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace,
 	}
 	if (!agreed("after the grace this vTPM's seed and states are destroyed, and with them all that the guest has sealed", yes))
 		return EXIT_ERROR;
-	code = ctl_ask(c, ADM_VTPM_RETIRE, &m, on_retirement, &due);
-	t = (time_t)due;
+	code = ctl_ask(c, ADM_VTPM_RETIRE, &m, on_retirement, &end);
+	t = (time_t)end.due_at;
 	if (code == EXIT_FINE && gmtime_r(&t, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
 		results_text("destroyed_at", text);
 	if (code == EXIT_FINE)
 		results_tell("retired; the seed is destroyed at %s\n", text);
+	if (code == EXIT_FINE && end.sharers)
+		results_tell("its keys live on: %" PRIu64 " other vTPM%s them, see 'kmcctl vtpm show'\n", end.sharers, end.sharers == 1 ? " has" : "s have");
 	return code;
 }
 

@@ -1,4 +1,4 @@
-/* kmcctl vtpm clone, rekey, retire: what can't be undone asks first. Exit codes of ctl_client.h. */
+/* kmcctl vtpm clone, rekey, retire: what can't be undone, or makes keys worth less, asks first. Exit codes of ctl_client.h. */
 #ifndef KMC_CTL_LIFE_H
 #define KMC_CTL_LIFE_H
 
@@ -8,8 +8,8 @@
 
 struct ctl_client;
 
-/** ctl_clone() - register @to in the pool of @from. */
-int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to);
+/** ctl_clone() - register @to in the pool of @from; @share: with the keys of @from, @yes: and don't ask. */
+int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, bool share, bool yes);
 
 /** ctl_rekey() - @yes: don't ask. */
 int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes);

@@ -137,6 +137,20 @@ static void show_host(struct showing *s, const struct adm_host *h)
 		       h->software_key ? "insecure-software-key" : "TPM", when(h->attested_at, attested), T(h->reason));
 }
 
+/* As many UUIDs as there are in @v. */
+static json_t *json_uuids(struct view v)
+{
+	json_t *list = json_array();
+	char u[UUID_TEXT];
+	struct uuid one;
+
+	for (size_t at = 0; at + UUID_SIZE <= v.n; at += UUID_SIZE) {
+		memcpy(one.b, v.p + at, UUID_SIZE);
+		json_array_append_new(list, json_string(uuid_format(&one, u)));
+	}
+	return list;
+}
+
 static json_t *vtpm_object(const struct adm_vtpm *v)
 {
 	char u[UUID_TEXT];
@@ -163,6 +177,8 @@ static json_t *vtpm_object(const struct adm_vtpm *v)
 	json_object_set_new(o, "parked", json_boolean(v->parked));
 	json_object_set_new(o, "retired_until", json_when(v->due_at));
 	json_object_set_new(o, "destroyed", json_when(v->destroyed_at));
+	json_object_set_new(o, "shares_keys_with", json_uuids(v->sharing));
+	json_object_set_new(o, "sharers", json_number(v->sharers));
 	return o;
 }
 
@@ -184,8 +200,9 @@ static void list_vtpm(struct showing *s, const struct adm_vtpm *v)
 	if (s->json)
 		json_array_append_new(s->rows, vtpm_object(v));
 	else
-		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s%s\n", uuid_format(&v->uuid, u), T(v->pool), T(holder_of(v)),
-		       v->lease_epoch, v->state_version, when(v->opened_at, opened), v->parked ? "  parked" : "");
+		printf("%-36s  %-16.*s  %-16.*s  %6" PRIu64 "  %6" PRIu64 "  %s%s%s\n", uuid_format(&v->uuid, u), T(v->pool), T(holder_of(v)),
+		       v->lease_epoch, v->state_version, when(v->opened_at, opened), v->parked ? "  parked" : "",
+		       v->sharers ? "  shares keys" : "");
 }
 
 static void show_state(struct showing *s, const struct adm_state *v)
@@ -309,6 +326,20 @@ static void print_end(const struct adm_vtpm *v)
 		printf("retired       its seed is destroyed at %s; until then 'kmcctl vtpm retire --cancel' brings it back\n", when(v->due_at, due));
 }
 
+/* Its keys are others' too. */
+static void print_sharers(const struct adm_vtpm *v)
+{
+	char u[UUID_TEXT];
+	struct uuid one;
+
+	for (size_t at = 0; at + UUID_SIZE <= v->sharing.n; at += UUID_SIZE) {
+		memcpy(one.b, v->sharing.p + at, UUID_SIZE);
+		printf("%-14s%s\n", at ? "" : "shares keys", uuid_format(&one, u));
+	}
+	if (v->sharers > v->sharing.n / UUID_SIZE)
+		printf("%-14sand %" PRIu64 " more\n", "", v->sharers - v->sharing.n / UUID_SIZE);
+}
+
 static void print_taken(const struct adm_vtpm *v)
 {
 	char u[UUID_TEXT];
@@ -338,6 +369,7 @@ static void print_vtpm(const struct adm_vtpm *v)
 	printf("epochs        owner %" PRIu64 ", endorsement %" PRIu64 ", platform %" PRIu64 "\n", v->owner_epoch,
 	       v->endorsement_epoch, v->platform_epoch);
 	printf("state         version %" PRIu64 ", stored %s\n", v->state_version, when(v->stored_at, stored));
+	print_sharers(v);
 	print_suspension(v);
 	print_end(v);
 	printf("created       %s\n", when(v->created_at, created));

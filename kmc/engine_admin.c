@@ -19,6 +19,7 @@
 #include "kmc/engine_policy.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
+#include "kmc/engine_share.h"
 #include "kmc/engine_states.h"
 #include "kmc/hostcert.h"
 #include "kmc/engine_wrapping.h"
@@ -124,6 +125,7 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 {
 	const struct lease *l = &v->lease;
 	struct store_retirement end = {.due_at = 0};
+	struct sharers sharers = {.n = 0};
 	struct store_parked p;
 	struct adm_vtpm m = {
 		.uuid = v->uuid, .pool = view_text(l->pool), .holder = text_or_absent(l->holder),
@@ -142,6 +144,11 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 	m.parked = r == 0 && l->holder[0] && engine_park_stands(&p, l);
 	m.due_at = (uint64_t)end.due_at;
 	m.destroyed_at = (uint64_t)end.destroyed_at;
+	if ((m.has_seed || (end.due_at && !end.destroyed_at)) && (r = share_list(q->s, v, &sharers)) != 0)
+		return r;
+	if (sharers.n)
+		m.sharing = view_of(sharers.list[0].b, sharers.n * UUID_SIZE);
+	m.sharers = sharers.all;
 	return admin_answer(q->e->admin, q->client, ADM_VTPM, &m);
 }
 

@@ -67,9 +67,10 @@ static struct ticket *begin(struct engine *e, const struct asker *a, const struc
 
 static void make(struct engine *e, const struct asker *a, const struct store_vtpm *v, uint64_t endorsement_epoch)
 {
+	uint8_t origin[ORIGIN_SIZE];
 	const struct vault_endorse q = {
 		.tenant = view_text(v->lease.pool), .seed = view_of(v->seed, v->seed_size), .uuid = v->uuid, .generation = v->generation,
-		.endorsement_epoch = endorsement_epoch, .not_before = (uint64_t)engine_machine_time(),
+		.endorsement_epoch = endorsement_epoch, .not_before = (uint64_t)engine_machine_time(), .origin = origin_put(&v->origin, origin),
 	};
 	struct ticket *t = begin(e, a, &v->uuid);
 

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "kmc/admin.h"
+#include "kmc/engine_share.h"
 
 #define LOOK_MS 5000 /* between two looks for seeds that are due */
 
@@ -21,6 +22,7 @@ struct act {
 	uint64_t grace;		 /* retire, seconds */
 	struct store_vtpm vtpm;	 /* as it was */
 	struct store_retirement retirement;
+	struct sharers sharers;	 /* who has the same keys */
 	const char *why;	 /* E_STATE: what stands against it; NULL: somebody holds it */
 };
 
@@ -62,16 +64,20 @@ static int take(struct store *s, struct act *a)
 	return a->vtpm.lease.suspended ? stop(a, "is suspended with its guest: resume and shut that down first, or 'kmcctl vtpm takeover' it") : 0;
 }
 
+#define DESCRIPTION 240
+
 /* What a record says of a wrapped seed that goes. */
-static const char *describe(char text[200], const struct store_vtpm *v, const uint8_t *seed, size_t n)
+static const char *describe(char text[DESCRIPTION], const struct act *a, const uint8_t *seed, size_t n)
 {
+	char shared[SHARE_TEXT];
 	uint8_t hash[32] = {0};
 	size_t at;
 
 	EVP_Digest(seed, n, hash, NULL, EVP_sha256(), NULL);
-	at = (size_t)snprintf(text, 200, "generation %" PRIu32 "; SHA-256 of the wrapped seed ", v->generation);
+	at = (size_t)snprintf(text, DESCRIPTION, "generation %" PRIu32 "; SHA-256 of the wrapped seed ", a->vtpm.generation);
 	for (size_t i = 0; i < sizeof(hash); i++)
-		at += (size_t)snprintf(text + at, 200 - at, "%02x", hash[i]);
+		at += (size_t)snprintf(text + at, DESCRIPTION - at, "%02x", hash[i]);
+	snprintf(text + at, DESCRIPTION - at, "%s", share_text(&a->sharers, shared));
 	return text;
 }
 
@@ -108,7 +114,7 @@ static int rekey_it(struct store *s, void *arg)
 {
 	struct act *a = arg;
 	struct lease *l;
-	char detail[200];
+	char detail[DESCRIPTION];
 	struct audit_act act = {.event = AUDIT_VTPM_REKEYED, .vtpm = &a->uuid, .detail = detail};
 	struct store_vtpm v;
 	int r = take(s, a);
@@ -121,8 +127,11 @@ static int rekey_it(struct store *s, void *arg)
 		return stop(a, "has no seed: it was never opened, or is retired");
 	if (v.generation == UINT32_MAX || l->epoch >= INT64_MAX)
 		return stop(a, "has had all generations that there are");
-	describe(detail, &v, v.seed, v.seed_size);
+	if ((r = share_list(s, &v, &a->sharers)) != 0)
+		return r;
+	describe(detail, a, v.seed, v.seed_size);
 	v.generation++;
+	v.origin = (struct origin){.generation = 0}; /* it shares no keys any more */
 	v.seed_size = 0;
 	l->epoch++;
 	l->last_holder[0] = '\0';
@@ -138,7 +147,7 @@ static int retire_it(struct store *s, void *arg)
 {
 	struct act *a = arg;
 	struct store_retirement *t = &a->retirement;
-	char detail[80];
+	char detail[DESCRIPTION], shared[SHARE_TEXT];
 	const struct audit_act act = {.event = AUDIT_VTPM_RETIRED, .vtpm = &a->uuid, .pool = a->vtpm.lease.pool, .detail = detail};
 	struct store_vtpm v;
 	int r = take(s, a);
@@ -151,12 +160,14 @@ static int retire_it(struct store *s, void *arg)
 	v = a->vtpm;
 	if (v.lease.epoch >= INT64_MAX)
 		return stop(a, "has had all leases that there are");
+	if (v.seed_size && (r = share_list(s, &v, &a->sharers)) != 0)
+		return r;
 	*t = (struct store_retirement){.uuid = a->uuid, .seed_size = v.seed_size, .due_at = engine_now() + (int64_t)a->grace};
 	memcpy(t->seed, v.seed, v.seed_size);
 	v.seed_size = 0;
 	v.lease.epoch++; /* a parked lease is void, and so is what an old relay still sends */
 	v.lease.last_holder[0] = '\0';
-	snprintf(detail, sizeof(detail), "its seed is destroyed in %" PRIu64 " s", a->grace);
+	snprintf(detail, sizeof(detail), "its seed is destroyed in %" PRIu64 " s%s", a->grace, share_text(&a->sharers, shared));
 	if ((r = s->ops->vtpm_put(s, &v)) != 0 || (r = s->ops->retirement_put(s, t)) != 0)
 		return r;
 	return auditlog_add(&a->e->audit, &act);
@@ -185,7 +196,7 @@ static int destroy_one(struct store *s, void *arg)
 {
 	struct act *a = arg;
 	struct store_retirement *t = &a->retirement;
-	char detail[200];
+	char detail[DESCRIPTION];
 	const struct audit_act act = {.event = AUDIT_SEED_DESTROYED, .vtpm = &a->uuid, .pool = a->vtpm.lease.pool, .detail = detail};
 	int r = s->ops->retirement_due(s, engine_now(), t);
 
@@ -194,7 +205,9 @@ static int destroy_one(struct store *s, void *arg)
 	a->uuid = t->uuid;
 	if ((r = s->ops->vtpm_get(s, &a->uuid, &a->vtpm)) != 0)
 		return r == E_NOTFOUND ? E_DB : r;
-	describe(detail, &a->vtpm, t->seed, t->seed_size);
+	if (t->seed_size && (r = share_list(s, &a->vtpm, &a->sharers)) != 0)
+		return r;
+	describe(detail, a, t->seed, t->seed_size);
 	t->seed_size = 0;
 	t->destroyed_at = engine_now();
 	a->vtpm.lease.state_version = 0;
@@ -239,7 +252,7 @@ static void perform(struct act *a, uint64_t client, store_fn *fn, const char *wh
 	}
 	log_info("vTPM %s %s", uuid_format(&a->uuid, u), what);
 	if (fn == retire_it) {
-		const struct adm_retirement m = {.due_at = (uint64_t)a->retirement.due_at};
+		const struct adm_retirement m = {.due_at = (uint64_t)a->retirement.due_at, .sharers = a->sharers.all};
 
 		admin_answer(a->e->admin, client, ADM_RETIREMENT, &m);
 	} else {
@@ -258,6 +271,8 @@ bool life_request(struct engine *e, uint64_t client, uint64_t type, const void *
 		a.to = clone->to;
 		if (uuid_is_nil(&a.to))
 			admin_fail(e->admin, client, E_ARG, "the nil UUID is nobody's vTPM");
+		else if (clone->share)
+			share_start(e, client, &a.uuid, &a.to);
 		else
 			perform(&a, client, clone_it, "was cloned");
 	} else if (type == ADM_VTPM_REKEY) {

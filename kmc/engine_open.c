@@ -221,11 +221,12 @@ static void ask_seed(struct engine *e, struct ticket *t, const struct store_vtpm
 static void ask_seal(struct engine *e, struct ticket *t)
 {
 	const struct store_vtpm *v = &t->vtpm;
+	uint8_t origin[ORIGIN_SIZE];
 	const struct vault_seal q = {
 		.tenant = view_text(v->lease.pool), .seed = view_of(v->seed, v->seed_size), .generation = v->generation,
 		.lease_epoch = v->lease.epoch, .owner_epoch = v->lease.owner_epoch, .endorsement_epoch = v->lease.endorsement_epoch,
 		.platform_epoch = v->lease.platform_epoch, .state_version = v->lease.state_version, .image = t->image,
-		.request = t->reserve ? view_of(t->request, sizeof(t->request)) : (struct view){0},
+		.request = t->reserve ? view_of(t->request, sizeof(t->request)) : (struct view){0}, .origin = origin_put(&v->origin, origin),
 	};
 
 	wrapping_before(e, q.seed);
@@ -318,10 +319,11 @@ void open_made(struct engine *e, struct ticket *t, const struct vault_made *m)
 static void answer_opened(struct engine *e, const struct ticket *t, struct view reply)
 {
 	const struct lease *l = &t->vtpm.lease;
+	uint8_t origin[ORIGIN_SIZE];
 	struct kmc_opened m = {
 		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
 		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
-		.reply = reply, .audit = auditlog_head(&e->audit),
+		.reply = reply, .audit = auditlog_head(&e->audit), .origin = origin_put(&t->vtpm.origin, origin),
 	};
 
 	if (l->state_version)
@@ -332,11 +334,13 @@ static void answer_opened(struct engine *e, const struct ticket *t, struct view 
 static void answer_reserved(struct engine *e, const struct ticket *t, struct view reply)
 {
 	const struct lease *l = &t->vtpm.lease;
+	uint8_t origin[ORIGIN_SIZE];
 	const struct kmc_reserved m = {
 		.tenant = view_text(l->pool), .generation = t->vtpm.generation, .lease_epoch = l->epoch, .owner_epoch = l->owner_epoch,
 		.endorsement_epoch = l->endorsement_epoch, .platform_epoch = l->platform_epoch, .state_version = l->state_version,
 		.reply = reply, .state = view_of(buf_ptr(&e->state), buf_left(&e->state)),
 		.volatile_state = view_of(buf_ptr(&e->volatile_state), buf_left(&e->volatile_state)), .audit = auditlog_head(&e->audit),
+		.origin = origin_put(&t->vtpm.origin, origin),
 	};
 
 	engine_answer(e, &t->asker, KMC_RESERVED, &m);

@@ -28,6 +28,7 @@
 #include "kmc/engine_renew.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
+#include "kmc/engine_share.h"
 #include "kmc/engine_requests.h"
 #include "kmc/engine_rewrap.h"
 #include "kmc/engine_session.h"
@@ -132,6 +133,8 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		engine_enrol_failed(e, t, m);
 	else if (t->kind == TICKET_ENDORSE)
 		certify_failed(e, t, m);
+	else if (t->kind == TICKET_SHARE)
+		share_failed(e, t, m);
 	else if (t->kind == TICKET_WRAPPING && t->client == WRAPPING_MAKE)
 		keys_failed(e, t, m);
 	else if (t->kind == TICKET_WRAPPING && t->client)
@@ -164,7 +167,10 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		open_decrypted(e, t, fields);
 		break;
 	case VAULT_MADE:
-		open_made(e, t, fields);
+		if (t->kind == TICKET_SHARE)
+			share_made(e, t, fields);
+		else
+			open_made(e, t, fields);
 		break;
 	case VAULT_SEALED:
 		open_sealed(e, t, fields);

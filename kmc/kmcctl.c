@@ -39,7 +39,7 @@ struct options {
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
 	const char *grace;
-	bool json, all, der, yes, cancel, check, force;
+	bool json, all, der, yes, cancel, check, force, share_keys;
 	unsigned int number; /* 0: not given */
 };
 
@@ -80,6 +80,7 @@ static int usage(void)
 	      "  vtpm images UUID                             the saved guests whose TPM is kept, the latest last\n"
 	      "  vtpm allow-image UUID --image N              let an earlier one be restored: what came later is dropped\n"
 	      "  vtpm clone FROM TO                           register TO in FROM's pool, with a seed and identity of its own\n"
+	      "  vtpm clone FROM TO --share-keys [--yes]      the same with the keys of FROM: to the world both are one\n"
 	      "  vtpm rekey UUID [--yes]                      a new generation of the seed: what the guest sealed is lost\n"
 	      "  vtpm retire UUID [--grace 7d] [--yes]        the end; its seed is destroyed after the grace\n"
 	      "  vtpm retire UUID --cancel                    or not, within the grace\n"
@@ -312,7 +313,7 @@ static int run_vtpm_clone(const struct invocation *in)
 {
 	struct uuid from;
 
-	return take_uuid(in, &from) ? ctl_clone(in->client, &from, in->second) : EXIT_USAGE;
+	return take_uuid(in, &from) ? ctl_clone(in->client, &from, in->second, in->o->share_keys, in->o->yes) : EXIT_USAGE;
 }
 
 static int run_vtpm_rekey(const struct invocation *in)
@@ -584,7 +585,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER, OPT_SHARE_KEYS };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -605,7 +606,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER},
 		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {"grace", required_argument, NULL, OPT_GRACE},
 		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {"force", no_argument, NULL, OPT_FORCE},
-		{"number", required_argument, NULL, OPT_NUMBER}, {0}};
+		{"number", required_argument, NULL, OPT_NUMBER}, {"share-keys", no_argument, NULL, OPT_SHARE_KEYS}, {0}};
 	bool ok = true;
 	int c;
 
@@ -633,6 +634,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_DER: o->der = true; break;
 		case OPT_GRACE: o->grace = optarg; break;
 		case OPT_YES: o->yes = true; break;
+		case OPT_SHARE_KEYS: o->share_keys = true; break;
 		case OPT_CANCEL: o->cancel = true; break;
 		case OPT_FORCE: o->force = true; break;
 		case OPT_NUMBER: ok = set_number(o, optarg); break;

@@ -63,6 +63,15 @@ static const struct msg_field make[] = {
 	MSG_FIELD_UINT(5, struct vault_make, generation, UINT32_MAX),
 };
 
+static const struct msg_field share[] = {
+	MSG_FIELD_TEXT(3, struct vault_share, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_share, seed, 1, VAULT_SEED_MAX),
+	MSG_FIELD_UUID(5, struct vault_share, from),
+	MSG_FIELD_UUID(6, struct vault_share, to),
+	MSG_FIELD_UINT(7, struct vault_share, generation, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct vault_share, to_generation, UINT32_MAX),
+};
+
 static const struct msg_field made[] = {
 	MSG_FIELD_BYTES(3, struct vault_made, seed, 1, VAULT_SEED_MAX),
 };
@@ -78,6 +87,7 @@ static const struct msg_field seal[] = {
 	MSG_FIELD_UINT(10, struct vault_seal, state_version, UINT64_MAX),
 	MSG_FIELD_UINT(11, struct vault_seal, image, UINT32_MAX),
 	MSG_FIELD_BYTES_OPT(12, struct vault_seal, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
+	MSG_FIELD_BYTES_OPT(13, struct vault_seal, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field sealed[] = {
@@ -139,6 +149,7 @@ static const struct msg_field endorse[] = {
 	MSG_FIELD_UINT(6, struct vault_endorse, generation, UINT32_MAX),
 	MSG_FIELD_UINT(7, struct vault_endorse, endorsement_epoch, UINT32_MAX),
 	MSG_FIELD_UINT(8, struct vault_endorse, not_before, INT64_MAX),
+	MSG_FIELD_BYTES_OPT(9, struct vault_endorse, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field endorsed[] = {
@@ -224,6 +235,7 @@ static const struct msg_schema vault_schemas[] = {
 	EMPTY(VAULT_KEPT, "kept"),
 	SCHEMA(VAULT_REWRAP, "rewrap", vault_rewrap, rewrap),
 	SCHEMA(VAULT_REWRAPPED, "rewrapped", vault_rewrapped, rewrapped),
+	SCHEMA(VAULT_SHARE, "share", vault_share, share),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

@@ -3,7 +3,7 @@
  *
  *   front  -> engine     READY once, then ASK (a host's message and who sent it; conn says which connection)
  *   engine -> front      ANSWER, CUT, TRUST
- *   engine -> vault      PROTECT, DECRYPT, MAKE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE, CA_MAKE, CA     id: the engine's ticket; every request gets one answer
+ *   engine -> vault      PROTECT, DECRYPT, MAKE, SHARE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE, CA_MAKE, CA     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, CA_MADE, CA_TAKEN, FAILED
  *                        LEARN, USE, DESTROY, REWRAP     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, NEW_WRAPPED, KEPT (to LEARN,
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
+#include "common/origin.h"
 #include "common/privsep.h"
 
 enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT, FRONT_TRUST };
@@ -82,6 +83,7 @@ enum vault_type {
 	VAULT_KEPT,
 	VAULT_REWRAP,
 	VAULT_REWRAPPED,
+	VAULT_SHARE,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -117,6 +119,13 @@ struct vault_make {
 	uint64_t generation;
 };
 
+/* A seed for another vTPM of the same pool, which shares it; answered by MADE. */
+struct vault_share {
+	struct view tenant, seed; /* seed: wrapped */
+	struct uuid from, to;
+	uint64_t generation, to_generation;
+};
+
 struct vault_made {
 	struct view seed; /* wrapped */
 };
@@ -127,6 +136,7 @@ struct vault_seal {
 	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
 	uint64_t image;	     /* of a reservation */
 	struct view request; /* likewise; absent: an open */
+	struct view origin;  /* whose keys it has (common/origin.h); absent: its own */
 };
 
 struct vault_sealed {
@@ -179,9 +189,10 @@ struct vault_duplicated {
 /* Certificates of the endorsement keys that come of a seed. */
 struct vault_endorse {
 	struct view tenant, seed; /* seed: wrapped */
-	struct uuid uuid;	  /* under which its keys are derived */
+	struct uuid uuid;
 	uint64_t generation, endorsement_epoch;
 	uint64_t not_before;
+	struct view origin; /* as in SEAL: as whose its keys are derived */
 };
 
 struct vault_endorsed {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
+#include "common/origin.h"
 #include "common/uuid.h"
 #include "kmc/audit.h"
 #include "kmc/lease.h"
@@ -52,6 +53,7 @@ struct store_vtpm {
 	struct uuid uuid;
 	struct lease lease;
 	uint32_t generation;
+	struct origin origin; /* whose keys it has */
 	uint8_t seed[STORE_WRAPPED_SEED_MAX];
 	size_t seed_size; /* 0: registered, never opened */
 	int64_t created_at, opened_at, stored_at; /* 0: never */
@@ -276,6 +278,8 @@ struct store_ops {
 	int (*vtpm_get)(struct store *s, const struct uuid *uuid, struct store_vtpm *v);
 	int (*vtpm_put)(struct store *s, const struct store_vtpm *v);
 	int (*vtpm_next)(struct store *s, const struct uuid *after, struct store_vtpm *v); /* by uuid; NULL is before the first */
+
+	int (*vtpm_sharing)(struct store *s, const struct origin *keys, const struct uuid *after, struct uuid *uuid); /* who has these and still a seed, by uuid; @after of zeroes: the first */
 
 	int (*state_get)(struct store *s, const struct uuid *uuid, uint64_t version, struct buf *out); /* E_RANGE: no room */
 	int (*state_put)(struct store *s, const struct uuid *uuid, const struct store_state *st, struct view state); /* size is its own */

@@ -87,5 +87,10 @@ const char *const store_schema[] = {
 	" done_at INTEGER NOT NULL);"
 	"CREATE TABLE wrapping_kmcs (kmc TEXT PRIMARY KEY, newest INTEGER NOT NULL, oldest INTEGER NOT NULL, beat INTEGER NOT NULL,"
 	" trouble TEXT NOT NULL);",
+
+	/* vTPMs that share keys: whose they have. */
+	"ALTER TABLE vtpms ADD COLUMN key_uuid BLOB;"
+	"ALTER TABLE vtpms ADD COLUMN key_generation INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX vtpms_by_keys ON vtpms (key_uuid, key_generation);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

@@ -5,7 +5,8 @@
 #define KEY_COLUMNS "id, host, modulus, exponent, created_at, expires_at, retired, wrapped"
 #define VTPM_COLUMNS \
 	"uuid, pool, generation, seed, owner_epoch, endorsement_epoch, platform_epoch, holder, last_holder, lease_epoch, state_version, " \
-	"created_at, opened_at, stored_at, suspended, image, suspended_at, reserver, reservation, reserved_at, committed, resumed_from"
+	"created_at, opened_at, stored_at, suspended, image, suspended_at, reserver, reservation, reserved_at, committed, resumed_from, " \
+	"key_uuid, key_generation"
 #define TOKEN_COLUMNS "hash, host, pool, ek, created_at, expires_at"
 #define IDENTITY_COLUMNS \
 	"host, ak, ek, ek_check, software_key, reference_mask, reference, last_mask, last, reference_firmware, last_firmware, clock_ms, " \
@@ -37,16 +38,19 @@ const char *const store_sql[N_STATEMENTS] = {
 	[SQL_KEY_PURGE] = "DELETE FROM protection_keys WHERE expires_at < ?1",
 	[SQL_VTPM_GET] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid = ?1",
 	[SQL_VTPM_PUT] = "INSERT INTO vtpms (" VTPM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
-			 " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) ON CONFLICT (uuid) DO UPDATE SET pool = excluded.pool, generation = excluded.generation, seed = excluded.seed,"
+			 " ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (uuid) DO UPDATE SET pool = excluded.pool, generation = excluded.generation, seed = excluded.seed,"
 			 " owner_epoch = excluded.owner_epoch, endorsement_epoch = excluded.endorsement_epoch,"
 			 " platform_epoch = excluded.platform_epoch, holder = excluded.holder, last_holder = excluded.last_holder,"
 			 " lease_epoch = excluded.lease_epoch, state_version = excluded.state_version, created_at = excluded.created_at,"
 			 " opened_at = excluded.opened_at, stored_at = excluded.stored_at, suspended = excluded.suspended,"
 			 " image = excluded.image, suspended_at = excluded.suspended_at, reserver = excluded.reserver,"
 			 " reservation = excluded.reservation, reserved_at = excluded.reserved_at, committed = excluded.committed,"
-			 " resumed_from = excluded.resumed_from",
+			 " resumed_from = excluded.resumed_from, key_uuid = excluded.key_uuid, key_generation = excluded.key_generation",
 	[SQL_VTPM_FIRST] = "SELECT " VTPM_COLUMNS " FROM vtpms ORDER BY uuid LIMIT 1",
 	[SQL_VTPM_NEXT] = "SELECT " VTPM_COLUMNS " FROM vtpms WHERE uuid > ?1 ORDER BY uuid LIMIT 1",
+	[SQL_VTPM_SHARING] = "SELECT uuid FROM vtpms v WHERE uuid > ?1 AND ((uuid = ?2 AND generation = ?3 AND key_uuid IS NULL)"
+			     " OR (key_uuid = ?2 AND key_generation = ?3)) AND (seed IS NOT NULL OR EXISTS (SELECT 1 FROM retirements r"
+			     " WHERE r.uuid = v.uuid AND r.seed IS NOT NULL)) ORDER BY uuid LIMIT 1",
 	[SQL_STATE_GET] = "SELECT state FROM states WHERE uuid = ?1 AND version = ?2",
 	[SQL_STATE_PUT] = "INSERT INTO states (uuid, version, owner_epoch, endorsement_epoch, platform_epoch, stored_at, state)"
 			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

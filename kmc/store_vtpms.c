@@ -34,6 +34,17 @@ static void put_move(struct row *w, const struct store_vtpm *v)
 	row_put_number(w, l->resumed_from);
 }
 
+/* Its keys are another's, or its own. */
+static void read_origin(struct row *w, struct origin *o)
+{
+	size_t n = row_get_blob(w, o->uuid.b, UUID_SIZE);
+
+	o->generation = (uint32_t)row_get_number(w);
+	w->bad |= n != (o->generation ? UUID_SIZE : 0);
+	if (!o->generation)
+		o->uuid = (struct uuid){0};
+}
+
 static int read_vtpm(struct store *s, struct row *w, struct store_vtpm *v)
 {
 	struct lease *l = &v->lease;
@@ -53,6 +64,7 @@ static int read_vtpm(struct store *s, struct row *w, struct store_vtpm *v)
 	v->opened_at = row_get_time(w);
 	v->stored_at = row_get_time(w);
 	read_move(w, v);
+	read_origin(w, &v->origin);
 	return row_finish(s, w, "a vTPM");
 }
 
@@ -97,7 +109,24 @@ static int vtpm_put(struct store *s, const struct store_vtpm *v)
 	row_put_time(&w, v->opened_at);
 	row_put_time(&w, v->stored_at);
 	put_move(&w, v);
+	row_put_blob(&w, v->origin.uuid.b, v->origin.generation ? UUID_SIZE : 0);
+	row_put_number(&w, v->origin.generation);
 	return row_run(s, &w, "can't write a vTPM");
+}
+
+static int vtpm_sharing(struct store *s, const struct origin *keys, const struct uuid *after, struct uuid *uuid)
+{
+	struct row w = row_start(s, SQL_VTPM_SHARING);
+	int r;
+
+	row_put_blob(&w, after->b, UUID_SIZE);
+	row_put_blob(&w, keys->uuid.b, UUID_SIZE);
+	row_put_number(&w, keys->generation);
+	r = row_find(s, &w, "can't look for vTPMs that share keys");
+	if (r != 0)
+		return r;
+	row_get_exact(&w, uuid->b, UUID_SIZE);
+	return row_finish(s, &w, "a vTPM that shares keys");
 }
 
 static int read_parked(struct store *s, struct row *w, struct store_parked *p)
@@ -234,6 +263,7 @@ void store_vtpms_fill(struct store_ops *ops)
 	ops->vtpm_get = vtpm_get;
 	ops->vtpm_put = vtpm_put;
 	ops->vtpm_next = vtpm_next;
+	ops->vtpm_sharing = vtpm_sharing;
 	ops->parked_get = parked_get;
 	ops->parked_put = parked_put;
 	ops->parked_recalled = parked_recalled;

@@ -212,13 +212,33 @@ static int unwrap_seed(struct vault *v, const struct seed_owner *owner, struct v
 	return r != 0 ? r : wrap_ring_open(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), wrapped, seed);
 }
 
+int vault_share_seed(struct vault *v, const struct vault_share *q, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY])
+{
+	const struct seed_owner from = {.tenant = q->tenant, .uuid = q->from, .generation = (uint32_t)q->generation},
+				to = {.tenant = q->tenant, .uuid = q->to, .generation = (uint32_t)q->to_generation};
+	struct secret *seed = NULL;
+	uint8_t text[SEED_MESSAGE_MAX];
+	struct buf b;
+	int r = unwrap_seed(v, &from, q->seed, &seed);
+
+	if (r != 0)
+		return complain(why, SEED_TROUBLE, r);
+	buf_over(&b, text, sizeof(text));
+	r = seed_message(&to, &b);
+	if (r == 0)
+		r = wrap_ring_seal(&v->keyring.wrapping, WRAP_SEED, view_of(text, b.len), seed, wrapped);
+	*size = seed->size + WRAP_OVERHEAD;
+	secret_free(&seed);
+	return r == 0 ? 0 : complain(why, "can't wrap a seed", r);
+}
+
 static int hash_exchange(const struct ticket *t, const struct vault_seal *q, uint8_t hash[ENVELOPE_HASH_SIZE])
 {
 	struct envelope_facts facts = {
 		.key_id = view_of(t->key_id, sizeof(t->key_id)), .cipher = view_of(t->cipher, t->cipher_size), .tenant = q->tenant,
 		.uuid = t->uuid, .generation = q->generation, .lease_epoch = q->lease_epoch, .owner_epoch = q->owner_epoch,
 		.endorsement_epoch = q->endorsement_epoch, .platform_epoch = q->platform_epoch, .state_version = q->state_version,
-		.image = q->image, .request = q->request,
+		.image = q->image, .request = q->request, .origin = q->origin,
 	};
 
 	memcpy(facts.nonce, t->nonce, sizeof(facts.nonce));
@@ -350,12 +370,16 @@ int vault_endorsement_seed(struct vault *v, const struct vault_endorse *q, struc
 	const struct epochs epochs = {.endorsement = q->endorsement_epoch};
 	struct secret *seed = NULL, *roots = NULL;
 	struct derive d = {0};
+	struct origin origin;
 	int r = unwrap_seed(v, &owner, q->seed, &seed);
 
 	*eps = NULL;
 	if (r != 0)
 		return complain(why, SEED_TROUBLE, r);
-	r = derive_init(&d, seed->data, seed->size, &q->uuid, q->generation);
+	if ((r = origin_get(q->origin, &origin)) == 0)
+		r = derive_init(&d, seed->data, seed->size, &q->uuid, q->generation);
+	if (r == 0)
+		derive_share(&d, &origin);
 	if (r == 0)
 		r = (roots = derive_roots(&d, &epochs)) ? 0 : E_CRYPTO;
 	if (r == 0)

@@ -47,6 +47,9 @@ int vault_decrypt(struct vault *v, uint64_t ticket, const struct vault_decrypt *
 /** vault_make_seed() - step 4: derive and wrap; *size bytes into @wrapped. 0 or an error with @why filled in. */
 int vault_make_seed(struct vault *v, const struct seed_owner *owner, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY]);
 
+/** vault_share_seed() - the seed of one vTPM, wrapped for another that shares it; *size bytes into @wrapped. 0 or an error with @why filled in. */
+int vault_share_seed(struct vault *v, const struct vault_share *q, uint8_t wrapped[VAULT_SEED_MAX], size_t *size, char why[KEYRING_WHY]);
+
 /** vault_seal() - step 6: the reply to the request under @ticket, which is gone afterwards. 0 or an error with @why filled in. */
 int vault_seal(struct vault *v, uint64_t ticket, const struct vault_seal *q, uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD], size_t *size,
 	       char why[KEYRING_WHY]);

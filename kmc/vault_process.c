@@ -151,6 +151,21 @@ static void on_make(struct vault_process *p, uint64_t id, const struct vault_mak
 		fail(p, id, r, why);
 }
 
+static void on_share(struct vault_process *p, uint64_t id, const struct vault_share *q)
+{
+	uint8_t wrapped[VAULT_SEED_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_made m;
+	size_t n = 0;
+	int r = vault_share_seed(p->vault, q, wrapped, &n, why);
+
+	m.seed = view_of(wrapped, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_MADE, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
 static void on_seal(struct vault_process *p, uint64_t id, const struct vault_seal *q)
 {
 	uint8_t reply[KMC_RSA_MAX + ENVELOPE_OVERHEAD];
@@ -396,6 +411,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_MAKE:
 		on_make(p, id, fields);
+		break;
+	case VAULT_SHARE:
+		on_share(p, id, fields);
 		break;
 	case VAULT_SEAL:
 		on_seal(p, id, fields);

@@ -333,6 +333,7 @@ void client_open(struct kmc_client *c, const struct uuid *uuid, bool spoil, stru
 		q.facts.endorsement_epoch = out->facts.endorsement_epoch;
 		q.facts.platform_epoch = out->facts.platform_epoch;
 		q.facts.state_version = out->facts.state_version;
+		q.facts.origin = out->facts.origin;
 		out->distrust = believe(c, &q.facts, q.key, out->facts.reply, out->seed);
 	}
 	secret_free(&q.key);
@@ -364,6 +365,7 @@ void client_reserve(struct kmc_client *c, const struct uuid *uuid, uint64_t imag
 		q.facts.endorsement_epoch = out->facts.endorsement_epoch;
 		q.facts.platform_epoch = out->facts.platform_epoch;
 		q.facts.state_version = out->facts.state_version;
+		q.facts.origin = out->facts.origin;
 		q.facts.image = image;
 		q.facts.request = reserve.request;
 		out->distrust = believe(c, &q.facts, q.key, out->facts.reply, out->seed);

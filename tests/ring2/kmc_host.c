@@ -6,7 +6,7 @@
  *     hello                          WELCOME host pool
  *     audit                          HELLO too; AUDIT signed head
  *     protect                        PROTECTED key-id bits expires
- *     open UUID | spoil UUID         OPENED seed=... lease=N version=N generation=N tenant=... state=...
+ *     open UUID | spoil UUID         OPENED seed=... lease=N version=N generation=N tenant=... state=... [origin=...]
  *     attest                         ATTESTED interval remark; a quote of the TPM -t over the KMC's nonce, if it asks for one
  *     nonce                          NONCE: one that is not answered yet
  *     requote                        the last quote once more: ATTESTED
@@ -130,6 +130,15 @@ static void do_protect(struct kmc_client *c)
 		printf("PROTECTED\n");
 }
 
+/* Of a vTPM that shares keys. */
+static void print_origin(struct view origin)
+{
+	if (!origin.p)
+		return;
+	printf(" origin=");
+	print_hex(origin.p, origin.n);
+}
+
 static void do_open(struct kmc_client *c, const char *text, bool spoil)
 {
 	struct client_opened o;
@@ -151,6 +160,7 @@ static void do_open(struct kmc_client *c, const char *text, bool spoil)
 		      (const char *)o.facts.tenant.p,
 	       o.facts.owner_epoch, o.facts.endorsement_epoch, o.facts.platform_epoch);
 	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
+	print_origin(o.facts.origin);
 	printf("\n");
 }
 
@@ -277,6 +287,7 @@ static void do_reserve(struct kmc_client *c, char **arg)
 	print_hex(o.facts.state.p, o.facts.state.n < 64 ? o.facts.state.n : 64);
 	printf(" volatile=");
 	print_hex(o.facts.volatile_state.p, o.facts.volatile_state.n < 64 ? o.facts.volatile_state.n : 64);
+	print_origin(o.facts.origin);
 	printf("\n");
 }
 

@@ -105,6 +105,58 @@ static void a_vtpm_comes_back(void **state)
 	assert_int_equal(w.seed_size, 0);
 }
 
+/* A letter for each vTPM that has these keys and still a seed. */
+static const char *sharing(uint8_t uuid, uint32_t generation)
+{
+	static char out[10];
+	const struct origin keys = {.uuid = {{9, [15] = uuid}}, .generation = generation};
+	struct uuid at = {{0}};
+	size_t n = 0;
+
+	while (n < sizeof(out) - 1 && s->ops->vtpm_sharing(s, &keys, &at, &at) == 0)
+		out[n++] = (char)('a' + at.b[15] - 1);
+	out[n] = '\0';
+	return out;
+}
+
+static void who_shares_keys_is_found_while_its_seed_is_there(void **state)
+{
+	struct store_vtpm v[4] = {a_vtpm(1), a_vtpm(2), a_vtpm(3), a_vtpm(4)}, w;
+	struct store_retirement end = {.uuid = v[0].uuid, .seed = {1, 2, 3}, .seed_size = 3, .due_at = 9};
+
+	(void)state;
+	v[1].origin = v[2].origin = (struct origin){.uuid = v[0].uuid, .generation = 3};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(s->ops->vtpm_put(s, &v[i]), 0);
+	memset(&w, 0xee, sizeof(w));
+	assert_int_equal(s->ops->vtpm_get(s, &v[0].uuid, &w), 0);
+	assert_true(w.origin.generation == 0 && uuid_is_nil(&w.origin.uuid));
+	assert_int_equal(s->ops->vtpm_get(s, &v[1].uuid, &w), 0);
+	assert_true(w.origin.generation == 3 && uuid_equal(&w.origin.uuid, &v[0].uuid));
+	assert_string_equal(sharing(1, 3), "abc");
+	assert_string_equal(sharing(4, 3), "d");
+	assert_string_equal(sharing(1, 2), "");
+	assert_string_equal(sharing(2, 3), ""); /* it has others' keys, not its own */
+	v[0].generation = 4; /* a new seed */
+	v[2].origin.generation = 0;
+	assert_int_equal(s->ops->vtpm_put(s, &v[0]), 0);
+	assert_int_equal(s->ops->vtpm_put(s, &v[2]), 0);
+	assert_string_equal(sharing(1, 3), "b");
+	assert_string_equal(sharing(1, 4), "a");
+	assert_string_equal(sharing(3, 3), "c");
+	v[0].generation = 3;
+	v[0].seed_size = 0; /* retired */
+	assert_int_equal(s->ops->vtpm_put(s, &v[0]), 0);
+	assert_int_equal(s->ops->retirement_put(s, &end), 0);
+	assert_string_equal(sharing(1, 3), "ab");
+	end.seed_size = 0;
+	end.destroyed_at = 10;
+	assert_int_equal(s->ops->retirement_put(s, &end), 0);
+	assert_string_equal(sharing(1, 3), "b");
+	sql("UPDATE vtpms SET key_generation = 0 WHERE key_uuid IS NOT NULL"); /* one without the other */
+	assert_int_equal(s->ops->vtpm_get(s, &v[1].uuid, &w), E_DB);
+}
+
 static void a_suspended_vtpm_comes_back(void **state)
 {
 	struct store_vtpm v = a_vtpm(1), w;
@@ -483,6 +535,7 @@ static void an_older_schema_is_brought_up(void **state)
 	assert_int_equal(store_sqlite_open(&other, old, false, why), 0);
 	assert_int_equal(other->ops->vtpm_next(other, NULL, &v), 0);
 	assert_int_equal(v.lease.epoch, 4);
+	assert_int_equal(v.origin.generation, 0); /* its keys are its own */
 	assert_int_equal(other->ops->state_next(other, &v.uuid, 0, &st), 0);
 	assert_int_equal(st.version, 5);
 	assert_int_equal(st.owner_epoch, 6);
@@ -918,7 +971,7 @@ static int stop_server(void **state)
 }
 
 #define FOR_BOTH \
-	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(a_suspended_vtpm_comes_back), \
+	TEST(hosts_and_pools_come_back), TEST(a_vtpm_comes_back), TEST(a_suspended_vtpm_comes_back), TEST(who_shares_keys_is_found_while_its_seed_is_there), \
 	TEST(volatile_states_come_back_until_they_are_destroyed), TEST(the_state_of_a_kept_image_is_kept), TEST(sessions_of_a_host_grow), \
 	TEST(vtpms_are_listed_in_order), TEST(a_vtpm_of_no_pool_is_refused), \
 	TEST(a_state_comes_back_as_it_was), TEST(the_last_states_are_kept_by_number_and_by_size), TEST(a_rolled_back_transaction_leaves_nothing), \

@@ -573,6 +573,47 @@ static void an_open_gives_the_stored_seed_and_nothing_else(void **state)
 	vault_free(&v);
 }
 
+/* The same seed, wrapped for another vTPM; its endorsement seed is the first one's if it says so, and is bound to that. */
+static void a_shared_seed_is_the_same_and_bound_to_its_new_owner(void **state)
+{
+	const struct uuid one = {{4, 5, 6}}, two = {{7, 8}};
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = one, .generation = 3};
+	struct vault_share q = {.tenant = view_text("pool"), .from = one, .to = two, .generation = 3, .to_generation = 1};
+	struct vault_endorse e = {.tenant = view_text("pool"), .uuid = one, .generation = 3}, f = {.tenant = view_text("pool"), .uuid = two, .generation = 1};
+	const struct origin origin = {.uuid = one, .generation = 3};
+	uint8_t wrapped[VAULT_SEED_MAX], shared[VAULT_SEED_MAX], room[ORIGIN_SIZE];
+	struct secret *first, *second, *own;
+	struct vault *v = new_vault();
+	size_t n, m;
+
+	(void)state;
+	assert_int_equal(vault_make_seed(v, &owner, wrapped, &n, why), 0);
+	q.seed = view_of(wrapped, n);
+	assert_int_equal(vault_share_seed(v, &q, shared, &m, why), 0);
+	assert_int_equal(n, m);
+	e.seed = q.seed;
+	f.seed = view_of(shared, m);
+	assert_int_equal(vault_endorsement_seed(v, &e, &first, why), 0);
+	assert_int_equal(vault_endorsement_seed(v, &f, &own, why), 0);
+	f.origin = origin_put(&origin, room);
+	assert_int_equal(vault_endorsement_seed(v, &f, &second, why), 0);
+	assert_true(secret_equal(first, second));
+	assert_false(secret_equal(first, own));
+	secret_free(&second);
+	f.seed = q.seed; /* neither is taken for the other */
+	assert_int_equal(vault_endorsement_seed(v, &f, &second, why), E_INTEGRITY);
+	e.seed = view_of(shared, m);
+	assert_int_equal(vault_endorsement_seed(v, &e, &second, why), E_INTEGRITY);
+	q.generation = 2;
+	assert_int_equal(vault_share_seed(v, &q, shared, &m, why), E_INTEGRITY);
+	q.generation = 3;
+	q.tenant = view_text("loop"); /* nor does a seed leave its pool */
+	assert_int_equal(vault_share_seed(v, &q, shared, &m, why), E_INTEGRITY);
+	secret_free(&first);
+	secret_free(&own);
+	vault_free(&v);
+}
+
 static void tickets_are_bounded_and_forgotten(void **state)
 {
 	const struct uuid uuid = {{4, 5, 6}};
@@ -777,6 +818,7 @@ int main(void)
 		cmocka_unit_test(another_authoritys_signature_moves_nothing),
 		cmocka_unit_test(a_recovery_key_brings_the_parent_into_a_new_tpm),
 		cmocka_unit_test(an_open_gives_the_stored_seed_and_nothing_else),
+		cmocka_unit_test(a_shared_seed_is_the_same_and_bound_to_its_new_owner),
 		cmocka_unit_test(tickets_are_bounded_and_forgotten),
 		cmocka_unit_test(a_tpm_that_was_restarted_is_opened_again),
 		cmocka_unit_test(only_files_of_wrapping_keys_have_a_number),
