@@ -18,6 +18,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "dom0-relay/keeping.h"
+#include "dom0-relay/noting.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
 #include "dom0-relay/relaymsg.h"
@@ -262,6 +263,7 @@ void relay_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t le
 	case MOVE_SUSPENDED:
 		g->lease.epoch = lease_epoch;
 		log_info("%s: suspended, the KMC has its state", relay_name_of(g));
+		noting(r->disk, g, HISTORY_SUSPENDED, "the KMC has its state");
 		break;
 	case MOVE_SERVES:
 		g->lease.epoch = lease_epoch;

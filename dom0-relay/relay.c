@@ -16,6 +16,7 @@
 #include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
+#include "dom0-relay/noting.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
@@ -288,6 +289,7 @@ static void enter(struct guest *g, enum guest_state before)
 	if (g->machine.state == before)
 		return;
 	g->since = time(NULL);
+	noting_state(g->relay->disk, g, before);
 	relay_watch_sleep(g);
 	if (g->machine.state == GUEST_HANDOFF)
 		return;
@@ -371,6 +373,7 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
 	log_info("%s: served by stub domain %u since before this start", relay_name_of(g), ids.stub);
 	perform(g, guest_adopt(&g->machine, reserved));
+	noting_state(r->disk, g, GUEST_ADOPTING);
 	return g;
 }
 
@@ -391,6 +394,7 @@ void relay_request(struct relay *r, struct node_ids ids)
 	g->asked_ms = loop_now_ms();
 	r->tally.requests++;
 	log_info("%s: requested", relay_name_of(g));
+	noting(r->disk, g, HISTORY_REQUESTED, NULL);
 	perform(g, guest_start(&g->machine));
 }
 

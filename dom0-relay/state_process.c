@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -21,6 +22,7 @@
 #include "common/privsep.h"
 #include "common/process.h"
 #include "common/text.h"
+#include "dom0-relay/history.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/statedir.h"
 #include "dom0-relay/statemsg.h"
@@ -30,6 +32,8 @@
 struct state_process {
 	struct link *relay;
 	struct statedir *dir;
+	struct history *history; /* NULL: it can't be used */
+	bool history_failed; /* and that was said */
 	struct buf record;
 	struct uuid list[LIST_MAX]; /* as it was at start */
 	int n;
@@ -38,7 +42,7 @@ struct state_process {
 static const struct syscall_rule rules[] = {
 	{SCMP_SYS(openat), "a vTPM's file, relative to the state directory"},
 	{SCMP_SYS(pread64), "slots"},
-	{SCMP_SYS(pwrite64), "slots"},
+	{SCMP_SYS(pwrite64), "slots, and what happened"},
 	{SCMP_SYS(fallocate), "room for both slots when a lease begins"},
 	{SCMP_SYS(fstatfs), "the C library's way to allocate where the file system has none"},
 	{SCMP_SYS(fsync), "the directory"},
@@ -81,6 +85,23 @@ static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 	link_send(p->relay, STATE_RECORD, id, &r); /* lease epoch 0: no lease, but the number counts on */
 }
 
+/* For people: what can't be written is said once, and nothing stops for it. */
+static void on_note(struct state_process *p, const struct state_note *m)
+{
+	struct history_record r = {.time = (uint64_t)time(NULL), .uuid = m->uuid, .guest = (uint32_t)m->guest, .dev = (uint32_t)m->dev,
+				   .event = (enum history_event)m->event};
+	bool failed;
+
+	if (m->detail.p)
+		snprintf(r.detail, sizeof(r.detail), "%.*s", (int)m->detail.n, (const char *)m->detail.p);
+	if (!p->history)
+		return;
+	failed = history_add(p->history, &r) != 0;
+	if (failed && !p->history_failed)
+		log_error("state directory: can't write %s: %s; 'vtpmctl show' will lack something", HISTORY_FILE, strerror(errno));
+	p->history_failed = failed;
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct state_process *p = arg;
@@ -114,6 +135,9 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		else
 			fail(p, id, why);
 		break;
+	case STATE_NOTE:
+		on_note(p, fields);
+		break;
 	default:
 		fatal("the relay process sent an answer where a request belongs");
 	}
@@ -145,6 +169,8 @@ void state_main(const struct relayconf *conf, int fd)
 	log_open("vtpm-relayd[state]", LOG_LV_INFO);
 	if (statedir_open(&p.dir, conf->state_directory, why) != 0)
 		fatal("%s", why);
+	if (history_open(&p.history, conf->state_directory, why) != 0)
+		log_error("%s; 'vtpmctl show' will lack what happens from now on", why);
 	give_to_user(conf);
 	p.n = statedir_list(p.dir, p.list, LIST_MAX);
 	if (p.n < 0)

@@ -43,6 +43,14 @@ static const struct msg_field identity[] = {
 	MSG_FIELD_BYTES(3, struct state_identity, pem, 1, STATE_IDENTITY_MAX),
 };
 
+static const struct msg_field note[] = {
+	MSG_FIELD_UUID(3, struct state_note, uuid),
+	MSG_FIELD_UINT(4, struct state_note, guest, 0x7fef),
+	MSG_FIELD_UINT(5, struct state_note, dev, UINT16_MAX),
+	MSG_FIELD_UINT(6, struct state_note, event, UINT8_MAX),
+	MSG_FIELD_TEXT_OPT(7, struct state_note, detail, 1, 240),
+};
+
 static const struct msg_field drop[] = {
 	MSG_FIELD_UUID(3, struct state_drop, uuid),
 };
@@ -68,6 +76,7 @@ static const struct msg_schema schemas[] = {
 	EMPTY(STATE_TOUCHED, "touched"),
 	SCHEMA(STATE_IDENTITY, "identity", state_identity, identity),
 	EMPTY(STATE_IDENTIFIED, "identified"),
+	SCHEMA(STATE_NOTE, "note", state_note, note),
 };
 
 const struct privsep_protocol state_protocol = {

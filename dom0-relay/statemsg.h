@@ -3,6 +3,7 @@
  * one lease.
  *
  *   relay -> state     NEXT, SAVE, DROP        state -> relay     RECORD, LISTED, SAVED, DROPPED, FAILED
+ *                      NOTE                    no answer: what can't be noted is in the log
  */
 #ifndef DOM0_RELAY_STATEMSG_H
 #define DOM0_RELAY_STATEMSG_H
@@ -27,6 +28,7 @@ enum state_type {
 	STATE_TOUCHED,
 	STATE_IDENTITY, /* what the KMC gave this host: its certificate, and whom to trust */
 	STATE_IDENTIFIED,
+	STATE_NOTE, /* of what happened to a vTPM, see history.h */
 };
 
 struct state_next {
@@ -74,6 +76,12 @@ struct state_touch {
 
 struct state_identity {
 	struct view pem; /* all of the file, see identity.h */
+};
+
+struct state_note {
+	struct uuid uuid;
+	uint64_t guest, dev, event; /* enum history_event */
+	struct view detail;	    /* for people; absent: none */
 };
 
 struct state_empty {

@@ -22,6 +22,7 @@
 #include "dom0-relay/doctor.h"
 #include "dom0-relay/enroll.h"
 #include "dom0-relay/relayconf.h"
+#include "dom0-relay/show.h"
 #include "dom0-relay/stub_image.h"
 #include "dom0-relay/top.h"
 
@@ -42,6 +43,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: vtpmctl [-c FILE] [--json] COMMAND\n"
 			"  list                                 vTPMs of this host, and what was refused\n"
+			"  show UUID                            that vTPM, and what happened to it on this host\n"
 			"  top [-d SECONDS] [-n ROUNDS]         the busiest vTPMs\n"
 			"  doctor                               look for what commonly is wrong, and say what to do\n"
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
@@ -433,6 +435,21 @@ static int run_top(const struct options *o)
 	return r;
 }
 
+static int run_show(const struct options *o, const char *text)
+{
+	struct relayconf conf;
+	struct uuid uuid;
+	int r;
+
+	if (uuid_parse(text, &uuid) != 0)
+		return usage();
+	if (!read_conf(o, &conf))
+		return EXIT_ERROR;
+	r = show_run(conf.control, conf.state_directory, &uuid, o->json);
+	relayconf_free(&conf);
+	return r;
+}
+
 /* A whole number from 1 to a day's seconds; ends with the usage otherwise. */
 static unsigned int number(const char *text)
 {
@@ -444,7 +461,7 @@ static unsigned int number(const char *text)
 	return (unsigned int)n;
 }
 
-/* A command that tells results: all but list and top, which print JSON by themselves. */
+/* A command that tells results: all but list, show and top, which print JSON by themselves. */
 static int run_one(int argc, char **argv, const struct options *o)
 {
 	if (argc == 1 && strcmp(argv[0], "renew") == 0)
@@ -490,6 +507,8 @@ int main(int argc, char **argv)
 		return run_list(&o, NULL, NULL);
 	if (argc == 1 && strcmp(argv[0], "top") == 0)
 		return run_top(&o);
+	if (argc == 2 && strcmp(argv[0], "show") == 0)
+		return run_show(&o, argv[1]);
 	if (o.json)
 		results_as_json();
 	r = run_one(argc, argv, &o);

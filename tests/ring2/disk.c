@@ -4,7 +4,7 @@
  * What is written is not there before it is synced: until then it stands in this process's memory only, and kill -9 is a power cut
  * that drops it. A sync writes its blocks in no order, so that the cut may tear them. A removed file stays until the directory is
  * synced. And a file named "fails" in the state directory makes the disk fail: "full" refuses room, "error" refuses to sync,
- * "lies" says that it has.
+ * "lies" says that it has. What is opened with open(), the history, is for people: nothing is promised over a power cut, and it goes its way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +43,10 @@ static struct {
 	off_t at;
 } pending = {.fd = -1};
 
+#define FDS_MAX 2048
+
 static char removed[64];
+static bool is_ours[FDS_MAX]; /* descriptors that openat() gave */
 
 static bool is_state_file(const char *name)
 {
@@ -69,6 +72,7 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
 {
 	mode_t mode = 0;
 	va_list ap;
+	int fd;
 
 	if (flags & O_CREAT) {
 		va_start(ap, flags);
@@ -77,7 +81,10 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
 	}
 	if (is_state_file(name))
 		state_dir = dir;
-	return __real_openat(dir, name, flags, mode);
+	fd = __real_openat(dir, name, flags, mode);
+	if (fd >= 0 && fd < FDS_MAX)
+		is_ours[fd] = true;
+	return fd;
 }
 
 int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
@@ -87,6 +94,8 @@ int __wrap_posix_fallocate(int fd, off_t offset, off_t size)
 
 ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at)
 {
+	if (fd >= FDS_MAX || !is_ours[fd])
+		return pwrite64(fd, p, n, at);
 	if (pending.fd >= 0)
 		free(pending.p); /* a write that could not be synced */
 	pending.fd = fd;
