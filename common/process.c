@@ -189,8 +189,11 @@ static int allow(scmp_filter_ctx ctx, const struct syscall_rule *rule, bool no_n
 static void filter(const struct confinement *c)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int r = ctx ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM; /* for libraries' threads, too */
+	int r;
 
+	if (!ctx)
+		fatal("can't filter system calls: the kernel, or a filter around this process (SystemCallFilter= of its unit), refuses seccomp(2)");
+	r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1); /* for libraries' threads, too */
 	for (size_t i = 0; r == 0 && i < sizeof(everyone) / sizeof(everyone[0]); i++)
 		r = allow(ctx, &everyone[i], c->no_new_code);
 	for (size_t i = 0; r == 0 && i < c->n_rules; i++)
