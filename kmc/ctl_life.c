@@ -44,6 +44,8 @@ int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, boo
 		ctl_say("'%s' is not a UUID", to);
 		return EXIT_USAGE;
 	}
+	if (share && yes)
+		ctl_say("warning: %s", SHARING);
 	if (share && !agreed(SHARING, yes))
 		return EXIT_ERROR;
 	return ctl_ask(c, ADM_VTPM_CLONE, &m, ignore, NULL);

@@ -213,7 +213,9 @@ static void give_up(struct engine *e, struct ticket *t)
 
 static void ask_seed(struct engine *e, struct ticket *t, const struct store_vtpm *v)
 {
-	const struct vault_make q = {.tenant = view_text(v->lease.pool), .uuid = v->uuid, .generation = v->generation};
+	uint8_t origin[ORIGIN_SIZE];
+	const struct vault_make q = {.tenant = view_text(v->lease.pool), .uuid = v->uuid, .generation = v->generation,
+				     .origin = origin_put(&v->origin, origin)};
 
 	link_send(e->vault, VAULT_MAKE, t->id, &q);
 }

@@ -61,6 +61,7 @@ static const struct msg_field make[] = {
 	MSG_FIELD_TEXT(3, struct vault_make, tenant, 1, KMC_NAME_MAX),
 	MSG_FIELD_UUID(4, struct vault_make, uuid),
 	MSG_FIELD_UINT(5, struct vault_make, generation, UINT32_MAX),
+	MSG_FIELD_BYTES_OPT(6, struct vault_make, origin, ORIGIN_SIZE, ORIGIN_SIZE),
 };
 
 static const struct msg_field share[] = {

@@ -117,6 +117,7 @@ struct vault_make {
 	struct view tenant;
 	struct uuid uuid;
 	uint64_t generation;
+	struct view origin; /* whose seed it is, for one that shares keys and has lost it; absent: its own */
 };
 
 /* A seed for another vTPM of the same pool, which shares it; answered by MADE. */

@@ -135,6 +135,26 @@ static void on_decrypt(struct vault_process *p, uint64_t id, const struct vault_
 		fail(p, id, r, why);
 }
 
+/* The seed of the vTPM whose keys these are, wrapped for the one that has them now. */
+static int make_shared(struct vault_process *p, const struct vault_make *q, uint8_t wrapped[VAULT_SEED_MAX], size_t *n, char why[KEYRING_WHY])
+{
+	struct vault_share share = {.tenant = q->tenant, .to = q->uuid, .to_generation = q->generation};
+	struct seed_owner owner = {.tenant = q->tenant};
+	uint8_t first[VAULT_SEED_MAX];
+	struct origin origin;
+	int r = origin_get(q->origin, &origin);
+
+	if (r != 0)
+		return r;
+	owner.uuid = share.from = origin.uuid;
+	owner.generation = origin.generation;
+	share.generation = origin.generation;
+	if ((r = vault_make_seed(p->vault, &owner, first, n, why)) != 0)
+		return r;
+	share.seed = view_of(first, *n);
+	return vault_share_seed(p->vault, &share, wrapped, n, why);
+}
+
 static void on_make(struct vault_process *p, uint64_t id, const struct vault_make *q)
 {
 	const struct seed_owner owner = {.tenant = q->tenant, .uuid = q->uuid, .generation = (uint32_t)q->generation};
@@ -142,7 +162,7 @@ static void on_make(struct vault_process *p, uint64_t id, const struct vault_mak
 	char why[KEYRING_WHY] = "";
 	struct vault_made m;
 	size_t n;
-	int r = vault_make_seed(p->vault, &owner, wrapped, &n, why);
+	int r = q->origin.p ? make_shared(p, q, wrapped, &n, why) : vault_make_seed(p->vault, &owner, wrapped, &n, why);
 
 	m.seed = view_of(wrapped, n);
 	if (r == 0)
