@@ -219,6 +219,10 @@ static const struct msg_field trusted[] = {
 	MSG_FIELD_UINT(5, struct kmc_trusted, again, 86400),
 };
 
+static const struct msg_field check[] = {
+	MSG_FIELD_UUID(3, struct kmc_check, uuid),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -263,6 +267,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_RENEWED, renewed),
 	SCHEMA(KMC_TRUST, trust),
 	SCHEMA(KMC_TRUSTED, trusted),
+	SCHEMA(KMC_CHECK, check),
+	EMPTY(KMC_CHECKED, "checked"),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)

@@ -18,6 +18,7 @@
  *   PARK     lease ---------------------->  PARKED     I keep it, though no guest runs
  *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
  *   TRUST    whom I trust --------------->  TRUSTED    whom to trust instead
+ *   CHECK    ---------------------------->  CHECKED    this host may open that vTPM, if nobody else has it then
  *   RENEW    certificate, signature ----->  RENEWED    the next one, for the same key
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
@@ -89,6 +90,8 @@ enum kmc_type {
 	KMC_RENEWED,
 	KMC_TRUST,
 	KMC_TRUSTED,
+	KMC_CHECK,
+	KMC_CHECKED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -311,7 +314,12 @@ struct kmc_trusted {
 	uint64_t again;		 /* seconds until it is to ask again */
 };
 
-/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS. */
+/* Changes nothing, whoever has the vTPM. */
+struct kmc_check {
+	struct uuid uuid;
+};
+
+/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS, CHECKED. */
 struct kmc_empty {
 	uint8_t unused;
 };

@@ -10,6 +10,7 @@
 #include "kmc/engine_ca.h"
 #include "kmc/engine_audit.h"
 #include "kmc/engine_certify.h"
+#include "kmc/engine_check.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_lease.h"
 #include "kmc/engine_open.h"
@@ -74,6 +75,10 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 	case KMC_RESERVE:
 		if (engine_attest_allows(e, &a))
 			open_reserve(e, &a, (const void *)fields);
+		break;
+	case KMC_CHECK:
+		if (engine_attest_allows(e, &a))
+			check_ask(e, &a, (const void *)fields);
 		break;
 	case KMC_ATTEST:
 		engine_attest_ask(e, &a);

@@ -1,0 +1,10 @@
+/* Whether a host may open a vTPM, asked before it is to. */
+#ifndef KMC_ENGINE_CHECK_H
+#define KMC_ENGINE_CHECK_H
+
+#include "kmc/engine.h"
+
+/** check_ask() - answer CHECK: as OPEN would be, but that nothing changes, and that another host may have the vTPM at this moment. */
+void check_ask(struct engine *e, const struct asker *a, const struct kmc_check *m);
+
+#endif
