@@ -123,6 +123,7 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(HANDOFF_FROZEN, frozen, frozen),
 	SCHEMA(HANDOFF_THAW, thaw, thaw),
 	SCHEMA(HANDOFF_STAND_IN, stand_in, stand_in),
+	EMPTY(HANDOFF_STAY, "stay"),
 };
 
 const struct msg_schema *handoff_schema(uint64_t type)

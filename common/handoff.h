@@ -15,6 +15,9 @@
  *       | <----------- CLOSE ---------- |   the guest is gone: orderly shutdown, wipe; of what is frozen: wipe
  *       | ----------- CLOSED ---------> |
  *
+ * Before HANDOFF there may be STAY: a stub domain that holds nothing ends with its relay's channel, unless it is prepared under a name that
+ * guests know it by; then it waits for the next relay.
+ *
  * A HANDOFF with transient state is for a guest that was resumed: it meets its backend after SERVE, and no command of it is
  * served before THAW.
  *
@@ -62,6 +65,7 @@ enum handoff_type {
 	HANDOFF_FROZEN,
 	HANDOFF_THAW,
 	HANDOFF_STAND_IN,
+	HANDOFF_STAY,
 	HANDOFF_END, /* no message: one more than the last */
 };
 

@@ -46,6 +46,7 @@ struct service {
 	struct buf transient;	  /* the other half of that */
 	struct handoff_store store;
 	bool unanswered;	  /* there is one */
+	bool stays;		  /* prepared: it waits for the next relay, though it holds nothing */
 	bool held_back;		  /* no command is served: frozen, to be frozen, or resumed and not thawed yet */
 	uint64_t freeze_image;	  /* to be frozen for this one; 0: no */
 	uint64_t frozen_image;	  /* is frozen for this one, and frozen is what was said; 0: no */
@@ -416,6 +417,8 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 
 	if (type == HANDOFF_HANDOFF && s->state == WAITING)
 		on_handoff(s, fields);
+	else if (type == HANDOFF_STAY && s->state == WAITING)
+		s->stays = true;
 	else if (type == HANDOFF_STAND_IN && s->state == WAITING)
 		on_stand_in(s, fields);
 	else if (type == HANDOFF_SERVE && s->state == READY)
@@ -443,12 +446,15 @@ static void on_broken(void *arg, int r)
 	struct service *s = arg;
 
 	relaylink_free(&s->link);
-	if (!s->vtpm && s->state != STANDING_IN) { /* nothing is lost */
+	if (!s->vtpm && s->state != STANDING_IN && (!s->stays || s->state != WAITING)) { /* nothing is lost */
 		log_info("the relay closed the channel: the end");
 		loop_stop(s->loop);
 		return;
 	}
-	log_warn("the relay is gone (%s): serving on, changes of the TPM wait for it", error_text(r));
+	if (s->state == WAITING)
+		log_info("the relay is gone (%s): waiting for the next one", error_text(r));
+	else
+		log_warn("the relay is gone (%s): serving on, changes of the TPM wait for it", error_text(r));
 	source_set_ms(s->reoffer, 0);
 }
 

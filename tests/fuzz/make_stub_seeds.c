@@ -101,6 +101,11 @@ static void conversations(void)
 	say(HANDOFF_CLOSE, NULL);
 	save("handoff", "close-at-once");
 	buf_put_u8(&out, 1);
+	say(HANDOFF_STAY, NULL);
+	say(HANDOFF_STATUS, NULL);
+	say(HANDOFF_CLOSE, NULL);
+	save("handoff", "stay");
+	buf_put_u8(&out, 1);
 	say(HANDOFF_STAND_IN, &q);
 	say(HANDOFF_STATUS, NULL);
 	say(HANDOFF_CLOSE, NULL);

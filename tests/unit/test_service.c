@@ -390,6 +390,24 @@ static void a_relay_that_goes_away_and_comes_back_finds_its_vtpm(void **state)
 	close_in_order(&s);
 }
 
+static void a_prepared_stub_domain_waits_for_the_next_relay(void **state)
+{
+	int again;
+	struct stub s = start(&again);
+	const struct handoff_handoff h = given();
+
+	(void)state;
+	expect(&s, HANDOFF_HELLO);
+	say(&s, HANDOFF_STAY, NULL);
+	close(s.channel);
+	buf_reset(&s.in);
+	s.channel = again;
+	assert_null(((const struct handoff_hello *)expect(&s, HANDOFF_HELLO))->vtpm.p);
+	say(&s, HANDOFF_HANDOFF, &h);
+	expect(&s, HANDOFF_READY);
+	close_in_order(&s);
+}
+
 /* A stub domain in the place of one that died, with the guest's driver connected as it was. */
 static struct stub start_standing_in(int *again)
 {
@@ -927,6 +945,7 @@ int main(void)
 		cmocka_unit_test(the_response_to_a_change_comes_after_it_is_stored),
 		cmocka_unit_test(a_change_that_is_not_stored_has_not_happened),
 		cmocka_unit_test(a_relay_that_goes_away_and_comes_back_finds_its_vtpm),
+		cmocka_unit_test(a_prepared_stub_domain_waits_for_the_next_relay),
 		cmocka_unit_test(a_stand_in_starts_no_tpm),
 		cmocka_unit_test(a_stand_in_answers_the_command_that_the_dead_one_left),
 		cmocka_unit_test(a_stand_in_outlives_its_relay_and_says_what_it_is),
