@@ -185,9 +185,9 @@ static void on_name(struct builder *b, uint64_t id, const struct builder_name *q
 	char name[65] = "";
 
 	view_copy_text(q->name, name, sizeof(name));
-	if (b->domains[q->domid].whose == NOT_OURS)
-		fatal("the relay process asked to rename domain %llu, which is no stub domain", (unsigned long long)q->domid);
-	if (stub_rename(b->toolstack, (uint32_t)q->domid, name) != 0)
+	if (b->domains[q->domid].whose == NOT_OURS) /* of an earlier run, and gone since, perhaps */
+		log_warn("domain %llu is no stub domain (any more): it is not renamed to %s", (unsigned long long)q->domid, name);
+	else if (stub_rename(b->toolstack, (uint32_t)q->domid, name) != 0)
 		log_warn("can't rename stub domain %llu to %s: see libxl's message above", (unsigned long long)q->domid, name);
 	link_send(b->relay, BUILDER_NAMED, id, NULL);
 }

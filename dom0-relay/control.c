@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #define CLIENTS_MAX 8
 #define CLIENT_MS 5000
+#define REQUEST_MAX 192
 #define ANSWER_MAX (256 * 1024)
 
 struct client {
@@ -32,7 +34,7 @@ struct control {
 	int fd;
 	struct source *source;
 	control_fill_fn *fill;
-	control_renew_fn *renew;
+	control_order_fn *order;
 	void *arg;
 	struct client clients[CLIENTS_MAX];
 };
@@ -73,9 +75,29 @@ static void hang_up(struct client *c)
 	c->fd = -1;
 }
 
+static bool is_request(uint64_t type)
+{
+	return type == CTL_LIST || type == CTL_RENEW || type == CTL_PREPARE || type == CTL_UNPREPARE;
+}
+
+static bool answer(struct client *c, enum ctl_type type, const void *fields)
+{
+	char why[CTL_REASON_MAX] = "";
+	struct ctl_refused no;
+
+	if (type == CTL_LIST || type == CTL_RENEW)
+		c->control->fill(c->control->arg, &c->out);
+	if (type != CTL_LIST && c->control->order(c->control->arg, type, fields, why) != 0) {
+		no.reason = view_text(why);
+		ctl_write(&c->out, CTL_REFUSED, &no);
+	}
+	return ctl_write(&c->out, CTL_END, NULL) == 0;
+}
+
 /* False when the client is done for. */
 static bool serve(struct client *c)
 {
+	_Alignas(max_align_t) uint8_t fields[64];
 	struct msg m;
 	ssize_t n;
 	int r;
@@ -86,17 +108,14 @@ static bool serve(struct client *c)
 	if (n == 0)
 		return false;
 	c->in.len += (size_t)n;
-	r = msg_next(&c->in, 64, &m);
+	r = msg_next(&c->in, REQUEST_MAX, &m);
 	if (r == E_AGAIN_IN)
 		return true;
-	if (r != 0 || m.head.version != CTL_VERSION || (m.head.type != CTL_LIST && m.head.type != CTL_RENEW)) {
+	if (r != 0 || m.head.version != CTL_VERSION || !is_request(m.head.type) || msg_fields(&m, ctl_schema(m.head.type), fields) != 0) {
 		log_warn("control: a client asked what nobody knows");
 		return false;
 	}
-	c->control->fill(c->control->arg, &c->out);
-	if (m.head.type == CTL_RENEW)
-		c->control->renew(c->control->arg);
-	return ctl_write(&c->out, CTL_END, NULL) == 0;
+	return answer(c, (enum ctl_type)m.head.type, fields);
 }
 
 static void on_client(void *arg, unsigned int what)
@@ -156,13 +175,13 @@ static void on_accept(void *arg, unsigned int what)
 	close(fd); /* the client says that the relay is busy */
 }
 
-struct control *control_new(struct loop *loop, int fd, control_fill_fn *fill, control_renew_fn *renew, void *arg)
+struct control *control_new(struct loop *loop, int fd, control_fill_fn *fill, control_order_fn *order, void *arg)
 {
 	struct control *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	*c = (struct control){.loop = loop, .fd = fd, .fill = fill, .renew = renew, .arg = arg};
+	*c = (struct control){.loop = loop, .fd = fd, .fill = fill, .order = order, .arg = arg};
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
 		c->clients[i].fd = -1;
 	c->source = source_fd(loop, fd, LOOP_READ, on_accept, c);

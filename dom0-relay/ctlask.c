@@ -48,6 +48,8 @@ static int take(const struct ctlask_ops *ops, void *arg, const struct msg *m, bo
 		ops->entry(arg, (const void *)fields);
 	else if (m->head.type == CTL_STATUS)
 		ops->status(arg, (const void *)fields);
+	else if (m->head.type == CTL_REFUSED && ops->refused)
+		ops->refused(arg, (const void *)fields);
 	else if (m->head.type == CTL_END)
 		*ended = true;
 	return 0;
@@ -68,16 +70,16 @@ static int receive(int fd, struct buf *in)
 	return 0;
 }
 
-int ctlask(int fd, enum ctl_type what, const struct ctlask_ops *ops, void *arg)
+int ctlask(int fd, enum ctl_type what, const void *fields, const struct ctlask_ops *ops, void *arg)
 {
-	uint8_t request[64];
+	uint8_t request[256];
 	struct buf out, in = {0};
 	bool ended = false;
 	struct msg m;
 	int r;
 
 	buf_over(&out, request, sizeof(request));
-	if ((r = ctl_write(&out, what, NULL)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
+	if ((r = ctl_write(&out, what, fields)) != 0 || (r = buf_init(&in, 2 * CTL_BODY_MAX)) != 0)
 		return r;
 	if (send(fd, buf_ptr(&out), buf_left(&out), MSG_NOSIGNAL) != (ssize_t)buf_left(&out))
 		r = E_IO;
@@ -94,5 +96,5 @@ int ctlask(int fd, enum ctl_type what, const struct ctlask_ops *ops, void *arg)
 
 int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
 {
-	return ctlask(fd, CTL_LIST, ops, arg);
+	return ctlask(fd, CTL_LIST, NULL, ops, arg);
 }

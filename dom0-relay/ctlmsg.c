@@ -29,6 +29,20 @@ static const struct msg_field entry[] = {
 	MSG_FIELD_UINT(12, struct ctl_entry, malformed, UINT64_MAX),
 	MSG_FIELD_UINT(13, struct ctl_entry, service_ns, UINT64_MAX),
 	MSG_FIELD_UINT(14, struct ctl_entry, memory_kib, UINT64_MAX),
+	MSG_FIELD_TEXT_OPT(15, struct ctl_entry, backend, 1, CTL_NAME_MAX),
+};
+
+static const struct msg_field prepare[] = {
+	MSG_FIELD_UUID(3, struct ctl_prepare, uuid),
+	MSG_FIELD_TEXT(4, struct ctl_prepare, name, 1, CTL_NAME_MAX),
+};
+
+static const struct msg_field unprepare[] = {
+	MSG_FIELD_TEXT(3, struct ctl_unprepare, name, 1, CTL_NAME_MAX),
+};
+
+static const struct msg_field refused[] = {
+	MSG_FIELD_TEXT(3, struct ctl_refused, reason, 1, CTL_REASON_MAX),
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -38,6 +52,9 @@ static const struct msg_schema schemas[] = {
 	{.type = CTL_RENEW, .name = "renew", .size = sizeof(struct ctl_empty)},
 	{.type = CTL_STATUS, .name = "status", .fields = status, .n_fields = COUNT(status), .size = sizeof(struct ctl_status)},
 	{.type = CTL_ENTRY, .name = "entry", .fields = entry, .n_fields = COUNT(entry), .size = sizeof(struct ctl_entry)},
+	{.type = CTL_PREPARE, .name = "prepare", .fields = prepare, .n_fields = COUNT(prepare), .size = sizeof(struct ctl_prepare)},
+	{.type = CTL_UNPREPARE, .name = "unprepare", .fields = unprepare, .n_fields = COUNT(unprepare), .size = sizeof(struct ctl_unprepare)},
+	{.type = CTL_REFUSED, .name = "refused", .fields = refused, .n_fields = COUNT(refused), .size = sizeof(struct ctl_refused)},
 	{.type = CTL_END, .name = "end", .size = sizeof(struct ctl_empty)},
 };
 

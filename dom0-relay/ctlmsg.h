@@ -3,6 +3,8 @@
  *
  *   vtpmctl: LIST        vtpm-relayd: STATUS, ENTRY ..., END
  *   vtpmctl: RENEW       vtpm-relayd: the same, as it was before; the renewal has begun
+ *   vtpmctl: PREPARE     vtpm-relayd: REFUSED, END; or END: it has begun, and LIST tells of it
+ *   vtpmctl: UNPREPARE   vtpm-relayd: REFUSED, END; or END
  */
 #ifndef DOM0_RELAY_CTLMSG_H
 #define DOM0_RELAY_CTLMSG_H
@@ -16,7 +18,7 @@
 #define CTL_BODY_MAX 1024
 #define CTL_REASON_MAX 400
 
-enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END, CTL_RENEW };
+enum ctl_type { CTL_LIST = 1, CTL_STATUS, CTL_ENTRY, CTL_END, CTL_RENEW, CTL_PREPARE, CTL_UNPREPARE, CTL_REFUSED };
 
 struct ctl_status {
 	struct view kmc; /* "connected", or why not */
@@ -29,7 +31,7 @@ struct ctl_status {
 };
 
 struct ctl_entry {
-	uint64_t guest, dev; /* domain and device of the guest */
+	uint64_t guest, dev; /* domain and device of the guest; guest 0: none, it is prepared */
 	struct uuid uuid;    /* the vTPM's */
 	uint64_t stub;	     /* domain of the stub domain, 0 for none */
 	struct view state;
@@ -38,6 +40,22 @@ struct ctl_entry {
 	uint64_t connected;  /* the guest's driver is, 1 or 0 */
 	/* What the stub domain answered when the listing before this one was asked for (handoff_status_reply). */
 	uint64_t commands, malformed, service_ns, memory_kib;
+	struct view backend; /* the name of its stub domain in vtpm lines; absent: its line says backend=0 */
+};
+
+#define CTL_NAME_MAX 64 /* bytes of a domain's name */
+
+struct ctl_prepare {
+	struct uuid uuid;
+	struct view name;
+};
+
+struct ctl_unprepare {
+	struct view name;
+};
+
+struct ctl_refused {
+	struct view reason;
 };
 
 struct ctl_empty {

@@ -37,6 +37,7 @@ struct guest {
 	uint64_t ticket; /* 0: free; never used twice */
 	struct relay *relay;
 	struct node_ids ids; /* stub: 0 until it is built */
+	unsigned int backend; /* the domain that its line names, below which libxl waits; 0: dom0 */
 	struct guest_machine machine;
 	struct uuid uuid, handle; /* the vTPM's; the domain's own */
 	uint32_t incarnation; /* as the domain came: 1, or one more than the image that it was restored from */
@@ -55,6 +56,7 @@ struct guest {
 	char not_yet[GUEST_REASON]; /* what the KMC said to the last try */
 	bool build_pending; /* the builder has not answered yet */
 	uint64_t build_ticket; /* of that request: a spare's own, if the guest took one */
+	bool handed_off;     /* its stub domain has the seed, or may have */
 	bool destroy_wanted; /* and what it builds is no longer wanted */
 	bool grace;	     /* started, or being started, without a KMC: see gracing.h */
 	bool open_waits;     /* its open, for what an earlier run left to be stored */

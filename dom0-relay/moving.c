@@ -18,6 +18,7 @@
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "dom0-relay/keeping.h"
+#include "dom0-relay/named.h"
 #include "dom0-relay/noting.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
@@ -69,6 +70,8 @@ void relay_look(struct guest *g)
  */
 void relay_close(struct guest *g)
 {
+	if (g->backend)
+		named_leave(g->relay->named, g->ticket); /* a reboot asks for the next domain of that name at once */
 	if (g->machine.state != GUEST_SERVING) {
 		relay_event(g, GEV_CLOSE);
 	} else if (!g->closing) {

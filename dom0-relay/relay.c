@@ -16,6 +16,7 @@
 #include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
+#include "dom0-relay/named.h"
 #include "dom0-relay/noting.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relayconf.h"
@@ -69,21 +70,47 @@ static void order_stub(struct guest *g)
 	link_send(g->relay->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
 }
 
+static void begin_with(struct guest *g, const struct spare_taken *taken)
+{
+	g->build_pending = taken->stub == 0;
+	g->build_ticket = taken->ticket;
+	g->ids.stub = taken->stub;
+	g->stub = taken->link;
+	if (g->stub)
+		stublink_rebind(g->stub, &stub_ops, g);
+}
+
+/* The one that its line names. */
+static void take_named(struct guest *g)
+{
+	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
+	struct spare_taken taken;
+
+	if (!named_take(g->relay->named, ids, g->ticket, &taken)) {
+		relay_fail(g, GEV_BUILD_FAILED, "the stub domain that its line names has just died: try again");
+		return;
+	}
+	begin_with(g, &taken);
+	if (taken.ready)
+		relay_event(g, GEV_STUB);
+	else
+		relay_meet_stub(g);
+}
+
 /* A spare, ready or on its way; else one of its own. */
 static void build(struct guest *g)
 {
 	struct spare_taken taken;
 
+	if (g->backend) {
+		take_named(g);
+		return;
+	}
 	if (!spares_take(g->relay->spares, &taken)) {
 		order_stub(g);
 		return;
 	}
-	g->build_pending = taken.stub == 0;
-	g->build_ticket = taken.ticket;
-	g->ids.stub = taken.stub;
-	g->stub = taken.link;
-	if (g->stub)
-		stublink_rebind(g->stub, &stub_ops, g);
+	begin_with(g, &taken);
 	if (taken.stub)
 		rename_stub(g);
 	if (taken.ready)
@@ -128,6 +155,23 @@ static void adopt(struct guest *g)
 	link_send(g->relay->builder, BUILDER_KEEP, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
 }
 
+/*
+ * One that its line names stays until libxl has let go of the device, because libxl waits for 6 below it: unless the guest runs on and must not
+ * be served any more, or another is to take its number.
+ */
+static bool retire_named(struct guest *g)
+{
+	bool rebuilds = g->machine.state == GUEST_REVIVING, gone = g->machine.state != GUEST_CLEANING && g->handed_off;
+
+	if (rebuilds) {
+		named_has_died(g->relay->named, g->ticket);
+		return false;
+	}
+	if (named_retire(g->relay->named, g->ids, g->ticket, gone) && !gone)
+		relay_parted(g->relay, g->ticket);
+	return !gone;
+}
+
 static void destroy(struct guest *g)
 {
 	const struct builder_destroy q = {.domid = g->ids.stub};
@@ -136,7 +180,7 @@ static void destroy(struct guest *g)
 	stublink_free(&g->stub);
 	if (g->build_pending)
 		g->destroy_wanted = true;
-	else
+	else if (!g->backend || !retire_named(g))
 		link_send(g->relay->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, g->ticket), &q);
 }
 
@@ -162,6 +206,7 @@ static void hand_off(struct guest *g)
 		.origin = origin_put(&l->origin, origin),
 	};
 
+	g->handed_off = true;
 	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
 	if (stublink_send(g->stub, HANDOFF_HANDOFF, &h) != 0)
 		relay_fail(g, GEV_BROKEN, "the stub domain does not read the hand-off");
@@ -173,7 +218,7 @@ static void serve(struct guest *g)
 	int r;
 
 	guest_lease_clear(&g->lease);
-	r = xenstore_rehome(g->relay->xs, g->ids, true);
+	r = g->backend ? xenstore_rehome_named(g->relay->xs, g->ids, true) : xenstore_rehome(g->relay->xs, g->ids, true);
 	if (r == E_NOTFOUND) {
 		relay_fail(g, GEV_CLOSE, "ready, but libxl had given up waiting");
 		return;
@@ -220,8 +265,12 @@ static void release(struct guest *g)
 
 static void answer(struct guest *g)
 {
-	if (xenstore_answer(g->relay->xs, g->ids, 6) != 0)
+	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
+
+	if (xenstore_answer(g->relay->xs, g->backend ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids, 6) != 0)
 		log_error("%s: can't tell libxl that the device is closed: xenstore refused", relay_name_of(g));
+	if (g->backend)
+		named_leave(g->relay->named, g->ticket); /* its stub domain may have gone before */
 	log_info("%s: closed", relay_name_of(g));
 }
 
@@ -355,16 +404,22 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 {
 	uint64_t ticket;
 	const struct state_record *record = keeping_claim(r->keeping, ids.guest, ids.dev, &r->boot, &ticket);
+	unsigned int backend;
 	bool reserved;
 	struct guest *g;
 
 	if (!record)
 		return NULL;
+	backend = ids.stub;
 	ids.stub = (unsigned int)record->stub;
 	g = add(r, ids);
 	if (!g)
 		return NULL;
 	g->ticket = ticket;
+	g->backend = backend;
+	g->handed_off = true;
+	if (backend)
+		named_kept(r->named, backend, ticket);
 	g->uuid = record->uuid;
 	g->handle = record->handle;
 	g->lease.epoch = record->lease_epoch;
@@ -379,6 +434,7 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 
 void relay_request(struct relay *r, struct node_ids ids)
 {
+	const unsigned int backend = ids.stub;
 	struct guest *g;
 	char path[NODE_PATH_MAX];
 
@@ -388,6 +444,7 @@ void relay_request(struct relay *r, struct node_ids ids)
 	g = add(r, ids);
 	if (!g)
 		return;
+	g->backend = backend;
 	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
 		memset(&g->uuid, 0, sizeof(g->uuid));
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
@@ -407,6 +464,7 @@ static bool is_restored(const struct builder_domain *d)
 void relay_identified(struct guest *g, const struct builder_domain *d)
 {
 	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
+	char why[NAMED_WHY];
 
 	if (g->machine.state == GUEST_ADOPTING || g->machine.state == GUEST_REVIVING) {
 		if (!uuid_equal(&g->handle, &d->handle))
@@ -421,6 +479,8 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 		relay_fail(g, GEV_BROKEN, "its vtpm line has no usable uuid= in xenstore");
 	else if (other)
 		relay_fail(g, GEV_BROKEN, "in use: domain %u of this host has this vTPM", other->ids.guest);
+	else if (named_allows(g->relay->named, g->backend, &g->uuid, why) != 0)
+		relay_fail(g, GEV_BROKEN, "%s", why);
 	else
 		relay_event(g, is_restored(d) ? GEV_RESTORED : GEV_IDENTIFIED);
 }
@@ -451,11 +511,20 @@ void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why)
 		relay_fail(g, GEV_BUILD_FAILED, "%s", why);
 }
 
+/* For its channel; a named one's was watched before. */
+static int watch_stub(const struct guest *g)
+{
+	char path[NODE_PATH_MAX];
+
+	node_path(path, NODE_CHANNEL, g->ids);
+	xenstore_unwatch(g->relay->xs, path, "stub");
+	return xenstore_watch(g->relay->xs, path, "stub");
+}
+
 void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub)
 {
 	struct guest *g = by_build(r, build_ticket);
 	const struct builder_destroy unwanted = {.domid = stub};
-	char path[NODE_PATH_MAX];
 
 	if (!g) { /* its guest was forgotten meanwhile */
 		link_send(r->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, 0), &unwanted);
@@ -465,10 +534,12 @@ void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub)
 	g->ids.stub = stub;
 	if (build_ticket != g->ticket && !g->destroy_wanted)
 		rename_stub(g);
+	if (g->backend)
+		named_is_back(r->named, g->ticket);
 	if (g->destroy_wanted) {
 		g->destroy_wanted = false;
 		destroy(g);
-	} else if (xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0)
+	} else if (watch_stub(g) != 0)
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
 }
 
@@ -476,15 +547,16 @@ void relay_kept(struct relay *r, uint64_t ticket)
 {
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
 	struct builder_inspect q;
-	char path[NODE_PATH_MAX];
 
 	if (!g)
 		return;
 	g->build_pending = false;
+	if (g->backend)
+		named_is_back(r->named, ticket);
 	if (g->destroy_wanted) {
 		g->destroy_wanted = false;
 		destroy(g);
-	} else if (g->machine.state == GUEST_ADOPTING && xenstore_watch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub") != 0) {
+	} else if (g->machine.state == GUEST_ADOPTING && watch_stub(g) != 0) {
 		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
 	} else if (g->machine.state == GUEST_ADOPTING) { /* a domain that crashed is still there */
 		q.domid = g->ids.stub;
@@ -504,6 +576,16 @@ void relay_destroyed(struct relay *r, uint64_t ticket)
 		g->ids.stub = 0;
 	relay_event(g, GEV_STUB_DESTROYED);
 	spares_fill(r->spares); /* its memory is free */
+}
+
+void relay_parted(struct relay *r, uint64_t ticket)
+{
+	struct guest *g = guests_by_ticket(&r->guests, ticket);
+
+	if (!g || !g->machine.destroying)
+		return;
+	g->ids.stub = 0;
+	relay_event(g, GEV_STUB_DESTROYED);
 }
 
 /* GEV_KEPT follows when the record is on the disk. */

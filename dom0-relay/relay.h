@@ -19,6 +19,7 @@ struct certifying;
 struct openings;
 struct relayconf;
 struct renewing;
+struct named;
 struct spares;
 struct xenstore;
 
@@ -35,6 +36,7 @@ struct relay {
 	struct keeping *keeping;
 	struct control *control;
 	struct spares *spares;
+	struct named *named;
 	struct guests guests;
 	struct relay_tally tally;
 	struct uuid boot;   /* of this host */
@@ -48,7 +50,7 @@ struct relay {
 	unsigned int depth; /* of relay_event(): entries are freed at the outermost */
 };
 
-/** relay_request() - libxl asks for a vTPM: state 1 in the control directory @ids. */
+/** relay_request() - libxl asks for a vTPM: state 1 in the control directory, below dom0 or, where the line names it, the domain ids.stub. */
 void relay_request(struct relay *r, struct node_ids ids);
 
 /** relay_name_of() - "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest; valid until the next call. */
@@ -57,7 +59,7 @@ const char *relay_name_of(const struct guest *g);
 /** relay_is_kept() - an earlier lease or opening of its vTPM is not done with: the KMC is not to be asked for the next one yet. */
 bool relay_is_kept(const struct guest *g);
 
-/** relay_adopt() - an earlier relay served the device @ids: go on with it. Return: its guest, or NULL without record. */
+/** relay_adopt() - an earlier relay served the device @ids, which libxl asked for as above: go on with it. Return: its guest, or NULL without record. */
 struct guest *relay_adopt(struct relay *r, struct node_ids ids);
 
 /** relay_event() - drive @g's state machine and do what it says. */
@@ -73,6 +75,7 @@ void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub);
 void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why);
 void relay_kept(struct relay *r, uint64_t ticket);
 void relay_destroyed(struct relay *r, uint64_t ticket);
+void relay_parted(struct relay *r, uint64_t ticket); /* from its named stub domain, which is not destroyed yet */
 
 struct opening_result;
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *result);

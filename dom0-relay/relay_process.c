@@ -19,6 +19,7 @@
 #include "dom0-relay/gracing.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
+#include "dom0-relay/named.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
 #include "dom0-relay/relay_metrics.h"
@@ -55,23 +56,32 @@ static const struct syscall_rule rules[] = {
 
 /* --- xenstore --- */
 
+/* What libxl wants of a device below dom0, or below the stub domain ids.stub that its line names. */
+static int read_control(struct relay *r, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+
+	return ids.stub ? xenstore_named_state(r->xs, ids) : xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
+}
+
 static void on_control(struct relay *r, struct node_ids ids)
 {
 	struct guest *g = guests_find(&r->guests, ids);
-	char path[NODE_PATH_MAX];
 	int state;
 
-	if (!r->listed)
+	if (!r->listed || (g && g->backend != ids.stub))
 		return;
-	state = xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
-	if (!g && state >= 2 && state <= 5)
+	state = read_control(r, ids);
+	if (!g && (state == 0 || (state >= 2 && state <= 5)))
 		g = relay_adopt(r, ids);
 	if (g && (state == 5 || state < 0))
 		relay_close(g);
 	else if (!g && state == 1)
 		relay_request(r, ids);
 	else if (!g && state == 5)
-		xenstore_answer(r->xs, ids, 6); /* nothing of ours is left behind it */
+		xenstore_answer(r->xs, ids.stub ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids, 6); /* nothing of ours is left behind it */
+	else if (!g && ids.stub && state == 6)
+		named_answered(r->named, ids);
 	else if (!g && state >= 2 && state <= 4)
 		log_error("domain %u device %u: has a vTPM that this relay knows nothing of: destroy the domain and create it again",
 			  ids.guest, ids.dev);
@@ -80,6 +90,14 @@ static void on_control(struct relay *r, struct node_ids ids)
 static void on_control_arg(void *arg, struct node_ids ids)
 {
 	on_control(arg, ids);
+}
+
+/* A guest's own device. */
+static void on_control_of(struct guest *g)
+{
+	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
+
+	on_control(g->relay, ids);
 }
 
 static bool needs_stub(const struct guest *g)
@@ -106,6 +124,8 @@ static void look_on(struct relay *r)
 	}
 	if (r->look_next == GUESTS_MAX)
 		spares_inspect(r->spares);
+	if (r->look_next == GUESTS_MAX)
+		named_inspect(r->named);
 	link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, 0), &dom0);
 }
 
@@ -136,7 +156,7 @@ static void on_release(struct relay *r)
 {
 	for (size_t i = 0; i < GUESTS_MAX; i++)
 		if (r->guests.table[i].ticket) {
-			on_control(r, r->guests.table[i].ids); /* libxl may have removed the directory without asking */
+			on_control_of(&r->guests.table[i]); /* libxl may have removed the directory without asking */
 			relay_look(&r->guests.table[i]);       /* or it sleeps */
 		}
 	look_after_stubs(r);
@@ -158,6 +178,10 @@ static void on_watch(void *arg, const char *path, const char *token)
 			if (r->guests.table[i].ticket && r->guests.table[i].ids.stub)
 				relay_meet_stub(&r->guests.table[i]);
 		spares_meet(r->spares);
+		named_meet(r->named);
+	} else if (strcmp(token, "named") == 0) {
+		if (node_match_backend(path, &ids))
+			on_control(r, ids);
 	}
 }
 
@@ -172,7 +196,8 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 		return;
 	}
 	if (!g) {
-		spares_inspected(r->spares, ticket, d);
+		if (!spares_inspected(r->spares, ticket, d))
+			named_inspected(r->named, ticket, d);
 		return;
 	}
 	if (kind == BUILD_ID_STUB) {
@@ -203,12 +228,18 @@ static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t
 	snprintf(why, sizeof(why), "%.*s", (int)f->reason.n, (const char *)f->reason.p);
 	if (kind == BUILD_ID_STUB && !ticket)
 		on_looked(r);
-	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why))
+	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why) && !named_failed(r->named, ticket, why))
 		relay_build_failed(r, ticket, why);
 	else if (g && kind == BUILD_ID_GUEST && !needs_domain(g))
 		relay_not_looked(g);
 	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
 		relay_fail(g, GEV_BROKEN, "%s", why);
+}
+
+static void on_built(struct relay *r, uint64_t ticket, unsigned int stub)
+{
+	if (!spares_built(r->spares, ticket, stub) && !named_built(r->named, ticket, stub))
+		relay_built(r, ticket, stub);
 }
 
 static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields)
@@ -222,20 +253,21 @@ static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields
 		on_domain(r, kind, ticket, fields);
 		break;
 	case BUILDER_BUILT:
-		if (!spares_built(r->spares, ticket, (unsigned int)((const struct builder_built *)fields)->domid))
-			relay_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
+		on_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
 		break;
 	case BUILDER_DESTROYED:
 		relay_destroyed(r, ticket);
 		break;
 	case BUILDER_KEPT:
-		relay_kept(r, ticket);
+		if (!named_builder_kept(r->named, ticket))
+			relay_kept(r, ticket);
 		break;
 	case BUILDER_MARKED:
 		if (guests_by_ticket(&r->guests, ticket))
 			relay_event(guests_by_ticket(&r->guests, ticket), GEV_MARKED);
 		break;
 	case BUILDER_NAMED:
+		named_renamed(r->named, ticket);
 		break;
 	case BUILDER_FREE:
 		spares_memory(r->spares, ((const struct builder_free *)fields)->mib);
@@ -417,6 +449,7 @@ static void on_settled(void *arg)
 	struct relay *r = arg;
 
 	openings_up(r->openings);
+	named_up(r->named);
 	certifying_up(r->certifying);
 	renewing_up(r->renewing);
 }
@@ -432,6 +465,7 @@ static void on_down(void *arg, const char *why)
 	gracing_down(r);
 	certifying_down(r->certifying);
 	renewing_down(r->renewing);
+	named_down(r->named);
 }
 
 static void on_lost(void *arg)
@@ -456,6 +490,8 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 		certifying_kmc(r->certifying, type, fields);
 	else if (id == KMC_ID_RENEW)
 		renewing_kmc(r->renewing, type, fields);
+	else if (KMC_ID_KIND(id) == KMC_ID_CHECK)
+		named_kmc(r->named, type, KMC_ID_TICKET(id), fields);
 	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
@@ -478,12 +514,22 @@ static void on_record(struct relay *r, uint64_t number, const struct state_recor
 	ask_record(r, number + 1);
 }
 
+/* Who asked while we were not there. */
+static void on_prepared(void *arg, unsigned int stub)
+{
+	struct relay *r = arg;
+
+	xenstore_each_control(r->xs, stub, on_control_arg, r);
+}
+
 /* Who asked or was served before we were there; and what nobody asks for any more. */
 static void on_listed(struct relay *r, uint64_t contact)
 {
 	r->listed = true;
 	gracing_start(r, contact);
-	xenstore_each_control(r->xs, on_control_arg, r);
+	xenstore_each_control(r->xs, 0, on_control_arg, r);
+	named_found(r->named, on_control_arg, r);
+	named_settle(r->named, on_prepared, r);
 	keeping_settle(r->keeping);
 	link_send(r->builder, BUILDER_SWEEP, 0, NULL);
 	spares_fill(r->spares);
@@ -511,7 +557,7 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 
 static struct view text_or_none(const char *text)
 {
-	return text[0] ? view_text(text) : (struct view){0};
+	return text && text[0] ? view_text(text) : (struct view){0};
 }
 
 static struct view entry_reason(const struct guest *g)
@@ -519,6 +565,15 @@ static struct view entry_reason(const struct guest *g)
 	if (!g->reason[0] && g->grace)
 		return view_text("started in grace: without KMC, from the copy sealed to the host's TPM");
 	return text_or_none(g->reason);
+}
+
+static void put_prepared(void *arg, const struct named_row *row)
+{
+	struct buf *out = arg;
+	const struct ctl_entry e = {.uuid = row->uuid, .stub = row->stub, .state = view_text(row->state), .since = (uint64_t)row->since,
+				    .reason = text_or_none(row->reason), .backend = text_or_none(row->name)};
+
+	ctl_write(out, CTL_ENTRY, &e);
 }
 
 static void fill(void *arg, struct buf *out)
@@ -537,7 +592,8 @@ static void fill(void *arg, struct buf *out)
 					    .state = view_text(guest_state_text(g->machine.state)), .since = (uint64_t)g->since,
 					    .reason = entry_reason(g), .connected = g->connected,
 					    .commands = g->usage.commands, .malformed = g->usage.malformed,
-					    .service_ns = g->usage.service_ns, .memory_kib = g->usage.resident_kib};
+					    .service_ns = g->usage.service_ns, .memory_kib = g->usage.resident_kib,
+					    .backend = text_or_none(named_name(r->named, g->ticket))};
 
 		if (!g->ticket)
 			continue;
@@ -545,6 +601,7 @@ static void fill(void *arg, struct buf *out)
 		if (g->machine.state == GUEST_SERVING)
 			stublink_send(g->stub, HANDOFF_STATUS, NULL); /* for the next listing: nobody waits for a guest here */
 	}
+	named_each(r->named, put_prepared, out);
 	for (size_t i = 0; i < REFUSALS_MAX; i++) {
 		const struct refusal *f = &r->guests.refusals[i];
 		const struct ctl_entry e = {.guest = f->ids.guest, .dev = f->ids.dev, .uuid = f->uuid, .state = view_text("refused"),
@@ -555,11 +612,48 @@ static void fill(void *arg, struct buf *out)
 	}
 }
 
-static void on_renew(void *arg)
+static int prepare(struct relay *r, const struct ctl_prepare *m, char why[CTL_REASON_MAX])
+{
+	const struct guest *g = guests_holder(&r->guests, NULL, &m->uuid);
+	char name[XENSTORE_NAME_MAX + 1] = "", u[UUID_TEXT];
+
+	if (g) {
+		snprintf(why, CTL_REASON_MAX, "vTPM %s is in use: domain %u of this host has it; shut that down first", uuid_format(&m->uuid, u), g->ids.guest);
+		return E_BUSY;
+	}
+	if (uuid_is_nil(&m->uuid)) {
+		snprintf(why, CTL_REASON_MAX, "the nil UUID is nobody's vTPM");
+		return E_ARG;
+	}
+	view_copy_text(m->name, name, sizeof(name));
+	return named_prepare(r->named, &m->uuid, name, why);
+}
+
+static int on_order(void *arg, enum ctl_type type, const void *fields, char why[CTL_REASON_MAX])
 {
 	struct relay *r = arg;
+	char name[XENSTORE_NAME_MAX + 1] = "";
 
-	renewing_now(r->renewing);
+	if (type == CTL_RENEW)
+		renewing_now(r->renewing);
+	if (type == CTL_PREPARE)
+		return prepare(r, fields, why);
+	if (type != CTL_UNPREPARE)
+		return 0;
+	view_copy_text(((const struct ctl_unprepare *)fields)->name, name, sizeof(name));
+	return named_unprepare(r->named, name, why);
+}
+
+/* --- named backends --- */
+
+static void on_parted(void *arg, uint64_t ticket)
+{
+	relay_parted(arg, ticket);
+}
+
+static void on_let_go(void *arg, struct node_ids ids)
+{
+	on_control(arg, ids);
 }
 
 /* --- start --- */
@@ -590,6 +684,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
+	static const struct named_ops named_ops = {.parted = on_parted, .let_go = on_let_go};
 	char why[KMCLINK_WHY], unreadable[IDENTITY_WHY];
 	static struct identity id; /* too large for a stack */
 
@@ -602,7 +697,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, on_builder, r);
 	r->tpm = link_new(r->loop, fds->tpm, "host-tpm", &tpm_protocol, on_tpm, r);
 	r->disk = link_new(r->loop, fds->disk, "state", &state_protocol, on_disk, r);
-	r->control = control_new(r->loop, fds->control, fill, on_renew, r);
+	r->control = control_new(r->loop, fds->control, fill, on_order, r);
 	if (identity_read(&id, r->conf, unreadable) != 0)
 		fatal("%s", unreadable);
 	if (kmclink_new(&r->kmc, r->loop, r->xs, r->conf, &id, &kmc_ops, r, why) != 0)
@@ -613,8 +708,9 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->openings = openings_new(r->kmc, r->tpm, &opening_ops, r);
 	r->keeping = keeping_new(r->loop, r->kmc, r->disk, (enum durability)r->conf->durability, &keeping_ops, r);
 	r->spares = spares_new(r->loop, r->xs, r->builder, r->conf, &r->guests.last_ticket);
+	r->named = named_new(r->loop, r->xs, r->builder, r->kmc, r->spares, &r->guests.last_ticket, &named_ops, r);
 	r->again = source_timer(r->loop, on_again, r);
-	if (!r->again || !r->spares || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->certifying || !r->renewing ||
+	if (!r->again || !r->spares || !r->named || !r->builder || !r->tpm || !r->disk || !r->control || !r->attesting || !r->certifying || !r->renewing ||
 	    !r->openings || !r->keeping)
 		fatal("can't start: out of memory");
 }

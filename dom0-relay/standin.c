@@ -26,7 +26,7 @@ void standin_order(struct guest *g, struct link *builder)
 int standin_begin(struct guest *g, struct xenstore *xs)
 {
 	const struct handoff_stand_in q = {.uuid = g->uuid, .guest_domid = g->ids.guest, .devid = g->ids.dev};
-	int r = xenstore_rehome(xs, g->ids, false);
+	int r = g->backend ? xenstore_rehome_named(xs, g->ids, true) : xenstore_rehome(xs, g->ids, false);
 
 	return r == 0 ? stublink_send(g->stub, HANDOFF_STAND_IN, &q) : r;
 }

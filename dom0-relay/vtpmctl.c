@@ -47,6 +47,9 @@ static int usage(void)
 			"  top [-d SECONDS] [-n ROUNDS]         the busiest vTPMs\n"
 			"  doctor                               look for what commonly is wrong, and say what to do\n"
 			"  wait UUID STATE [--timeout SECONDS]   until 'list' shows it so (default 60 s); STATE: serving, suspended ..., or gone\n"
+			"  prepare UUID NAME [--timeout SECONDS] a stub domain called NAME that waits for a guest whose line says\n"
+			"                                       vtpm=[\"backend=NAME,uuid=UUID\"] (default 60 s)\n"
+			"  unprepare NAME                       and end it\n"
 			"  enroll TOKEN [--tpm TCTI] [--replace] [--insecure-software-key]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
 			"  renew                                a new certificate for this host from the KMC, now\n"
@@ -58,12 +61,12 @@ static int usage(void)
 static void print_entry(void *arg, const struct ctl_entry *e)
 {
 	struct listing *l = arg;
-	char uuid[UUID_TEXT], stub[21] = "-";
+	char uuid[UUID_TEXT], stub[21] = "-", guest[21] = "-", dev[21] = "-", note[CTL_NAME_MAX + 16] = "";
 
 	uuid_format(&e->uuid, uuid);
 	if (l->json) {
-		json_t *row = json_pack("{s:I, s:I, s:s, s:s%, s:I, s:b}", "guest", (json_int_t)e->guest, "device", (json_int_t)e->dev, "uuid",
-					uuid, "state", (const char *)e->state.p, e->state.n, "since", (json_int_t)e->since, "connected",
+		json_t *row = json_pack("{s:o, s:o, s:s, s:s%, s:I, s:b}", "guest", e->guest ? json_integer((json_int_t)e->guest) : json_null(),
+					"device", e->guest ? json_integer((json_int_t)e->dev) : json_null(), "uuid", uuid, "state", (const char *)e->state.p, e->state.n, "since", (json_int_t)e->since, "connected",
 					(int)e->connected);
 
 		json_object_set_new(row, "commands", json_integer((json_int_t)e->commands));
@@ -71,6 +74,7 @@ static void print_entry(void *arg, const struct ctl_entry *e)
 		json_object_set_new(row, "service_us", json_integer((json_int_t)(e->service_ns / 1000)));
 		json_object_set_new(row, "memory_kib", json_integer((json_int_t)e->memory_kib));
 		json_object_set_new(row, "stub_domain", e->stub ? json_integer((json_int_t)e->stub) : json_null());
+		json_object_set_new(row, "backend", e->backend.p ? json_stringn((const char *)e->backend.p, e->backend.n) : json_null());
 		json_object_set_new(row, "reason", e->reason.p ? json_stringn((const char *)e->reason.p, e->reason.n) : json_null());
 		json_array_append_new(l->rows, row);
 		return;
@@ -80,8 +84,14 @@ static void print_entry(void *arg, const struct ctl_entry *e)
 	l->has_heading = true;
 	if (e->stub)
 		snprintf(stub, sizeof(stub), "%" PRIu64, e->stub);
-	printf("%5" PRIu64 " %3" PRIu64 "  %-36s  %4s  %-9.*s  %-6s  %.*s\n", e->guest, e->dev, uuid, stub, (int)e->state.n,
-	       (const char *)e->state.p, e->connected ? "yes" : "no", (int)e->reason.n, e->reason.p ? (const char *)e->reason.p : "");
+	if (e->guest) {
+		snprintf(guest, sizeof(guest), "%" PRIu64, e->guest);
+		snprintf(dev, sizeof(dev), "%" PRIu64, e->dev);
+	}
+	if (e->backend.p)
+		snprintf(note, sizeof(note), "backend %.*s%s", (int)e->backend.n, (const char *)e->backend.p, e->reason.p ? ": " : "");
+	printf("%5s %3s  %-36s  %4s  %-9.*s  %-6s  %s%.*s\n", guest, dev, uuid, stub, (int)e->state.n, (const char *)e->state.p,
+	       e->connected ? "yes" : "no", note, (int)e->reason.n, e->reason.p ? (const char *)e->reason.p : "");
 }
 
 static void print_status(void *arg, const struct ctl_status *s)
@@ -155,7 +165,7 @@ static int ask_renewal(const char *socket_path, enum ctl_type request, struct re
 
 	if (fd < 0)
 		return EXIT_NO_RELAY;
-	r = ctlask(fd, request, &ops, n);
+	r = ctlask(fd, request, NULL, &ops, n);
 	close(fd);
 	if (r == 0)
 		return EXIT_FINE;
@@ -238,6 +248,107 @@ static int wait_until(const char *socket_path, const char *uuid, const char *sta
 	}
 	fprintf(stderr, "vtpmctl: vTPM %s is not %s after %u s: see 'vtpmctl list'\n", uuid, state, seconds);
 	return EXIT_ERROR;
+}
+
+/* --- named backends --- */
+
+static void ignore_status(void *arg, const struct ctl_status *s)
+{
+	(void)arg, (void)s;
+}
+
+static void take_refusal(void *arg, const struct ctl_refused *r)
+{
+	snprintf(arg, CTL_REASON_MAX + 1, "%.*s", (int)r->reason.n, (const char *)r->reason.p);
+}
+
+/* Give the relay an order: an exit code, with a complaint unless it is EXIT_FINE. */
+static int give_order(const char *socket_path, enum ctl_type order, const void *fields)
+{
+	static const struct ctlask_ops ops = {.status = ignore_status, .entry = take_entry, .refused = take_refusal};
+	char why[CTL_REASON_MAX + 1] = "";
+	int fd = connect_relay(socket_path), r;
+
+	if (fd < 0)
+		return EXIT_NO_RELAY;
+	r = ctlask(fd, order, fields, &ops, why);
+	close(fd);
+	if (r == 0 && !why[0])
+		return EXIT_FINE;
+	if (r == 0)
+		fprintf(stderr, "vtpmctl: %s\n", why);
+	else
+		fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", socket_path, error_text(r));
+	return EXIT_ERROR;
+}
+
+/* The row of what is called @name, or NULL. */
+static const json_t *backend_row(const json_t *rows, const char *name)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		const char *backend = json_string_value(json_object_get(row, "backend"));
+
+		if (backend && strcmp(backend, name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* How far it is: EXIT_FINE with *done, or EXIT_ERROR with a complaint. */
+static int look_at_backend(const json_t *row, const char *name, bool *done, char why[CTL_REASON_MAX + 1])
+{
+	const char *state = json_string_value(json_object_get(row, "state")), *reason = json_string_value(json_object_get(row, "reason"));
+
+	*done = state && strcmp(state, "preparing") != 0 && strcmp(state, "refused") != 0;
+	snprintf(why, CTL_REASON_MAX + 1, "%s", reason ? reason : "its stub domain is being built");
+	if (state && strcmp(state, "refused") != 0)
+		return EXIT_FINE;
+	fprintf(stderr, "vtpmctl: backend %s is not prepared: %s\n", name, state ? why : "vtpm-relayd knows it no more; was it restarted?");
+	return EXIT_ERROR;
+}
+
+static int prepare(const char *socket_path, const struct uuid *uuid, const char *name, unsigned int seconds)
+{
+	const struct ctl_prepare q = {.uuid = *uuid, .name = view_text(name)};
+	char u[UUID_TEXT], why[CTL_REASON_MAX + 1] = "";
+	int r = give_order(socket_path, CTL_PREPARE, &q);
+	bool done = false;
+
+	for (unsigned int tries = 0; r == EXIT_FINE && !done && tries <= seconds * WAITS_PER_S; tries++) {
+		struct listing l = {.json = true, .rows = json_array()};
+
+		r = fetch(socket_path, &l);
+		if (r == EXIT_FINE)
+			r = look_at_backend(backend_row(l.rows, name), name, &done, why);
+		json_decref(l.rows);
+		if (r == EXIT_FINE && !done)
+			usleep(1000000 / WAITS_PER_S);
+	}
+	if (r != EXIT_FINE)
+		return r;
+	if (!done) {
+		fprintf(stderr, "vtpmctl: backend %s is not prepared after %u s: %s; it goes on, see 'vtpmctl list'\n", name, seconds, why);
+		return EXIT_ERROR;
+	}
+	results_text("uuid", uuid_format(uuid, u));
+	results_text("backend", name);
+	results_tell("backend %s is prepared: its guest's line is vtpm=[\"backend=%s,uuid=%s\"]\n", name, name, u);
+	return EXIT_FINE;
+}
+
+static int unprepare(const char *socket_path, const char *name)
+{
+	const struct ctl_unprepare q = {.name = view_text(name)};
+	int r = give_order(socket_path, CTL_UNPREPARE, &q);
+
+	if (r == EXIT_FINE) {
+		results_text("backend", name);
+		results_tell("backend %s is prepared no more\n", name);
+	}
+	return r;
 }
 
 #define TOP_S 2 /* seconds between two looks */
@@ -423,6 +534,23 @@ static int run_renew(const struct options *o)
 	return r;
 }
 
+static int run_prepare(const struct options *o, const char *text, const char *name)
+{
+	struct relayconf conf;
+	struct uuid uuid = {{0}};
+	int r;
+
+	if (strlen(name) == 0 || strlen(name) > CTL_NAME_MAX || (text && uuid_parse(text, &uuid) != 0)) {
+		fprintf(stderr, "vtpmctl: %s\n", text ? "prepare takes a UUID and a name of up to 64 characters" : "a name has up to 64 characters");
+		return EXIT_USAGE;
+	}
+	if (!read_conf(o, &conf))
+		return EXIT_ERROR;
+	r = text ? prepare(conf.control, &uuid, name, o->seconds ? o->seconds : WAIT_S) : unprepare(conf.control, name);
+	relayconf_free(&conf);
+	return r;
+}
+
 static int run_top(const struct options *o)
 {
 	struct relayconf conf;
@@ -470,6 +598,10 @@ static int run_one(int argc, char **argv, const struct options *o)
 		return doctor_run(o->conf);
 	if (argc == 3 && strcmp(argv[0], "wait") == 0)
 		return run_list(o, argv[1], argv[2]);
+	if (argc == 3 && strcmp(argv[0], "prepare") == 0)
+		return run_prepare(o, argv[1], argv[2]);
+	if (argc == 2 && strcmp(argv[0], "unprepare") == 0)
+		return run_prepare(o, NULL, argv[1]);
 	if (argc == 1 && strcmp(argv[0], "ek") == 0)
 		return ek(o);
 	if ((argc == 1 || argc == 3) && strcmp(argv[0], "image") == 0)

@@ -93,6 +93,16 @@ static int read_number(struct xenstore *x, xs_transaction_t t, const char *path)
 	return (int)v;
 }
 
+static bool has_value(struct xenstore *x, xs_transaction_t t, const char *path, const char *wanted)
+{
+	unsigned int n;
+	char *value = xs_read(x->xs, t, path, &n);
+	bool same = value && strcmp(value, wanted) == 0;
+
+	free(value);
+	return same;
+}
+
 int xenstore_read_state(struct xenstore *x, const char *path)
 {
 	return read_number(x, XBT_NULL, path);
@@ -179,23 +189,64 @@ static bool point_frontend(struct xenstore *x, xs_transaction_t t, struct node_i
 	return xs_write(x->xs, t, node_path(path, NODE_FRONTEND_BACKEND_ID, ids), value, (unsigned int)strlen(value));
 }
 
-static int rehome_once(struct xenstore *x, xs_transaction_t t, struct node_ids ids, bool release)
+/* Does libxl's own record say that the device's backend is the stub domain? */
+static bool is_named(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX], wanted[NODE_PATH_MAX];
+
+	return has_value(x, t, node_path(path, NODE_LIBXL_BACKEND, ids), node_path(wanted, NODE_BACKEND, ids));
+}
+
+static int named_state(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
 {
 	char path[NODE_PATH_MAX];
-	int state = read_number(x, t, node_path(path, NODE_CONTROL_STATE, ids));
+	int state = read_number(x, t, node_path(path, NODE_BACKEND_STATE, ids));
+
+	if (!is_named(x, t, ids))
+		return -1;
+	if (state < 0)
+		return 0;
+	if (state <= 4 && read_number(x, t, node_path(path, NODE_BACKEND_ONLINE, ids)) == 0)
+		return 5; /* the stub domain has written its own state over libxl's */
+	return state > 6 ? 6 : state;
+}
+
+void xenstore_remove_backend(struct xenstore *x, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+	unsigned int n = 0;
+	char **devices;
+
+	xs_rm(x->xs, XBT_NULL, node_path(path, NODE_BACKEND, ids));
+	devices = xs_directory(x->xs, XBT_NULL, node_path(path, NODE_STUB_BACKEND_GUEST, ids), &n);
+	if (devices && n == 0)
+		xs_rm(x->xs, XBT_NULL, path);
+	free(devices);
+}
+
+int xenstore_named_state(struct xenstore *x, struct node_ids ids)
+{
+	return named_state(x, XBT_NULL, ids);
+}
+
+static int rehome_once(struct xenstore *x, xs_transaction_t t, struct node_ids ids, bool named, bool release)
+{
+	char path[NODE_PATH_MAX];
+	int state = named ? named_state(x, t, ids) : read_number(x, t, node_path(path, NODE_CONTROL_STATE, ids));
 
 	if (state < 0 || state > 4)
 		return E_NOTFOUND;
 	if (!make_backend(x, t, ids) || !point_frontend(x, t, ids) || !open_frontend(x, t, ids))
 		return E_XEN;
+	node_path(path, named ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids);
 	return !release || xs_write(x->xs, t, path, "2", 1) ? 0 : E_XEN;
 }
 
-int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release)
+static int rehome(struct xenstore *x, struct node_ids ids, bool named, bool release)
 {
 	for (int tries = 0; tries < 50; tries++) { /* EAGAIN: somebody else wrote meanwhile */
 		xs_transaction_t t = xs_transaction_start(x->xs);
-		int r = t == XBT_NULL ? E_XEN : rehome_once(x, t, ids, release);
+		int r = t == XBT_NULL ? E_XEN : rehome_once(x, t, ids, named, release);
 
 		if (t == XBT_NULL)
 			return r;
@@ -207,12 +258,22 @@ int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release)
 	return E_XEN;
 }
 
-int xenstore_answer(struct xenstore *x, struct node_ids ids, int state)
+int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release)
+{
+	return rehome(x, ids, false, release);
+}
+
+int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release)
+{
+	return rehome(x, ids, true, release);
+}
+
+int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state)
 {
 	char path[NODE_PATH_MAX], text[12];
 	int n = snprintf(text, sizeof(text), "%d", state);
 
-	node_path(path, NODE_CONTROL_STATE, ids);
+	node_path(path, node, ids);
 	for (int tries = 0; tries < 50; tries++) {
 		xs_transaction_t t = xs_transaction_start(x->xs);
 		bool there = t != XBT_NULL && read_number(x, t, path) >= 0;
@@ -245,16 +306,6 @@ static bool is_number(const char *text, unsigned int max, unsigned int *v)
 	return text[0] >= '0' && text[0] <= '9' && !*end && n <= max;
 }
 
-static bool has_value(struct xenstore *x, const char *path, const char *wanted)
-{
-	unsigned int n;
-	char *value = xs_read(x->xs, XBT_NULL, path, &n);
-	bool same = value && strcmp(value, wanted) == 0;
-
-	free(value);
-	return same;
-}
-
 int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *domid)
 {
 	char path[NODE_PATH_MAX];
@@ -268,7 +319,7 @@ int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *dom
 	for (unsigned int i = 0; domains && r != 0 && i < n; i++) {
 		struct node_ids ids = {0};
 
-		if (!is_number(domains[i], DOMID_MAX, &ids.guest) || !has_value(x, node_path(path, NODE_DOMAIN_NAME, ids), name))
+		if (!is_number(domains[i], DOMID_MAX, &ids.guest) || !has_value(x, XBT_NULL, node_path(path, NODE_DOMAIN_NAME, ids), name))
 			continue;
 		*domid = ids.guest;
 		r = xenstore_has_domain(x, ids.guest) ? 0 : E_NOTFOUND; /* one that is being destroyed has its name a while longer */
@@ -300,12 +351,12 @@ int xenstore_find_offer(struct xenstore *x, unsigned int domid, char path[NODE_P
 	return r;
 }
 
-void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids), void *arg)
+void xenstore_each_control(struct xenstore *x, unsigned int backend, void (*fn)(void *arg, struct node_ids ids), void *arg)
 {
 	char root[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
-	struct node_ids ids = {0};
+	struct node_ids ids = {.stub = backend};
 	unsigned int n = 0, m = 0;
-	char **guests = xs_directory(x->xs, XBT_NULL, node_path(root, NODE_CONTROL_ROOT, ids), &n);
+	char **guests = xs_directory(x->xs, XBT_NULL, node_path(root, backend ? NODE_STUB_BACKEND_TYPE : NODE_CONTROL_ROOT, ids), &n);
 
 	for (unsigned int i = 0; guests && i < n; i++) {
 		char **devices;
@@ -314,10 +365,74 @@ void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node
 		devices = xs_directory(x->xs, XBT_NULL, path, &m);
 		for (unsigned int j = 0; devices && j < m; j++) {
 			snprintf(path, sizeof(path), "%s/%s/%s", root, guests[i], devices[j]);
-			if (node_match_control(path, &ids))
+			if (backend ? node_match_backend(path, &ids) : node_match_control(path, &ids))
 				fn(arg, ids);
 		}
 		free(devices);
 	}
 	free(guests);
+}
+
+/* --- the record of prepared stub domains --- */
+
+static bool note(struct xenstore *x, enum node node, struct node_ids ids, const char *value)
+{
+	char path[NODE_PATH_MAX];
+
+	return xs_write(x->xs, XBT_NULL, node_path(path, node, ids), value, (unsigned int)strlen(value));
+}
+
+static bool note_number(struct xenstore *x, enum node node, struct node_ids ids, unsigned int value)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", value);
+	return note(x, node, ids, text);
+}
+
+int xenstore_prepare(struct xenstore *x, unsigned int stub, const struct uuid *uuid, const char *name)
+{
+	const struct node_ids ids = {.stub = stub};
+	char text[UUID_TEXT];
+
+	xenstore_unprepare(x, stub); /* of an earlier domain with this number */
+	return note(x, NODE_PREPARED_UUID, ids, uuid_format(uuid, text)) && note(x, NODE_PREPARED_NAME, ids, name) ? 0 : E_XEN;
+}
+
+int xenstore_prepared_for(struct xenstore *x, struct node_ids ids)
+{
+	return note_number(x, NODE_PREPARED_DEV, ids, ids.dev) && note_number(x, NODE_PREPARED_GUEST, ids, ids.guest) ? 0 : E_XEN;
+}
+
+void xenstore_unprepare(struct xenstore *x, unsigned int stub)
+{
+	char path[NODE_PATH_MAX];
+
+	xs_rm(x->xs, XBT_NULL, node_path(path, NODE_PREPARED, (struct node_ids){.stub = stub}));
+}
+
+void xenstore_each_prepared(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids, const struct uuid *uuid, const char *name), void *arg)
+{
+	char path[NODE_PATH_MAX];
+	unsigned int n = 0, size;
+	char **stubs = xs_directory(x->xs, XBT_NULL, node_path(path, NODE_PREPARED_ROOT, (struct node_ids){0}), &n);
+
+	for (unsigned int i = 0; stubs && i < n; i++) {
+		struct node_ids ids = {0};
+		struct uuid uuid;
+		int guest, dev;
+		char *name;
+
+		if (!is_number(stubs[i], DOMID_MAX, &ids.stub) || xenstore_read_uuid(x, node_path(path, NODE_PREPARED_UUID, ids), &uuid) != 0)
+			continue;
+		guest = read_number(x, XBT_NULL, node_path(path, NODE_PREPARED_GUEST, ids));
+		dev = read_number(x, XBT_NULL, node_path(path, NODE_PREPARED_DEV, ids));
+		name = xs_read(x->xs, XBT_NULL, node_path(path, NODE_PREPARED_NAME, ids), &size);
+		ids.guest = guest > 0 && dev >= 0 ? (unsigned int)guest : 0;
+		ids.dev = ids.guest ? (unsigned int)dev : 0;
+		if (name && strlen(name) <= XENSTORE_NAME_MAX)
+			fn(arg, ids, &uuid, name);
+		free(name);
+	}
+	free(stubs);
 }

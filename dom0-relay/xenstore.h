@@ -44,8 +44,27 @@ int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid);
  */
 int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release);
 
-/** xenstore_answer() - write @state in the control directory if it is still there: 0 or E_XEN. */
-int xenstore_answer(struct xenstore *x, struct node_ids ids, int state);
+/**
+ * xenstore_rehome_named() - the same where the vtpm line names the stub domain itself
+ *
+ * libxl has pointed the frontend there, and waits for 2 in the backend directory itself: the stub domain writes it, too, once it is told to serve.
+ */
+int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release);
+
+/** xenstore_answer() - write @state in the node NODE_CONTROL_STATE, or NODE_BACKEND_STATE, if it is still there: 0 or E_XEN. */
+int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state);
+
+/**
+ * xenstore_named_state() - what libxl wants of a device whose line names the stub domain @ids.stub
+ *
+ * The stub domain writes in that directory, too: what counts is what libxl keeps of its own, and that the device is offline once it is to go.
+ *
+ * Return: 1 to 4; 0: libxl has it, and the directory went with the stub domain; 5: it is to go; 6: it may; -1: libxl knows no such device.
+ */
+int xenstore_named_state(struct xenstore *x, struct node_ids ids);
+
+/** xenstore_remove_backend() - remove the device's directory below the stub domain, which libxl waits for after 6. */
+void xenstore_remove_backend(struct xenstore *x, struct node_ids ids);
 
 /**
  * xenstore_backend_of() - the domain that the guest's frontend was pointed to
@@ -65,9 +84,23 @@ bool xenstore_has_domain(struct xenstore *x, unsigned int domid);
 /** xenstore_find_offer() - the directory of a vchan to a KMC that @domid offers: 0 or E_NOTFOUND. */
 int xenstore_find_offer(struct xenstore *x, unsigned int domid, char path[NODE_PATH_MAX]);
 
-/**
- * xenstore_each_control() - call @fn for every control device that is there
- */
-void xenstore_each_control(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids), void *arg);
+/** xenstore_each_control() - call @fn for every control device below dom0 (@backend 0), or below the stub domain @backend (ids.stub). */
+void xenstore_each_control(struct xenstore *x, unsigned int backend, void (*fn)(void *arg, struct node_ids ids), void *arg);
+
+/* --- the record of prepared stub domains --- */
+
+#define XENSTORE_NAME_MAX 64 /* bytes of a domain's name */
+
+/** xenstore_prepare() - note that @stub is prepared for @uuid under @name: 0 or E_XEN. */
+int xenstore_prepare(struct xenstore *x, unsigned int stub, const struct uuid *uuid, const char *name);
+
+/** xenstore_prepared_for() - note the guest that has the prepared stub domain: 0 or E_XEN. */
+int xenstore_prepared_for(struct xenstore *x, struct node_ids ids);
+
+/** xenstore_unprepare() - forget the note, if there is one. */
+void xenstore_unprepare(struct xenstore *x, unsigned int stub);
+
+/** xenstore_each_prepared() - call @fn for every note that is whole; ids.guest is 0 where no guest has it. */
+void xenstore_each_prepared(struct xenstore *x, void (*fn)(void *arg, struct node_ids ids, const struct uuid *uuid, const char *name), void *arg);
 
 #endif

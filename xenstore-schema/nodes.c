@@ -61,15 +61,34 @@ static bool get_number(const char **p, unsigned int max, unsigned int *v)
 	return true;
 }
 
+/* "/7/0", and what may stand below that. */
+static bool get_device(const char *path, struct node_ids *ids)
+{
+	return *path++ == '/' && get_number(&path, DOMID_MAX, &ids->guest) && *path++ == '/' && get_number(&path, DEVID_MAX, &ids->dev);
+}
+
 bool node_match_control(const char *path, struct node_ids *ids)
 {
 	size_t n = strlen(nodes[NODE_CONTROL_ROOT].path);
 	struct node_ids found = {0};
 
-	if (strncmp(path, nodes[NODE_CONTROL_ROOT].path, n) != 0 || path[n] != '/')
+	if (strncmp(path, nodes[NODE_CONTROL_ROOT].path, n) != 0 || !get_device(path + n, &found))
 		return false;
-	path += n + 1;
-	if (!get_number(&path, DOMID_MAX, &found.guest) || *path++ != '/' || !get_number(&path, DEVID_MAX, &found.dev))
+	*ids = found;
+	return true;
+}
+
+bool node_match_backend(const char *path, struct node_ids *ids)
+{
+	const char *before = nodes[NODE_STUB_BACKEND_TYPE].path, *after = strchr(before, '}') + 1;
+	size_t n = strcspn(before, "{");
+	struct node_ids found = {0};
+
+	if (strncmp(path, before, n) != 0)
+		return false;
+	path += n;
+	n = strlen(after);
+	if (!get_number(&path, DOMID_MAX, &found.stub) || found.stub == 0 || strncmp(path, after, n) != 0 || !get_device(path + n, &found))
 		return false;
 	*ids = found;
 	return true;

@@ -30,6 +30,9 @@ char *node_path(char out[NODE_PATH_MAX], enum node node, struct node_ids ids);
  */
 bool node_match_control(const char *path, struct node_ids *ids);
 
+/** node_match_backend() - the same for the directories below a stub domain, of guests whose vtpm line names it; stub is filled in, too. */
+bool node_match_backend(const char *path, struct node_ids *ids);
+
 /** node_row() - the node's row of SCHEMA.md's table, without line end, into @out of @cap bytes. */
 void node_row(enum node node, char *out, unsigned int cap);
 

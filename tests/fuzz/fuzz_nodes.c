@@ -1,4 +1,4 @@
-/* A path that a watch reports: what is taken for a control device lies at or below that device's directory. */
+/* A path that a watch reports: what is taken for a device, in dom0 or below a stub domain, lies at or below that device's directory. */
 #include "tests/fuzz/fuzz.h"
 #include "xenstore-schema/nodes.h"
 
@@ -15,6 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = strlen(node_path(directory, NODE_CONTROL, ids));
 		must(strncmp(path, directory, n) == 0 && (path[n] == '\0' || path[n] == '/'));
 		must(ids.guest <= 0x7fef && ids.dev <= 0xffff);
+	}
+	if (node_match_backend(path, &ids)) {
+		n = strlen(node_path(directory, NODE_BACKEND, ids));
+		must(strncmp(path, directory, n) == 0 && (path[n] == '\0' || path[n] == '/'));
+		must(ids.stub > 0 && ids.stub <= 0x7fef && ids.guest <= 0x7fef && ids.dev <= 0xffff);
 	}
 	free(path);
 	return 0;

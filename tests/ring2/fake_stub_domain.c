@@ -237,10 +237,23 @@ static pid_t pid_of(uint32_t domid)
 
 int stub_rename(struct toolstack *t, uint32_t domid, const char *name)
 {
+	char node[NODE_PATH_MAX], other[NODE_PATH_MAX];
+	struct node_ids ids = {.guest = domid};
 	struct domain d;
 
-	(void)t, (void)name; /* nobody lists processes by it */
-	return domain_read(domid, &d) == 0 ? 0 : E_NOTFOUND;
+	if (domain_read(domid, &d) != 0)
+		return E_NOTFOUND;
+	for (ids.guest = 1; ids.guest < FIRST_DOMID + 200; ids.guest++) { /* libxl refuses a name that another domain has */
+		unsigned int n;
+		char *value = xs_read(t->xs, XBT_NULL, node_path(other, NODE_DOMAIN_NAME, ids), &n);
+		bool taken = value && strcmp(value, name) == 0 && ids.guest != domid;
+
+		free(value);
+		if (taken)
+			return E_XEN;
+	}
+	ids.guest = domid;
+	return xs_write(t->xs, XBT_NULL, node_path(node, NODE_DOMAIN_NAME, ids), name, (unsigned int)strlen(name)) ? 0 : E_XEN;
 }
 
 int toolstack_free_memory(struct toolstack *t, uint64_t *mib)

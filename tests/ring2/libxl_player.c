@@ -2,7 +2,7 @@
  * Plays libxl's part with a vtpm device, node for node and wait for wait:
  *
  *   libxl-player create DOMID HANDLE [N]      a domain, paused; restored from an image of incarnation N
- *   libxl-player attach DOMID DEV UUID        write the device, wait up to 10 s for state 2
+ *   libxl-player attach DOMID DEV UUID [NAME] write the device, wait up to 10 s for state 2; NAME: of the backend's domain, else dom0
  *   libxl-player unpause DOMID                it runs
  *   libxl-player incarnation DOMID            print it: what an image of the domain carries
  *   libxl-player detach DOMID DEV             remove it, wait up to 10 s for state 6
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <xenstore.h>
 
@@ -131,17 +132,41 @@ static int print_incarnation(unsigned int domid)
 	return 0;
 }
 
+/* libxl__resolve_domid(): the domain of that name, or 0. */
+static unsigned int find_domain(const char *name)
+{
+	char path[NODE_PATH_MAX];
+	struct node_ids ids = {0};
+
+	for (ids.guest = 1; ids.guest < 2000; ids.guest++) {
+		unsigned int n;
+		char *value = xs_read(xs, XBT_NULL, node_path(path, NODE_DOMAIN_NAME, ids), &n);
+		bool same = value && strcmp(value, name) == 0;
+
+		free(value);
+		if (same)
+			return ids.guest;
+	}
+	return 0;
+}
+
+/* The device's backend directory: below dom0, or below the domain ids.stub. */
+static char *backend_path(char path[NODE_PATH_MAX], struct node_ids ids)
+{
+	return node_path(path, ids.stub ? NODE_BACKEND : NODE_CONTROL, ids);
+}
+
 /* libxl__device_generic_add() */
 static void write_device(xs_transaction_t t, struct node_ids ids, const char *uuid)
 {
 	char front[NODE_PATH_MAX], back[NODE_PATH_MAX], libxl[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
 
 	node_path(front, NODE_FRONTEND, ids);
-	node_path(back, NODE_CONTROL, ids);
+	backend_path(back, ids);
 	snprintf(libxl, sizeof(libxl), "/libxl/%u/device/vtpm/%u", ids.guest, ids.dev);
 	make(t, libxl, 0, 0);
-	make(t, front, ids.guest, 0);
-	make(t, back, 0, ids.guest);
+	make(t, front, ids.guest, ids.stub);
+	make(t, back, ids.stub, ids.guest);
 	put(t, libxl, "frontend", front);
 	put(t, libxl, "backend", back);
 	put_number(t, libxl, "frontend-id", ids.guest);
@@ -151,7 +176,7 @@ static void write_device(xs_transaction_t t, struct node_ids ids, const char *uu
 	put(t, libxl, "uuid", uuid);
 	put(t, libxl, "resume", "False");
 	put(t, front, "backend", back);
-	put(t, front, "backend-id", "0");
+	put_number(t, front, "backend-id", ids.stub);
 	put(t, front, "state", "1");
 	put_number(t, front, "handle", ids.dev);
 	put(t, back, "frontend", front);
@@ -162,7 +187,7 @@ static void write_device(xs_transaction_t t, struct node_ids ids, const char *uu
 	put(t, back, "uuid", uuid);
 	put(t, back, "resume", "False");
 	snprintf(path, sizeof(path), "%s/state", back);
-	allow(t, path, 0, ids.guest);
+	allow(t, path, ids.stub, ids.guest);
 }
 
 static int read_state(const char *path)
@@ -182,7 +207,7 @@ static int wait_state(struct node_ids ids, int wanted)
 	char path[NODE_PATH_MAX];
 	int state;
 
-	node_path(path, NODE_CONTROL_STATE, ids);
+	node_path(path, ids.stub ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids);
 	need(xs_watch(xs, path, "state"), "watch");
 	while ((state = read_state(path)) != wanted && state >= 0 && now_ms() - began < PATIENCE_MS) {
 		struct pollfd p = {.fd = xs_fileno(xs), .events = POLLIN};
@@ -199,10 +224,15 @@ static int wait_state(struct node_ids ids, int wanted)
 	return state == wanted ? 0 : 1;
 }
 
-static int attach(struct node_ids ids, const char *uuid)
+static int attach(struct node_ids ids, const char *uuid, const char *name)
 {
 	xs_transaction_t t;
 
+	ids.stub = name ? find_domain(name) : 0;
+	if (name && !ids.stub) {
+		fprintf(stderr, "libxl: error: unknown backend domain %s\n", name);
+		return 1;
+	}
 	do {
 		t = xs_transaction_start(xs);
 		write_device(t, ids, uuid);
@@ -221,20 +251,59 @@ static void remove_if_empty(const char *path)
 	free(names);
 }
 
+/* libxl__parse_backend_path() */
+static unsigned int backend_of(struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+	unsigned int n, domid = 0;
+	char *back = xs_read(xs, XBT_NULL, node_path(path, NODE_LIBXL_BACKEND, ids), &n);
+
+	if (back && sscanf(back, "/local/domain/%u/", &domid) != 1)
+		domid = 0;
+	free(back);
+	return domid;
+}
+
+/* device_destroy_be_watch_cb(): a backend in another domain removes its directory itself. */
+static int wait_removed(const char *path)
+{
+	unsigned long began = now_ms();
+	unsigned int n;
+
+	while (now_ms() - began < PATIENCE_MS) {
+		char *value = xs_read(xs, XBT_NULL, path, &n);
+
+		if (!value)
+			return 0;
+		free(value);
+		usleep(50000);
+	}
+	fprintf(stderr, "libxl: error: timed out while waiting for %s to be removed\n", path);
+	return 1;
+}
+
 static int detach(struct node_ids ids)
 {
-	char back[NODE_PATH_MAX], path[NODE_PATH_MAX];
+	char back[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
 	int r;
 
-	node_path(back, NODE_CONTROL, ids);
+	ids.stub = backend_of(ids);
+	backend_path(back, ids);
 	xs_rm(xs, XBT_NULL, node_path(path, NODE_FRONTEND, ids));
-	put(XBT_NULL, back, "online", "0");
-	put(XBT_NULL, back, "state", "5");
+	snprintf(path, sizeof(path), "%s/state", back);
+	if (read_state(path) >= 0) {
+		put(XBT_NULL, back, "online", "0");
+		put(XBT_NULL, back, "state", "5");
+	}
 	r = wait_state(ids, 6);
-	xs_rm(xs, XBT_NULL, back);
-	node_path(back, NODE_CONTROL_ROOT, ids);
-	snprintf(path, sizeof(path), "%.90s/%u", back, ids.guest);
-	remove_if_empty(path);
+	if (ids.stub) {
+		r = r == 0 ? wait_removed(back) : r;
+	} else {
+		xs_rm(xs, XBT_NULL, back);
+		node_path(back, NODE_CONTROL_ROOT, ids);
+		snprintf(path, sizeof(path), "%.90s/%u", back, ids.guest);
+		remove_if_empty(path);
+	}
 	snprintf(path, sizeof(path), "/libxl/%u/device/vtpm/%u", ids.guest, ids.dev);
 	xs_rm(xs, XBT_NULL, path);
 	return r;
@@ -252,8 +321,8 @@ int main(int argc, char **argv)
 		return unpause(ids.guest);
 	if (argc == 3 && strcmp(argv[1], "incarnation") == 0)
 		return print_incarnation(ids.guest);
-	if (argc == 5 && strcmp(argv[1], "attach") == 0)
-		return attach(ids, argv[4]);
+	if ((argc == 5 || argc == 6) && strcmp(argv[1], "attach") == 0)
+		return attach(ids, argv[4], argc == 6 ? argv[5] : NULL);
 	if (argc == 4 && strcmp(argv[1], "detach") == 0)
 		return detach(ids);
 	if (argc == 3 && strcmp(argv[1], "destroy") == 0)

@@ -1,4 +1,5 @@
 /* The control socket: root's alone, a whole answer for each question, and no patience with anybody else. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,9 @@ static struct world {
 	struct loop *loop;
 	struct control *control;
 	struct source *stop;
-	unsigned int entries, asked;
+	unsigned int entries, asked, ordered;
+	enum ctl_type order;
+	char name[CTL_NAME_MAX + 1];
 } w;
 
 static void fill(void *arg, struct buf *out)
@@ -36,6 +39,21 @@ static void fill(void *arg, struct buf *out)
 
 		ctl_write(out, CTL_ENTRY, &e);
 	}
+}
+
+/* Whatever begins with "no" is refused. */
+static int order(void *arg, enum ctl_type type, const void *fields, char why[CTL_REASON_MAX])
+{
+	const struct view name = type == CTL_PREPARE ? ((const struct ctl_prepare *)fields)->name : ((const struct ctl_unprepare *)fields)->name;
+
+	(void)arg;
+	w.ordered++;
+	w.order = type;
+	assert_int_equal(view_copy_text(name, w.name, sizeof(w.name)), 0);
+	if (strncmp(w.name, "no", 2) != 0)
+		return 0;
+	snprintf(why, CTL_REASON_MAX, "that is refused");
+	return E_EXISTS;
 }
 
 static void on_stop(void *arg, unsigned int what)
@@ -58,7 +76,7 @@ static int setup(void **state)
 	w = (struct world){.loop = loop_new()};
 	w.stop = source_timer(w.loop, on_stop, NULL);
 	fd = control_listen(path);
-	w.control = fd >= 0 ? control_new(w.loop, fd, fill, NULL, NULL) : NULL;
+	w.control = fd >= 0 ? control_new(w.loop, fd, fill, order, NULL) : NULL;
 	return w.control ? 0 : -1;
 }
 
@@ -188,6 +206,66 @@ static void rubbish_gets_no_answer(void **state)
 	assert_int_equal(w.asked, 0);
 }
 
+/* Order @type with @fields: the reason of the refusal, "" for none. */
+static const char *give(enum ctl_type type, const void *fields)
+{
+	static char why[CTL_REASON_MAX + 1];
+	_Alignas(max_align_t) struct ctl_refused refused;
+	uint8_t mem[256], got[1024];
+	struct buf b, in;
+	struct msg m;
+	int fd = dial(), ended = 0;
+
+	buf_over(&b, mem, sizeof(mem));
+	assert_int_equal(ctl_write(&b, type, fields), 0);
+	say(fd, mem, b.len);
+	buf_over(&in, got, sizeof(got));
+	for (int i = 0; i < 100; i++) {
+		ssize_t n;
+
+		run_ms(1);
+		n = recv(fd, buf_end(&in), buf_space(&in), MSG_DONTWAIT);
+		in.len += n > 0 ? (size_t)n : 0;
+		if (n == 0)
+			break;
+	}
+	close(fd);
+	why[0] = '\0';
+	while (msg_next(&in, CTL_BODY_MAX, &m) == 0) {
+		ended += m.head.type == CTL_END;
+		if (m.head.type != CTL_REFUSED)
+			continue;
+		assert_int_equal(msg_fields(&m, ctl_schema(CTL_REFUSED), &refused), 0);
+		assert_int_equal(view_copy_text(refused.reason, why, sizeof(why)), 0);
+	}
+	assert_int_equal(ended, 1);
+	return why;
+}
+
+static void an_order_is_carried_out_or_refused_with_the_reason(void **state)
+{
+	char longest[CTL_NAME_MAX + 1];
+	struct ctl_prepare prepare = {.uuid = {{1}}, .name = view_text("alpha")};
+	struct ctl_unprepare unprepare = {.name = view_text("beta")};
+
+	(void)state;
+	assert_string_equal(give(CTL_PREPARE, &prepare), "");
+	assert_int_equal(w.order, CTL_PREPARE);
+	assert_string_equal(w.name, "alpha");
+	assert_string_equal(give(CTL_UNPREPARE, &unprepare), "");
+	assert_int_equal(w.order, CTL_UNPREPARE);
+	assert_string_equal(w.name, "beta");
+	prepare.name = view_text("nobody");
+	assert_string_equal(give(CTL_PREPARE, &prepare), "that is refused");
+	memset(longest, 'x', CTL_NAME_MAX);
+	longest[CTL_NAME_MAX] = '\0';
+	prepare.name = view_text(longest);
+	assert_string_equal(give(CTL_PREPARE, &prepare), "");
+	assert_string_equal(w.name, longest);
+	assert_int_equal(w.ordered, 4);
+	assert_int_equal(w.asked, 0); /* no listing is asked for */
+}
+
 static void a_crowd_is_turned_away_and_the_next_is_served(void **state)
 {
 	uint8_t mem[64];
@@ -268,6 +346,7 @@ int main(void)
 		TEST(a_question_may_come_byte_by_byte),
 		TEST(an_answer_larger_than_the_socket_arrives_whole),
 		TEST(rubbish_gets_no_answer),
+		TEST(an_order_is_carried_out_or_refused_with_the_reason),
 		TEST(a_crowd_is_turned_away_and_the_next_is_served),
 		TEST(a_client_that_goes_away_early_harms_nobody),
 		TEST(a_dead_socket_is_replaced_and_a_long_path_is_refused),

@@ -60,6 +60,26 @@ static void other_paths_are_not(void **state)
 			fail_msg("'%s' was taken", paths[i]);
 }
 
+static void backend_directories_of_stub_domains_are_recognised(void **state)
+{
+	static const char *const others[] = {
+		"", "/local/domain/", "/local/domain/12", "/local/domain/12/backend/vtpm", "/local/domain/12/backend/vtpm/7", "/local/domain/12/backend/vtpm/7/x",
+		"/local/domain/0/backend/vtpm/7/0", "/local/domain/12/backend/vbd/7/0", "/local/domain/x/backend/vtpm/7/0", "/local/domain/12/backend/vtpmx/7/0",
+		"/local/domain/32752/backend/vtpm/7/0", "/local/domain/12/backend/vtpm/32752/0", "/local/domain/012/backend/vtpm/7/0", "/local/domain/12x/backend/vtpm/7/0",
+	};
+	struct node_ids ids;
+
+	(void)state;
+	assert_true(node_match_backend("/local/domain/12/backend/vtpm/7/3", &ids));
+	assert_int_equal(ids.stub, 12);
+	assert_int_equal(ids.guest, 7);
+	assert_int_equal(ids.dev, 3);
+	assert_true(node_match_backend("/local/domain/32751/backend/vtpm/7/0/online", &ids));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (node_match_backend(others[i], &ids))
+			fail_msg("'%s' was taken", others[i]);
+}
+
 static void schema_md_prints_the_list(void **state)
 {
 	char text[32768], row[512];
@@ -89,7 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths_name_their_domains), cmocka_unit_test(the_longest_path_fits),
 		cmocka_unit_test(control_paths_are_recognised), cmocka_unit_test(other_paths_are_not),
-		cmocka_unit_test(schema_md_prints_the_list),
+		cmocka_unit_test(backend_directories_of_stub_domains_are_recognised), cmocka_unit_test(schema_md_prints_the_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,22 +38,22 @@ host_up() {
 
 relay_is_connected() { ! relay_list | grep -q "not connected"; }
 
-# refused DOMID UUID REASON: xl create gets no state 2, vtpmctl names the reason, xl destroy cleans up.
+# refused DOMID UUID REASON [NAME]: xl create gets no state 2, vtpmctl names the reason, xl destroy cleans up.
 refused() {
 	local status=0 waiting
 	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")"
-	player attach "$1" 0 "$2" >/dev/null 2>&1 &
+	player attach "$1" 0 "$2" "${@:4}" >/dev/null 2>&1 &
 	waiting=$!
 	eventually 12 guest_listed "$1" "$3" >/dev/null || { echo "not said: $3"; relay_list; status=1; }
-	[ "$(control_state "$1")" = 1 ] || { echo "state is $(control_state "$1")"; status=1; }
+	[ $# -gt 3 ] || [ "$(control_state "$1")" = 1 ] || { echo "state is $(control_state "$1")"; status=1; }
 	kill $waiting 2>/dev/null
 	wait $waiting 2>/dev/null
 	guest_destroy "$1" || status=1
 	return $status
 }
 
-# served DOMID UUID: xl create succeeds and the guest's TPM answers.
-served() { guest_create "$1" "$2" && guest_tpm "$1" tpm2_getrandom --hex 8; }
+# served DOMID UUID [NAME]: xl create succeeds and the guest's TPM answers.
+served() { guest_create "$@" && guest_tpm "$1" tpm2_getrandom --hex 8; }
 
 # guest_tpm DOMID TOOL ARGUMENT...: a tpm2-tools command in the guest.
 guest_tpm() {

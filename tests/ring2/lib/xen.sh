@@ -33,9 +33,9 @@ player() { "$RING2_BIN/libxl-player" "$@"; }
 # uuid_of N: a vTPM's UUID, the same for the same N.
 uuid_of() { printf '5eed0000-0000-4000-8000-%012x' "$1"; }
 
-# guest_create DOMID UUID: what xl create does; the guest runs if it returns 0.
+# guest_create DOMID UUID [NAME]: what xl create does; the guest runs if it returns 0. NAME: of its line's backend, else 0.
 guest_create() {
-	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" && player attach "$1" 0 "$2" >/dev/null && player unpause "$1"
+	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" && player attach "$1" 0 "${@:2}" >/dev/null && player unpause "$1"
 }
 
 # guest_suspend DOMID: it sleeps, as for xl save or xl migrate. guest_wake DOMID: it runs on. image_of DOMID: what its image carries.
@@ -43,9 +43,9 @@ guest_suspend() { player suspend "$1" 2; }
 guest_wake() { player suspend "$1" -; }
 image_of() { player incarnation "$1"; }
 
-# guest_restore DOMID UUID IMAGE: what xl restore and xl migrate-receive do.
+# guest_restore DOMID UUID IMAGE [NAME]: what xl restore and xl migrate-receive do.
 guest_restore() {
-	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" "$3" && player attach "$1" 0 "$2" >/dev/null && player unpause "$1"
+	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" "$3" && player attach "$1" 0 "$2" "${@:4}" >/dev/null && player unpause "$1"
 }
 
 # guest_destroy DOMID: what xl destroy does.
@@ -66,7 +66,7 @@ stub_of() { xs_value "/local/domain/$1/device/vtpm/0/backend-id"; }
 
 # traces: whatever a guest leaves: domains, stub domains' nodes, processes and files.
 traces() {
-	xenstore-ls -f | grep -E '^/(local/domain/[0-9]+|libxl/)' | grep -vE '^/local/domain/0( |/backend( |/vtpm ))'
+	xenstore-ls -f | grep -E '^/(local/domain/[0-9]+|libxl/)' | grep -vE '^/local/domain/0( |/backend( |/vtpm )|/xen-vtpm( |/prepared ))'
 	find "$RING2_DIR/domains" -type f
 	find "$RING2_DIR" -name 'stub-*' ! -name '*.log'
 }
