@@ -5,12 +5,14 @@ include tests/fuzz/fuzz.mk
 include tests/ring2/ring2.mk
 include tests/bench/bench.mk
 
-.PHONY: check check-unit check-layers lint coverage
+.PHONY: check check-unit check-unit-programs check-layers lint coverage
 check: deps ## install, build and run every test
 	@+tests/check
 
 check-unit: $(UNIT_TESTS) ## unit tests of the present VARIANT
 	@tests/run-suite $(UNIT_TESTS)
+
+check-unit-programs: $(UNIT_TESTS)
 
 lint: ## what can be seen without running anything: scripts, links, spelling, units
 	@tests/run-suite tests/lint
