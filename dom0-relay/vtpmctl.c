@@ -21,6 +21,7 @@
 #include "dom0-relay/ctlask.h"
 #include "dom0-relay/doctor.h"
 #include "dom0-relay/enroll.h"
+#include "dom0-relay/guest_machine.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/show.h"
 #include "dom0-relay/stub_image.h"
@@ -228,6 +229,16 @@ static bool shows(const json_t *rows, const char *uuid, const char *state)
 		found = found || strcmp(s, state) == 0;
 	}
 	return strcmp(state, "gone") == 0 ? gone : found;
+}
+
+/* What may be waited for: a word that 'list' can show. */
+static bool is_state(const char *text)
+{
+	bool found = strcmp(text, "refused") == 0 || strcmp(text, "prepared") == 0 || strcmp(text, "gone") == 0;
+
+	for (int s = 0; s < GUEST_STATES && !found; s++)
+		found = strcmp(text, guest_state_text((enum guest_state)s)) == 0;
+	return found;
 }
 
 static int wait_until(const char *socket_path, const char *uuid, const char *state, unsigned int seconds)
@@ -512,9 +523,9 @@ static int run_list(const struct options *o, const char *text, const char *state
 
 	if (!read_conf(o, &conf))
 		return EXIT_ERROR;
-	if (!text)
+	if (!text || !state)
 		r = list(conf.control, o->json);
-	else if (uuid_parse(text, &uuid) == 0)
+	else if (uuid_parse(text, &uuid) == 0 && is_state(state))
 		r = wait_until(conf.control, uuid_format(&uuid, uuid_text), state, o->seconds ? o->seconds : WAIT_S);
 	else
 		r = usage();
@@ -628,7 +639,7 @@ int main(int argc, char **argv)
 		case 't': o.tpm = optarg; break;
 		case 's': o.software_key = true; break;
 		case 'r': o.replace = true; break;
-		case 'w': o.seconds = (unsigned int)strtoul(optarg, NULL, 10); break;
+		case 'w': o.seconds = number(optarg); break;
 		default: return usage();
 		}
 	}
