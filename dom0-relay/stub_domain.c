@@ -178,6 +178,12 @@ int stub_create(struct toolstack *t, const struct relayconf *conf, const char *n
 			stub_destroy(t, made);
 		goto out;
 	}
+	/*
+	 * What stops a host's guests takes them from `xl list -l`, which passes over a domain whose configuration libxl has no record
+	 * of. Debian's xendomains would else save each stub domain, for a minute until libxl gives it up, and wait five more for its shutdown.
+	 */
+	if (libxl_userdata_unlink(t->ctx, made, "libxl-json") != 0)
+		log_warn("%s: libxl keeps the record of its configuration; xendomains will try to save it", name);
 	*domid = made;
 out:
 	libxl_domain_config_dispose(&d);
