@@ -75,14 +75,16 @@ kmc_pid() {
 	kmc_run lab-daemon pid "$@"
 }
 
-# peer_power off|on|cycle: cut the other host's power, or switch it on and wait until it has booted. Its disk and TPM stay.
+# peer_power off|on|cycle|down: cut the other host's power, or switch it on and wait until it has booted; down: its systemd shuts it down.
+# Its disk and TPM stay.
 peer_power() {
 	lab_need_peer
 	case $1 in
 	off) kmc_run lab-power "$(lab_peer)" off ;;
-	on) RUN_TIMEOUT=200 kmc_run lab-power "$(lab_peer)" on ;;
+	on) RUN_TIMEOUT=440 kmc_run lab-power "$(lab_peer)" on ;;
 	cycle) peer_power off && peer_power on ;;
-	*) fail "peer_power: off, on or cycle, not '$1'" ;;
+	down) peer_run systemctl --no-block poweroff && RUN_TIMEOUT=300 kmc_run lab-power "$(lab_peer)" down ;;
+	*) fail "peer_power: off, on, cycle or down, not '$1'" ;;
 	esac
 }
 

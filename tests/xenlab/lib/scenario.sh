@@ -7,6 +7,7 @@
 . /lab/lib/guestd.sh
 . /lab/lib/kmc.sh
 . /lab/lib/kmcdomain.sh
+. /lab/lib/packages.sh
 
 LAB_STEP='' LAB_STEPS=0 LAB_ENDED=''
 

@@ -48,7 +48,7 @@ host_on() {
 		-display none -monitor none -no-reboot -nodefaults -serial "file:$LAB_LOG/console-$host.log" \
 		-kernel "$LAB_CACHE/dom0/xen" \
 		-append 'console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 spec-ctrl=no,eager-fpu xpti=no noreboot' \
-		-initrd "$LAB_CACHE/dom0/vmlinux console=hvc0 quiet mitigations=off lab.host=$host,$LAB_CACHE/dom0/initrd" \
+		-initrd "$LAB_CACHE/dom0/vmlinux console=hvc0 quiet mitigations=off lab.host=$host${LAB_INIT:+ lab.init=$LAB_INIT systemd.journald.forward_to_console=1},$LAB_CACHE/dom0/initrd" \
 		$(disk "$dir/disk.qcow2" qcow2) $(disk "$LAB_RUN/payload.tar" raw,readonly=on) \
 		$(disk "$LAB_CACHE/guests/guests.img" raw,readonly=on) ${LAB_TOOLS:+$(disk "$LAB_CACHE/tools/tools.img" raw,readonly=on)} \
 		-chardev "socket,id=tpm,path=$LAB_SOCKETS/$host.tpm" -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0 \
@@ -85,9 +85,9 @@ host_alive() {
 	pid=$(cat "$LAB_RUN/$1/qemu.pid" 2>/dev/null) && [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null
 }
 
-# host_wait HOST SECONDS: wait until its dom0 is up.
+# host_wait HOST: wait until its dom0 is up; systemd makes it twice as long.
 host_wait() {
-	local end=$((SECONDS + $2))
+	local end=$((SECONDS + ${LAB_INIT:+240} + 180))
 	until [ "$(cat "$LAB_LOG/$1/lab-state" 2>/dev/null)" = up ]; do
 		host_alive "$1" && [ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.1

@@ -16,7 +16,7 @@ kmc_create() {
 		echo "LAB_DAEMONS=$LAB_RUN/daemons"
 		echo "LAB_DAEMON_LOGS=$LAB_LOG/kmc"
 		echo "LANG=C.UTF-8"
-		declare -p LAB_RUN LAB_LOG LAB_DIR LAB_CACHE LAB_SOCKETS LAB_HOSTS LAB_PAYLOAD | sed 's/^declare -[-a-z]* //'
+		declare -p LAB_RUN LAB_LOG LAB_DIR LAB_CACHE LAB_SOCKETS LAB_HOSTS LAB_PAYLOAD LAB_TOOLS LAB_INIT | sed 's/^declare -[-a-z]* //'
 		[ -z "${LAB_ACCEL:-}" ] || echo "LAB_ACCEL=$LAB_ACCEL"
 		[ -z "${LAB_MEMORY:-}" ] || echo "LAB_MEMORY=$LAB_MEMORY"
 		[ -z "${LAB_CPUS:-}" ] || echo "LAB_CPUS=$LAB_CPUS"

@@ -29,10 +29,11 @@ session_end() {
 	fi
 }
 
-# session_boot: new hosts and a new KMC machine, nothing set up. Status 1: a host did not come up, and the report says so.
+# session_boot FILE: new hosts and a new KMC machine for that scenario, nothing set up. Status 1: a host did not come up, and the report says so.
 session_boot() {
 	local name
 	set_up=''
+	LAB_INIT=$(init_of "$1")
 	report_progress "Xen and Linux boot in ${#names[@]} virtual machine(s), half a minute or so"
 	rm -rf "$LAB_RUN"/{a,b,kmc,kmc-tpm,daemons}
 	kmc_create || { report_event "@fail the KMC's TPM does not start: see $LAB_LOG/swtpm-kmc.log"; return 1; }
@@ -45,16 +46,27 @@ session_boot() {
 	done
 	exec {orders}<>"$LAB_RUN/a/ctl.in" {events}<>"$LAB_RUN/a/ctl.out"
 	for name in "${names[@]}"; do
-		host_wait "$name" 180 && continue
+		host_wait "$name" && continue
 		tail -n 20 "$LAB_LOG/console-$name.log"
-		report_event "@fail host $name did not boot within 180 s"
+		report_event "@fail host $name did not boot in time"
 		return 1
 	done
 }
 
-# make_payload: the disk that each host unpacks over its root: the lab's scripts, the scenarios, the installed project.
+# init_of FILE: what is PID 1 of dom0: systemd where a scenario asks for it, else the lab's own.
+init_of() {
+	header "$1" systemd >/dev/null && echo systemd
+}
+
+# make_packages: the Debian packages, for hosts that have nothing of the project installed.
+make_packages() {
+	mkdir -p "$LAB_RUN/packages/lab/debs"
+	"$LAB_TOP/packaging/build-deb" --reuse >&2 && cp "$LAB_TOP"/build/deb/xen-vtpm-{dom0,kmc}_*.deb "$LAB_RUN/packages/lab/debs/"
+}
+
+# make_payload: the disk that each host unpacks over its root: the lab's scripts, the scenarios, the installed project or its packages.
 make_payload() {
-	local stage=$LAB_RUN/stage file number=0
+	local stage=$LAB_RUN/stage installed=${LAB_INIT:+$LAB_RUN/packages} file number=0
 	rm -rf "$stage"
 	mkdir -p "$stage/lab/scenarios"
 	cp -r "$LAB_DIR/dom0/." "$LAB_DIR/lib" "$stage/lab/"
@@ -73,8 +85,9 @@ make_payload() {
 		echo "KMC_ADDRESS=10.0.2.2 LAB_LOG='$LAB_LOG' LAB_HOSTS=$LAB_HOSTS LAB_DAEMONS=/run/lab/daemons LAB_DAEMON_LOGS=/var/log/lab LAB_TERM='${TERM:-linux}' LAB_TRACE='${LAB_TRACE:-}'"
 	} >"$stage/lab/env"
 	tar -C "$stage" --owner=0 --group=0 -cf "$LAB_RUN/payload.tar" lab || return
-	if [ -d "$LAB_PAYLOAD" ]; then
-		(cd "$LAB_PAYLOAD" && find . -mindepth 1 -maxdepth 1 -print0 |
+	installed=${installed:-$LAB_PAYLOAD}
+	if [ -d "$installed" ]; then
+		(cd "$installed" && find . -mindepth 1 -maxdepth 1 -print0 |
 			tar --null --owner=0 --group=0 -rf "$LAB_RUN/payload.tar" -T -) || return
 	fi
 	rm -rf "$stage"
@@ -120,13 +133,13 @@ run_scenario() {
 	name=$(basename "$file")
 	number=$((${number:-0} + 1))
 	report_scenario "$name"
-	if header "$file" fresh >/dev/null && [ -n "$used" ]; then
+	if [ -n "$used" ] && { header "$file" fresh >/dev/null || [ "$(init_of "$file")" != "$LAB_INIT" ]; }; then
 		exec {orders}>&- {events}>&-
 		for host in "${names[@]}"; do
 			host_off "$host"
 		done
 		kmc_end
-		session_boot || return
+		session_boot "$file" || return
 	fi
 	if ! host_alive a; then
 		report_event "@fail host a is down"
