@@ -155,35 +155,35 @@ static int make_shared(struct vault_process *p, const struct vault_make *q, uint
 	return vault_share_seed(p->vault, &share, wrapped, n, why);
 }
 
-static void on_make(struct vault_process *p, uint64_t id, const struct vault_make *q)
+static void made(struct vault_process *p, uint64_t id, int r, struct view seed, const char *why)
 {
-	const struct seed_owner owner = {.tenant = q->tenant, .uuid = q->uuid, .generation = (uint32_t)q->generation};
-	uint8_t wrapped[VAULT_SEED_MAX];
-	char why[KEYRING_WHY] = "";
-	struct vault_made m;
-	size_t n;
-	int r = q->origin.p ? make_shared(p, q, wrapped, &n, why) : vault_make_seed(p->vault, &owner, wrapped, &n, why);
+	const struct vault_made m = {.seed = seed};
 
-	m.seed = view_of(wrapped, n);
 	if (r == 0)
 		link_send(p->engine, VAULT_MADE, id, &m);
 	else
 		fail(p, id, r, why);
 }
 
+static void on_make(struct vault_process *p, uint64_t id, const struct vault_make *q)
+{
+	const struct seed_owner owner = {.tenant = q->tenant, .uuid = q->uuid, .generation = (uint32_t)q->generation};
+	uint8_t wrapped[VAULT_SEED_MAX];
+	char why[KEYRING_WHY] = "";
+	size_t n = 0;
+	int r = q->origin.p ? make_shared(p, q, wrapped, &n, why) : vault_make_seed(p->vault, &owner, wrapped, &n, why);
+
+	made(p, id, r, view_of(wrapped, n), why);
+}
+
 static void on_share(struct vault_process *p, uint64_t id, const struct vault_share *q)
 {
 	uint8_t wrapped[VAULT_SEED_MAX];
 	char why[KEYRING_WHY] = "";
-	struct vault_made m;
 	size_t n = 0;
 	int r = vault_share_seed(p->vault, q, wrapped, &n, why);
 
-	m.seed = view_of(wrapped, n);
-	if (r == 0)
-		link_send(p->engine, VAULT_MADE, id, &m);
-	else
-		fail(p, id, r, why);
+	made(p, id, r, view_of(wrapped, n), why);
 }
 
 static void on_seal(struct vault_process *p, uint64_t id, const struct vault_seal *q)
