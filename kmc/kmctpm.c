@@ -365,7 +365,9 @@ int kmctpm_make_credential(struct kmctpm *tpm, struct view ek, struct view name,
 	memcpy(object.name, name.p, name.n);
 	rc = Esys_LoadExternal(tpm->esys, NONE, NULL, &public, ESYS_TR_RH_NULL, &handle);
 	if (rc == TSS2_RC_SUCCESS)
-		rc = Esys_MakeCredential(tpm->esys, handle, NONE, &credential, &object, &blob, &secret);
+		rc = kmctpm_protect(tpm, TPMA_SESSION_DECRYPT);
+	if (rc == TSS2_RC_SUCCESS)
+		rc = Esys_MakeCredential(tpm->esys, handle, tpm->session, ESYS_TR_NONE, ESYS_TR_NONE, &credential, &object, &blob, &secret);
 	kmctpm_flush(tpm, &handle);
 	wipe(&credential, sizeof(credential));
 	r = rc != TSS2_RC_SUCCESS ? kmctpm_complain(why, "TPM2_MakeCredential for the host's endorsement key", rc) : pack_credential(blob, secret, out);
