@@ -24,7 +24,7 @@
 #define CLIENT_MS 15000
 #define ANSWER_MAX (256 * 1024) /* a page and some */
 #define ANSWER_SPARE 1024	/* kept free for the message that ends an answer */
-#define FIELDS_MAX 256
+#define FIELDS_MAX ADM_FIELDS_MAX
 
 struct client {
 	struct admin *admin;

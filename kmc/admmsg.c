@@ -100,6 +100,45 @@ static const struct msg_field vtpm[] = {
 	MSG_FIELD_UINT(24, struct adm_vtpm, destroyed_at, UINT64_MAX),
 	MSG_FIELD_BYTES_OPT(25, struct adm_vtpm, sharing, UUID_SIZE, 512),
 	MSG_FIELD_UINT(26, struct adm_vtpm, sharers, UINT64_MAX),
+	MSG_FIELD_TEXT_OPT(27, struct adm_vtpm, moving, 1, KMC_NAME_MAX),
+	MSG_FIELD_TEXT_OPT(28, struct adm_vtpm, came_from, 1, KMC_NAME_MAX),
+	MSG_FIELD_UINT(29, struct adm_vtpm, came_at, UINT64_MAX),
+};
+
+static const struct msg_field move_card[] = {
+	MSG_FIELD_BYTES(3, struct adm_move_card, card, 1, MOVE_CARD_MAX),
+};
+
+static const struct msg_field export[] = {
+	MSG_FIELD_UUID(3, struct adm_export, uuid),
+	MSG_FIELD_BYTES(4, struct adm_export, card, 1, MOVE_CARD_MAX),
+	MSG_FIELD_BYTES(5, struct adm_export, fingerprint, MOVE_HASH_SIZE, MOVE_HASH_SIZE),
+};
+
+static const struct msg_field exported[] = {
+	MSG_FIELD_BYTES(3, struct adm_exported, package, 1, MOVE_PACKAGE_MAX),
+	MSG_FIELD_UINT(4, struct adm_exported, repeated, 1),
+};
+
+static const struct msg_field state_bytes[] = {
+	MSG_FIELD_BYTES(3, struct adm_state_bytes, state, 1, KMC_STATE_MAX),
+};
+
+static const struct msg_field import[] = {
+	MSG_FIELD_BYTES(3, struct adm_import, package, 1, MOVE_PACKAGE_MAX),
+	MSG_FIELD_BYTES_OPT(4, struct adm_import, state, 1, KMC_STATE_MAX),
+	MSG_FIELD_BYTES(5, struct adm_import, fingerprint, MOVE_HASH_SIZE, MOVE_HASH_SIZE),
+	MSG_FIELD_TEXT_OPT(6, struct adm_import, pool, 1, KMC_NAME_MAX),
+};
+
+static const struct msg_field imported[] = {
+	MSG_FIELD_BYTES(3, struct adm_imported, receipt, 1, MOVE_RECEIPT_MAX),
+	MSG_FIELD_UUID(4, struct adm_imported, uuid),
+	MSG_FIELD_UINT(5, struct adm_imported, repeated, 1),
+};
+
+static const struct msg_field moved[] = {
+	MSG_FIELD_BYTES(3, struct adm_moved, receipt, 1, MOVE_RECEIPT_MAX),
 };
 
 static const struct msg_field uuid[] = {
@@ -335,6 +374,15 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_WRAPPING, "wrapping", adm_wrapping, wrapping),
 	SCHEMA(ADM_WRAPPING_KMC, "wrapping kmc", adm_wrapping_kmc, wrapping_kmc),
 	SCHEMA(ADM_REPLICA_FORGET, "replica forget", adm_name, name),
+	EMPTY(ADM_MOVE_KEY, "move key"),
+	SCHEMA(ADM_MOVE_CARD, "move card", adm_move_card, move_card),
+	SCHEMA(ADM_VTPM_EXPORT, "vtpm export", adm_export, export),
+	SCHEMA(ADM_EXPORTED, "exported", adm_exported, exported),
+	SCHEMA(ADM_STATE_BYTES, "state bytes", adm_state_bytes, state_bytes),
+	SCHEMA(ADM_EXPORT_CANCEL, "export cancel", adm_uuid, uuid),
+	SCHEMA(ADM_VTPM_IMPORT, "vtpm import", adm_import, import),
+	SCHEMA(ADM_IMPORTED, "imported", adm_imported, imported),
+	SCHEMA(ADM_VTPM_MOVED, "vtpm moved", adm_moved, moved),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

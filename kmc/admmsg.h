@@ -26,6 +26,10 @@
  *   CA_RETIRE                           DONE
  *   KEY_REWRAP, REPLICA_FORGET          DONE
  *   KEY_LIST                            WRAPPING, WRAPPING_KMC ..., END
+ *   MOVE_KEY                            MOVE_CARD
+ *   VTPM_EXPORT                         EXPORTED, with a state: STATE_BYTES, END
+ *   EXPORT_CANCEL, VTPM_MOVED           DONE
+ *   VTPM_IMPORT                         IMPORTED
  *   anything                            FAILED
  */
 #ifndef KMC_ADMMSG_H
@@ -37,9 +41,11 @@
 #include "common/msg.h"
 #include "common/uuid.h"
 #include "kmc/audit.h"
+#include "kmc/movefile.h"
 
 #define ADM_VERSION 1
-#define ADM_BODY_MAX 8192
+#define ADM_BODY_MAX (KMC_STATE_MAX + 8192) /* a vTPM that comes from another KMC brings its state */
+#define ADM_FIELDS_MAX 512 /* bytes of a message's struct */
 #define ADM_REASON_MAX 400
 #define ADM_PAGE 200 /* entries in one answer */
 
@@ -100,6 +106,15 @@ enum adm_type {
 	ADM_WRAPPING,
 	ADM_WRAPPING_KMC,
 	ADM_REPLICA_FORGET,
+	ADM_MOVE_KEY,
+	ADM_MOVE_CARD,
+	ADM_VTPM_EXPORT,
+	ADM_EXPORTED,
+	ADM_STATE_BYTES,
+	ADM_EXPORT_CANCEL,
+	ADM_VTPM_IMPORT,
+	ADM_IMPORTED,
+	ADM_VTPM_MOVED,
 };
 
 struct adm_status_reply {
@@ -169,6 +184,9 @@ struct adm_vtpm {
 	uint64_t due_at, destroyed_at; /* of its seed, once it is retired; 0: it is not; not yet */
 	struct view sharing;	       /* UUIDs of vTPMs with the same keys, 16 bytes each, the first ones; absent: none */
 	uint64_t sharers;	       /* how many there are */
+	struct view moving;	       /* name of the KMC that it goes to, since due_at; destroyed_at: it is there; absent: it does not move */
+	struct view came_from;	       /* name of the KMC that it came from, at came_at; absent: it did not */
+	uint64_t came_at;
 };
 
 struct adm_uuid {
@@ -270,6 +288,42 @@ struct adm_retire {
 struct adm_retirement {
 	uint64_t due_at;  /* when the seed is destroyed */
 	uint64_t sharers; /* how many vTPMs have the same keys, and go on */
+};
+
+struct adm_move_card {
+	struct view card; /* a CARD of kmc/movefile.h */
+};
+
+struct adm_export {
+	struct uuid uuid;
+	struct view card;	 /* who gets it */
+	struct view fingerprint; /* as the administrator has read it there */
+};
+
+struct adm_exported {
+	struct view package; /* a PACKAGE */
+	uint64_t repeated;   /* 1: it was on its way already */
+};
+
+struct adm_state_bytes {
+	struct view state; /* as its stub domain sealed it */
+};
+
+struct adm_import {
+	struct view package;	 /* a PACKAGE */
+	struct view state;	 /* absent: there is none */
+	struct view fingerprint; /* of the KMC that it comes from, as the administrator has read it there */
+	struct view pool;	 /* absent: of the same name as there */
+};
+
+struct adm_imported {
+	struct view receipt; /* a RECEIPT */
+	struct uuid uuid;
+	uint64_t repeated;   /* 1: it was here already, and nothing has changed */
+};
+
+struct adm_moved {
+	struct view receipt;
 };
 
 /* A certificate for this KMC's TLS. */

@@ -86,6 +86,10 @@ const char *audit_event_name(uint64_t event)
 		[AUDIT_WRAPPING_REPLACED] = "wrapping-key-replaced",
 		[AUDIT_WRAPPING_DESTROYED] = "wrapping-key-destroyed",
 		[AUDIT_KEYS_SHARED] = "keys-shared",
+		[AUDIT_VTPM_EXPORTED] = "vtpm-exported",
+		[AUDIT_EXPORT_CANCELLED] = "export-cancelled",
+		[AUDIT_VTPM_MOVED] = "vtpm-moved",
+		[AUDIT_VTPM_IMPORTED] = "vtpm-imported",
 	};
 
 	_Static_assert(COUNT(names) == AUDIT_EVENTS, "every event needs its name");

@@ -63,6 +63,10 @@ enum audit_event {
 	AUDIT_WRAPPING_REPLACED,  /* nothing is under the one before it any more */
 	AUDIT_WRAPPING_DESTROYED, /* the one before it, on a machine */
 	AUDIT_KEYS_SHARED, /* a clone with the same keys was made */
+	AUDIT_VTPM_EXPORTED, /* for another KMC: nobody opens it here from now on */
+	AUDIT_EXPORT_CANCELLED,
+	AUDIT_VTPM_MOVED, /* the other KMC has it, and its seed was destroyed here */
+	AUDIT_VTPM_IMPORTED, /* from another KMC */
 	AUDIT_EVENTS,
 };
 

@@ -16,7 +16,7 @@
 #include "common/error.h"
 
 #define ANSWER_MS 15000
-#define FIELDS_MAX 256
+#define FIELDS_MAX ADM_FIELDS_MAX
 
 struct ctl_client {
 	int fd;
@@ -78,14 +78,14 @@ void ctl_close(struct ctl_client **c)
 
 static int send_request(struct ctl_client *c, enum adm_type type, const void *request)
 {
-	uint8_t room[2048];
 	struct buf out;
-	int r;
+	int r = buf_init(&out, ADM_BODY_MAX + sizeof(uint32_t));
 
-	buf_over(&out, room, sizeof(room));
-	r = adm_write(&out, type, request);
+	if (r == 0)
+		r = adm_write(&out, type, request);
 	if (r == 0 && send(c->fd, buf_ptr(&out), buf_left(&out), MSG_NOSIGNAL) != (ssize_t)buf_left(&out))
 		r = E_EOF;
+	buf_free(&out);
 	return r;
 }
 

@@ -17,8 +17,7 @@ static bool ignore(void *arg, uint64_t type, const void *fields)
 	return false;
 }
 
-/* "yes" from a person; a script has to say --yes. */
-static bool agreed(const char *warning, bool yes)
+bool ctl_agreed(const char *warning, bool yes)
 {
 	char line[16] = "";
 
@@ -46,7 +45,7 @@ int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, boo
 	}
 	if (share && yes)
 		ctl_say("warning: %s", SHARING);
-	if (share && !agreed(SHARING, yes))
+	if (share && !ctl_agreed(SHARING, yes))
 		return EXIT_ERROR;
 	return ctl_ask(c, ADM_VTPM_CLONE, &m, ignore, NULL);
 }
@@ -55,7 +54,7 @@ int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes)
 {
 	const struct adm_uuid m = {.uuid = *uuid};
 
-	if (!agreed("a new seed destroys all that the guest has sealed with this vTPM, its NV contents and its identity", yes))
+	if (!ctl_agreed("a new seed destroys all that the guest has sealed with this vTPM, its NV contents and its identity", yes))
 		return EXIT_ERROR;
 	return ctl_ask(c, ADM_VTPM_REKEY, &m, ignore, NULL);
 }
@@ -80,7 +79,7 @@ int ctl_retire(struct ctl_client *c, const struct uuid *uuid, const char *grace,
 		ctl_say("--grace: '%s' is no duration such as 0s, 12h or 30d", grace);
 		return EXIT_USAGE;
 	}
-	if (!agreed("after the grace this vTPM's seed and states are destroyed, and with them all that the guest has sealed", yes))
+	if (!ctl_agreed("after the grace this vTPM's seed and states are destroyed, and with them all that the guest has sealed", yes))
 		return EXIT_ERROR;
 	code = ctl_ask(c, ADM_VTPM_RETIRE, &m, on_retirement, &end);
 	t = (time_t)end.due_at;

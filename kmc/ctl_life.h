@@ -8,6 +8,9 @@
 
 struct ctl_client;
 
+/** ctl_agreed() - "yes" from a person who has read @warning; a script has to say --yes. */
+bool ctl_agreed(const char *warning, bool yes);
+
 /** ctl_clone() - register @to in the pool of @from; @share: with the keys of @from, @yes: and don't ask. */
 int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, bool share, bool yes);
 

@@ -175,8 +175,12 @@ static json_t *vtpm_object(const struct adm_vtpm *v)
 	json_object_set_new(o, "reserved_for", json_of(v->reserver));
 	json_object_set_new(o, "reserved", json_when(v->reserved_at));
 	json_object_set_new(o, "parked", json_boolean(v->parked));
-	json_object_set_new(o, "retired_until", json_when(v->due_at));
+	json_object_set_new(o, "retired_until", v->moving.p ? json_null() : json_when(v->due_at));
 	json_object_set_new(o, "destroyed", json_when(v->destroyed_at));
+	json_object_set_new(o, "moves_to", json_of(v->moving));
+	json_object_set_new(o, "left", v->moving.p ? json_when(v->due_at) : json_null());
+	json_object_set_new(o, "came_from", json_of(v->came_from));
+	json_object_set_new(o, "came", json_when(v->came_at));
 	json_object_set_new(o, "shares_keys_with", json_uuids(v->sharing));
 	json_object_set_new(o, "sharers", json_number(v->sharers));
 	return o;
@@ -187,6 +191,8 @@ static struct view holder_of(const struct adm_vtpm *v)
 {
 	if (v->suspended)
 		return view_text(v->reserver.p ? "(reserved)" : "(suspended)");
+	if (v->moving.p)
+		return view_text(v->destroyed_at ? "(moved)" : "(leaving)");
 	return v->due_at ? view_text(v->destroyed_at ? "(destroyed)" : "(retired)") : v->holder;
 }
 
@@ -320,7 +326,14 @@ static void print_end(const struct adm_vtpm *v)
 {
 	char due[TIME_TEXT], destroyed[TIME_TEXT];
 
-	if (v->destroyed_at)
+	if (v->came_from.p)
+		printf("came          from KMC '%.*s' at %s\n", T(v->came_from), when(v->came_at, due));
+	if (v->moving.p && v->destroyed_at)
+		printf("moved         to KMC '%.*s', which has said so at %s\n", T(v->moving), when(v->destroyed_at, destroyed));
+	else if (v->moving.p)
+		printf("leaving       for KMC '%.*s' since %s: nobody opens it here; the receipt from there ends that ('kmcctl vtpm moved')\n", T(v->moving),
+		       when(v->due_at, due));
+	else if (v->destroyed_at)
 		printf("retired       its seed was destroyed at %s\n", when(v->destroyed_at, destroyed));
 	else if (v->due_at)
 		printf("retired       its seed is destroyed at %s; until then 'kmcctl vtpm retire --cancel' brings it back\n", when(v->due_at, due));

@@ -41,7 +41,7 @@ struct asker {
 	char host[STORE_NAME], pool[STORE_NAME];
 };
 
-enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_SERVER, TICKET_ENDORSE, TICKET_RENEW, TICKET_CA, TICKET_CA_MAKE, TICKET_CA_KEEP, TICKET_WRAPPING, TICKET_SHARE };
+enum ticket_kind { TICKET_FREE, TICKET_PROTECT, TICKET_OPEN, TICKET_HOST, TICKET_SIGN, TICKET_CHALLENGE, TICKET_ENROL, TICKET_REPLICA, TICKET_SERVER, TICKET_ENDORSE, TICKET_RENEW, TICKET_CA, TICKET_CA_MAKE, TICKET_CA_KEEP, TICKET_WRAPPING, TICKET_SHARE, TICKET_CARD, TICKET_EXPORT, TICKET_IMPORT };
 
 /* A request that waits for the vault. */
 struct ticket {
@@ -51,10 +51,10 @@ struct ticket {
 	struct asker asker;  /* all but host */
 	struct uuid uuid;    /* open: once decrypted; share: the clone's */
 	struct store_vtpm vtpm; /* open: as committed; share: the one that is cloned */
-	bool reserve;	     /* an open that is a reservation: for a domain that came with this incarnation, under this name */
+	bool reserve;	     /* an open that is a reservation: for a domain that came with this incarnation, under this name; an import that was done before */
 	uint64_t image;
 	uint8_t request[KMC_REQUEST_ID_SIZE];
-	uint64_t client;     /* host, replica, server, share: of the control socket */
+	uint64_t client;     /* host, replica, server, share, card, export, import: of the control socket */
 	struct store_host host; /* host: to be added; replica: its name */
 	struct ca_cert present; /* renew: what the host has; CA to be kept: whose key */
 	char remark[STORE_REASON_MAX + 1]; /* replica: for the audit trail */

@@ -19,6 +19,8 @@
 #include "kmc/engine_policy.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
+#include "kmc/engine_export.h"
+#include "kmc/engine_import.h"
 #include "kmc/engine_share.h"
 #include "kmc/engine_states.h"
 #include "kmc/hostcert.h"
@@ -125,6 +127,7 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 {
 	const struct lease *l = &v->lease;
 	struct store_retirement end = {.due_at = 0};
+	struct store_arrival arrival = {.from = ""};
 	struct sharers sharers = {.n = 0};
 	struct store_parked p;
 	struct adm_vtpm m = {
@@ -144,6 +147,12 @@ static int send_vtpm(const struct request *q, const struct store_vtpm *v)
 	m.parked = r == 0 && l->holder[0] && engine_park_stands(&p, l);
 	m.due_at = (uint64_t)end.due_at;
 	m.destroyed_at = (uint64_t)end.destroyed_at;
+	if (end.due_at && end.moving)
+		m.moving = view_text(end.destination);
+	if ((r = q->s->ops->arrival_get(q->s, &v->uuid, &arrival)) != 0 && r != E_NOTFOUND)
+		return r;
+	m.came_from = text_or_absent(arrival.from);
+	m.came_at = (uint64_t)arrival.arrived_at;
 	if ((m.has_seed || (end.due_at && !end.destroyed_at)) && (r = share_list(q->s, v, &sharers)) != 0)
 		return r;
 	if (sharers.n)
@@ -487,6 +496,7 @@ void admin_request(void *arg, uint64_t client, uint64_t type, const void *fields
 	default:
 		if (!audit_request(e, client, type, fields) && !engine_ca_request(e, client, type, fields) && !states_request(e, client, type, fields) &&
 		    !images_request(e, client, type, fields) && !life_request(e, client, type, fields) &&
+		    !export_request(e, client, type, fields) && !import_request(e, client, type, fields) &&
 		    !engine_policy_request(e, client, type, fields) && !replica_request(e, client, type, fields) &&
 		    !server_request(e, client, type, fields) && !keys_request(e, client, type, fields))
 			admin_fail(q.e->admin, q.client, E_UNKNOWN, "that is no request");

@@ -50,6 +50,8 @@ void check_ask(struct engine *e, const struct asker *a, const struct kmc_check *
 	verdict = lease_decide(q.known ? &q.vtpm.lease : NULL, &open);
 	if (uuid_is_nil(&m->uuid))
 		engine_refuse(e, a, KMC_REFUSED_POLICY, "the nil UUID is nobody's vTPM");
+	else if (q.is_retired && q.retired.moving)
+		engine_refuse(e, a, KMC_REFUSED_POLICY, "vTPM %s has left for KMC '%s'", uuid_format(&m->uuid, u), q.retired.destination);
 	else if (q.is_retired)
 		engine_refuse(e, a, KMC_REFUSED_POLICY, "vTPM %s was retired: 'kmcctl vtpm list' says until when it can be brought back", uuid_format(&m->uuid, u));
 	else if (verdict.result == LEASE_REFUSED && verdict.code != KMC_REFUSED_HELD)

@@ -71,6 +71,19 @@ static int write_grant(struct engine *e, struct grant *f, const struct lease_req
 	return r != 0 ? r : s->ops->vtpm_put(s, &f->vtpm);
 }
 
+/* K gives no seed that another KMC's K has made: a vTPM with such keys gets them from there, or none. */
+static int look_abroad(struct store *s, struct grant *f)
+{
+	const struct store_vtpm *v = &f->vtpm;
+	const struct origin keys = v->origin.generation ? v->origin : (struct origin){.uuid = v->uuid, .generation = v->generation};
+	struct store_arrival a;
+	int r = s->ops->arrival_of(s, &keys, &a);
+
+	f->foreign = r == 0;
+	f->code = KMC_REFUSED_INTERNAL;
+	return r == 0 ? E_DENIED : r == E_NOTFOUND ? 0 : r;
+}
+
 /* Inside the transaction: 0 (changes are written), E_AGAIN_OUT or E_DENIED with a code (nothing is), E_DB or E_BUSY. */
 static int decide(struct engine *e, struct grant *f)
 {
@@ -94,6 +107,8 @@ static int decide(struct engine *e, struct grant *f)
 		f->code = KMC_REFUSED_POLICY;
 		return r == 0 ? E_DENIED : r;
 	}
+	if (!f->vtpm.seed_size && (r = look_abroad(e->store, f)) != 0)
+		return r;
 	/* The vault may have made one of a generation that was replaced meanwhile. */
 	if (!f->vtpm.seed_size && (!made->seed_size || made->generation != f->vtpm.generation))
 		return E_AGAIN_OUT;

@@ -16,6 +16,7 @@ struct grant {
 	bool stale; /* E_AGAIN_OUT: the seed that the vault made is under a wrapping key that was replaced */
 	bool woken; /* it was suspended, and starts cold */
 	struct store_retirement retired; /* due_at 0: it is not */
+	bool foreign; /* its seed was another KMC's, and is lost: there is no making it anew */
 };
 
 /**

@@ -81,8 +81,7 @@ static const char *describe(char text[DESCRIPTION], const struct act *a, const u
 	return text;
 }
 
-/* All that was kept for the keys of the present generation. */
-static int drop_contents(struct store *s, const struct uuid *uuid)
+int life_drop_contents(struct store *s, const struct uuid *uuid)
 {
 	int r;
 
@@ -124,7 +123,7 @@ static int rekey_it(struct store *s, void *arg)
 	v = a->vtpm;
 	l = &v.lease;
 	if (!v.seed_size)
-		return stop(a, "has no seed: it was never opened, or is retired");
+		return stop(a, "has no seed: it was never opened, is retired, or has left for another KMC");
 	if (v.generation == UINT32_MAX || l->epoch >= INT64_MAX)
 		return stop(a, "has had all generations that there are");
 	if ((r = share_list(s, &v, &a->sharers)) != 0)
@@ -138,7 +137,7 @@ static int rekey_it(struct store *s, void *arg)
 	l->state_version = l->owner_epoch = l->endorsement_epoch = l->platform_epoch = 0;
 	act.pool = l->pool;
 	act.lease_epoch = l->epoch;
-	if ((r = drop_contents(s, &a->uuid)) != 0 || (r = s->ops->vtpm_put(s, &v)) != 0)
+	if ((r = life_drop_contents(s, &a->uuid)) != 0 || (r = s->ops->vtpm_put(s, &v)) != 0)
 		return r;
 	return auditlog_add(&a->e->audit, &act);
 }
@@ -156,7 +155,7 @@ static int retire_it(struct store *s, void *arg)
 		return r;
 	r = s->ops->retirement_get(s, &a->uuid, t);
 	if (r != E_NOTFOUND)
-		return r == 0 ? stop(a, t->destroyed_at ? "is retired, and its seed destroyed" : "is retired already") : r;
+		return r != 0 ? r : stop(a, t->moving ? "is on its way to another KMC, or there" : t->destroyed_at ? "is retired, and its seed destroyed" : "is retired already");
 	v = a->vtpm;
 	if (v.lease.epoch >= INT64_MAX)
 		return stop(a, "has had all leases that there are");
@@ -182,6 +181,8 @@ static int cancel_it(struct store *s, void *arg)
 	if (r != 0)
 		return r;
 	r = s->ops->retirement_get(s, &a->uuid, &a->retirement);
+	if (r == 0 && a->retirement.moving)
+		return stop(a, "is not retired: it is on its way to another KMC, or there; see 'kmcctl vtpm export --cancel'");
 	if (r != 0 || a->retirement.destroyed_at)
 		return r == 0 || r == E_NOTFOUND ? stop(a, r == 0 ? "can't come back: its seed is destroyed" : "is not retired") : r;
 	a->vtpm.seed_size = a->retirement.seed_size;
@@ -211,7 +212,7 @@ static int destroy_one(struct store *s, void *arg)
 	t->seed_size = 0;
 	t->destroyed_at = engine_now();
 	a->vtpm.lease.state_version = 0;
-	if ((r = drop_contents(s, &a->uuid)) != 0 || (r = s->ops->vtpm_put(s, &a->vtpm)) != 0 || (r = s->ops->retirement_put(s, t)) != 0)
+	if ((r = life_drop_contents(s, &a->uuid)) != 0 || (r = s->ops->vtpm_put(s, &a->vtpm)) != 0 || (r = s->ops->retirement_put(s, t)) != 0)
 		return r;
 	return auditlog_add(&a->e->audit, &act);
 }

@@ -240,7 +240,12 @@ static void refuse_retired(struct engine *e, const struct ticket *t, const struc
 	char u[UUID_TEXT];
 
 	uuid_format(&t->uuid, u);
-	if (r->destroyed_at)
+	if (r->moving && r->destroyed_at)
+		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s was moved to KMC '%s': its guest must run on a host of that one", u, r->destination);
+	else if (r->moving)
+		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s is on its way to KMC '%s', and nobody's until it is there: see 'kmcctl vtpm show %s'", u,
+			      r->destination, u);
+	else if (r->destroyed_at)
 		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s was retired and its seed is destroyed: give the guest another UUID", u);
 	else
 		engine_refuse(e, &t->asker, KMC_REFUSED_POLICY, "vTPM %s was retired: 'kmcctl vtpm retire %s --cancel' brings it back while its seed is there",
@@ -249,6 +254,8 @@ static void refuse_retired(struct engine *e, const struct ticket *t, const struc
 
 static void settle(struct engine *e, struct ticket *t, const struct grant *g)
 {
+	char u[UUID_TEXT];
+
 	if (g->r == 0) {
 		t->vtpm = g->vtpm;
 		ask_seal(e, t);
@@ -257,6 +264,10 @@ static void settle(struct engine *e, struct ticket *t, const struct grant *g)
 		if (g->stale) /* the wrapping key was replaced behind this kmcd's back */
 			wrapping_look(e);
 		ask_seed(e, t, &g->vtpm);
+	} else if (g->foreign) {
+		engine_refuse(e, &t->asker, KMC_REFUSED_INTERNAL,
+			      "the seed of vTPM %s came from another KMC and is not in the database any more: restore that from a backup", uuid_format(&t->uuid, u));
+		give_up(e, t);
 	} else if (g->retired.due_at) {
 		refuse_retired(e, t, &g->retired);
 		give_up(e, t);

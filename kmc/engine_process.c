@@ -28,6 +28,8 @@
 #include "kmc/engine_renew.h"
 #include "kmc/engine_replica.h"
 #include "kmc/engine_server.h"
+#include "kmc/engine_export.h"
+#include "kmc/engine_import.h"
 #include "kmc/engine_share.h"
 #include "kmc/engine_requests.h"
 #include "kmc/engine_rewrap.h"
@@ -135,6 +137,10 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		certify_failed(e, t, m);
 	else if (t->kind == TICKET_SHARE)
 		share_failed(e, t, m);
+	else if (t->kind == TICKET_CARD || t->kind == TICKET_EXPORT)
+		export_failed(e, t, m);
+	else if (t->kind == TICKET_IMPORT)
+		import_failed(e, t, m);
 	else if (t->kind == TICKET_WRAPPING && t->client == WRAPPING_MAKE)
 		keys_failed(e, t, m);
 	else if (t->kind == TICKET_WRAPPING && t->client)
@@ -169,6 +175,8 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	case VAULT_MADE:
 		if (t->kind == TICKET_SHARE)
 			share_made(e, t, fields);
+		else if (t->kind == TICKET_IMPORT)
+			import_made(e, t, fields);
 		else
 			open_made(e, t, fields);
 		break;
@@ -211,6 +219,15 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 		break;
 	case VAULT_REWRAPPED:
 		rewrap_answer(e, t, ((const struct vault_rewrapped *)fields)->wrapped);
+		break;
+	case VAULT_CARD_IS:
+		export_card(e, t, fields);
+		break;
+	case VAULT_EXPORTED:
+		export_made(e, t, fields);
+		break;
+	case VAULT_RECEIPT_IS:
+		import_receipt(e, t, fields);
 		break;
 	case VAULT_SIGNED:
 		audit_signed(e, t, fields);

@@ -77,7 +77,7 @@ static int look(struct store *s, struct sharing *h)
 		r = s->ops->retirement_get(s, &h->from, &end);
 		if (r != 0 && r != E_NOTFOUND)
 			return r;
-		return stop(h, r == 0 ? "is retired: its keys are given to nobody" : "has no keys yet: start its guest once, and then clone it");
+		return stop(h, r == 0 && end.moving ? "has left for another KMC: its keys are given to nobody" : r == 0 ? "is retired: its keys are given to nobody" : "has no keys yet: start its guest once, and then clone it");
 	}
 	r = s->ops->vtpm_get(s, &h->to, &to);
 	return r == 0 ? E_EXISTS : r == E_NOTFOUND ? 0 : r;

@@ -21,6 +21,7 @@ struct restore {
 	struct store_state state;
 	uint64_t from; /* the version that was the newest */
 	bool known;    /* the vTPM is */
+	bool leaving;  /* E_STATE: to another KMC, with the state as it is */
 };
 
 static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
@@ -71,11 +72,17 @@ static int restore_it(struct store *s, void *arg)
 {
 	struct restore *t = arg;
 	struct lease *l = &t->vtpm.lease;
+	struct store_retirement end;
 	int r = s->ops->vtpm_get(s, &t->m->uuid, &t->vtpm);
 
 	t->known = r == 0;
 	if (r != 0 || (r = find_state(s, t)) != 0)
 		return r;
+	if (!t->vtpm.seed_size && (r = s->ops->retirement_get(s, &t->m->uuid, &end)) != E_NOTFOUND) {
+		t->leaving = r == 0 && end.moving;
+		if (r != 0 || t->leaving)
+			return r != 0 ? r : E_STATE;
+	}
 	if (l->holder[0] || l->reserver[0] || l->epoch >= INT64_MAX)
 		return E_STATE;
 	t->from = l->state_version;
@@ -103,6 +110,8 @@ static void on_restore(struct engine *e, uint64_t client, const struct adm_state
 		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_NOTFOUND) {
 		admin_fail(e->admin, client, r, "vTPM %s has no stored state of version %" PRIu64 ": see 'kmcctl vtpm states %s'", u, m->version, u);
+	} else if (r == E_STATE && t.leaving) {
+		admin_fail(e->admin, client, r, "vTPM %s has left for another KMC, with the state that it had: see 'kmcctl vtpm show %s'", u, u);
 	} else if (r == E_STATE) {
 		admin_fail(e->admin, client, r, "host '%s' holds vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
 		     t.vtpm.lease.holder[0] ? t.vtpm.lease.holder : t.vtpm.lease.reserver, u, u);

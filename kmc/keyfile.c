@@ -12,7 +12,7 @@
 
 #define VERSION 1
 #define TRIES 10
-#define FILE_MAX (256 * 1024) /* bytes of such a file */
+#define FILE_MAX (256 * 1024) /* bytes of such a file: a moved vTPM has its state with it */
 
 #define AREA(key, s, m) MSG_FIELD_BYTES(key, s, m, 1, 1024)
 

@@ -195,6 +195,16 @@ int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_c
 	return r != 0 ? r : kmctpm_duplicate(k->tpm, o, out, why);
 }
 
+int keyring_open_credential(struct keyring *k, struct view blob, struct view secret, struct secret **out, char why[KEYRING_WHY])
+{
+	int r = k->tpm ? kmctpm_open_credential(k->tpm, blob, secret, out, why) : E_TPM;
+
+	if (r != E_TPM)
+		return r;
+	r = keyring_again(k, why);
+	return r != 0 ? r : kmctpm_open_credential(k->tpm, blob, secret, out, why);
+}
+
 int keyring_make_tpm_keys(struct keyring *k, const struct kmcconf *conf, const struct kmctpm_authority *authority,
 			  char why[KEYRING_WHY])
 {

@@ -44,6 +44,9 @@ int keyring_make_credential(struct keyring *k, struct view ek, struct view name,
 /** keyring_duplicate() - kmctpm_duplicate() of the parent, likewise; o->parent is filled in here. */
 int keyring_duplicate(struct keyring *k, struct kmctpm_order *o, struct kmctpm_copy *out, char why[KEYRING_WHY]);
 
+/** keyring_open_credential() - kmctpm_open_credential(), likewise. */
+int keyring_open_credential(struct keyring *k, struct view blob, struct view secret, struct secret **out, char why[KEYRING_WHY]);
+
 /** keyring_wrap_ca() - a CA's key as it is kept, into @wrapped. Return: bytes or an error. */
 int keyring_wrap_ca(const struct keyring *k, const struct x509_key *key, uint8_t wrapped[CA_KEY_MAX + WRAP_OVERHEAD]);
 

@@ -1,17 +1,17 @@
 # kmc/: kmcd and kmcctl.
 
 KMC_TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
-KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c kmctpm_move.c keyring.c keyring_wrapping.c vault.c ekissue.c kmcconf.c address.c)
+KMC_CRYPTO_SRCS := $(addprefix kmc/,drbg.c seed.c wrap.c rsakey.c cleanheap.c ca.c kmctpm.c kmctpm_move.c keyring.c keyring_wrapping.c vault.c vault_move.c movefile.c ekissue.c kmcconf.c address.c)
 KMC_EK_SRCS := $(addprefix vtpm-stubdom/,derive.c endorsement.c engine_libtpms.c blob.c tpmif.c)
 KMC_STORE_SRCS := $(addprefix kmc/,audit.c auditlog.c store.c store_schema.c store_statements.c store_row.c store_hosts.c store_hostcerts.c store_authorities.c store_identities.c store_keys.c store_vtpms.c store_states.c store_audit.c store_wrapping.c store_rows.c store_sqlite.c store_pgsql.c)
 KMC_STORE_LIBS := -lsqlite3 -lpq
 KMCD_SRCS := $(addprefix kmc/,kmcd.c store_open.c front.c conn.c turns.c admission.c engine_process.c engine_metrics.c engine_admin.c engine_audit.c engine_states.c engine_images.c engine_requests.c engine_open.c engine_grant.c engine_lease.c engine_session.c engine_park.c engine_attest.c engine_certify.c engine_check.c engine_share.c engine_life.c engine_server.c engine_renew.c engine_ca.c engine_ca_admin.c authorities.c hostcert.c engine_enrol.c engine_policy.c engine.c repeats.c replays.c clock.c attest.c quote.c ekcert.c \
 	admin.c admmsg.c lease.c vault_wrapping.c vault_process.c keeper.c keymaker.c ekmaker.c procmsg.c) $(KMC_CRYPTO_SRCS) $(KMC_STORE_SRCS) $(KMC_EK_SRCS)
-KMCD_SRCS += $(addprefix kmc/,engine_replica.c engine_rewrap.c engine_wrapping.c engine_keys.c)
+KMCD_SRCS += $(addprefix kmc/,engine_replica.c engine_rewrap.c engine_wrapping.c engine_keys.c engine_export.c engine_import.c)
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
 
 $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS) -ltpms))
-KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_check.c store_open.c ctl_client.c ctl_init.c ctl_replica.c ctl_recovery.c ctl_backup.c store_copy.c lease.c shares.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c ctl_ca.c ctl_authority.c ctl_server.c ctl_life.c ctl_wrapping.c admmsg.c keyring.c keyring_wrapping.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_check.c store_open.c ctl_client.c ctl_init.c ctl_replica.c ctl_recovery.c ctl_backup.c store_copy.c lease.c shares.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c ctl_ca.c ctl_authority.c ctl_server.c ctl_life.c ctl_move.c movefile.c ctl_wrapping.c admmsg.c keyring.c keyring_wrapping.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson -lgfshare))
 
@@ -29,6 +29,7 @@ $(eval $(call unit,kmc_tpm,$(filter-out kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)) vtpm
 $(eval $(call unit,vault_wrapping,kmc/vault_wrapping.c kmc/procmsg.c $(filter-out kmc/vault.c kmc/cleanheap.c,$(KMC_CRYPTO_SRCS)),$(KMC_LIBS)))
 $(eval $(call unit,authorities,kmc/authorities.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,hostcert,kmc/hostcert.c kmc/ca.c,$(COMMON_LIBS)))
+$(eval $(call unit,movefile,kmc/movefile.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_repeats,kmc/repeats.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_clock,kmc/clock.c kmc/replays.c,$(COMMON_LIBS)))
 $(eval $(call unit,shares,kmc/shares.c,$(COMMON_LIBS) -lgfshare))
@@ -38,6 +39,7 @@ $(eval $(call unit,kmc_cddl,,$(COMMON_LIBS)))
 
 $(eval $(call fuzzer,kmcmsg,kmc/admmsg.c kmc/procmsg.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_audit,kmc/audit.c,$(COMMON_LIBS)))
+$(eval $(call fuzzer,movefile,kmc/movefile.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_address,kmc/address.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,kmc_keys,kmc/ca.c kmc/rsakey.c kmc/wrap.c,$(COMMON_LIBS)))
 ATTEST_SRCS := kmc/attest.c kmc/quote.c kmc/ekcert.c

@@ -19,6 +19,7 @@
 #include "kmc/ctl_host.h"
 #include "kmc/ctl_init.h"
 #include "kmc/ctl_life.h"
+#include "kmc/ctl_move.h"
 #include "kmc/ctl_replica.h"
 #include "kmc/ctl_server.h"
 #include "kmc/ctl_show.h"
@@ -38,7 +39,7 @@ struct options {
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
-	const char *grace;
+	const char *grace, *to, *fingerprint;
 	bool json, all, der, yes, cancel, check, force, share_keys;
 	unsigned int number; /* 0: not given */
 };
@@ -84,6 +85,11 @@ static int usage(void)
 	      "  vtpm rekey UUID [--yes]                      a new generation of the seed: what the guest sealed is lost\n"
 	      "  vtpm retire UUID [--grace 7d] [--yes]        the end; its seed is destroyed after the grace\n"
 	      "  vtpm retire UUID --cancel                    or not, within the grace\n"
+	      "  move-key --out FILE                          who this KMC is, for another one: what moves between them is for and by that\n"
+	      "  vtpm export UUID --to KEY --fingerprint SHA256 --out FILE      for the KMC with that key alone; nobody opens it here from now on\n"
+	      "  vtpm export UUID --cancel [--yes]            it stays here: only if the other KMC has not imported it, and can't\n"
+	      "  vtpm import FILE --fingerprint SHA256 --out RECEIPT [--pool P] from the KMC with that fingerprint\n"
+	      "  vtpm moved RECEIPT                           the other KMC has it: destroy what is here\n"
 	      "  key rotate [HOST]                            new protection keys at the next request\n"
 	      "  key rewrap                                   a new wrapping key, and all seeds and keys under it, while kmcd serves\n"
 	      "  key list                                     the wrapping key, and which machines have it\n"
@@ -334,6 +340,35 @@ static int run_vtpm_retire(const struct invocation *in)
 	return in->o->cancel ? ctl_retire_cancel(in->client, &uuid) : ctl_retire(in->client, &uuid, in->o->grace ? in->o->grace : "7d", in->o->yes);
 }
 
+static int run_move_key(const struct invocation *in)
+{
+	return in->o->out ? ctl_move_key(in->client, in->o->out) : usage();
+}
+
+static int run_vtpm_export(const struct invocation *in)
+{
+	const struct options *o = in->o;
+	struct uuid uuid;
+
+	if (o->cancel ? o->to || o->fingerprint || o->out : !o->to || !o->fingerprint || !o->out || o->yes)
+		return usage();
+	if (!take_uuid(in, &uuid))
+		return EXIT_USAGE;
+	return o->cancel ? ctl_export_cancel(in->client, &uuid, o->yes) : ctl_export(in->client, &uuid, o->to, o->fingerprint, o->out);
+}
+
+static int run_vtpm_import(const struct invocation *in)
+{
+	const struct options *o = in->o;
+
+	return o->fingerprint && o->out ? ctl_import(in->client, in->argument, o->fingerprint, o->pool, o->out) : usage();
+}
+
+static int run_vtpm_moved(const struct invocation *in)
+{
+	return ctl_moved(in->client, in->argument);
+}
+
 static int run_key_rotate(const struct invocation *in)
 {
 	struct adm_name m = {0};
@@ -488,6 +523,10 @@ static const struct command {
 	{"vtpm", "clone", TWO_ARGUMENTS, run_vtpm_clone},
 	{"vtpm", "rekey", ONE_ARGUMENT, run_vtpm_rekey},
 	{"vtpm", "retire", ONE_ARGUMENT, run_vtpm_retire},
+	{"move-key", NULL, NO_ARGUMENT, run_move_key},
+	{"vtpm", "export", ONE_ARGUMENT, run_vtpm_export},
+	{"vtpm", "import", ONE_FILE, run_vtpm_import},
+	{"vtpm", "moved", ONE_FILE, run_vtpm_moved},
 	{"key", "rotate", MAYBE_ARGUMENT, run_key_rotate},
 	{"key", "rewrap", NO_ARGUMENT, run_key_rewrap},
 	{"key", "list", NO_ARGUMENT, run_key_list},
@@ -585,7 +624,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER, OPT_SHARE_KEYS };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER, OPT_SHARE_KEYS, OPT_TO, OPT_FINGERPRINT };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -606,7 +645,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"share", required_argument, NULL, OPT_SHARE}, {"der", no_argument, NULL, OPT_DER},
 		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {"grace", required_argument, NULL, OPT_GRACE},
 		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {"force", no_argument, NULL, OPT_FORCE},
-		{"number", required_argument, NULL, OPT_NUMBER}, {"share-keys", no_argument, NULL, OPT_SHARE_KEYS}, {0}};
+		{"number", required_argument, NULL, OPT_NUMBER}, {"share-keys", no_argument, NULL, OPT_SHARE_KEYS},
+		{"to", required_argument, NULL, OPT_TO}, {"fingerprint", required_argument, NULL, OPT_FINGERPRINT}, {0}};
 	bool ok = true;
 	int c;
 
@@ -636,6 +676,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_YES: o->yes = true; break;
 		case OPT_SHARE_KEYS: o->share_keys = true; break;
 		case OPT_CANCEL: o->cancel = true; break;
+		case OPT_TO: o->to = optarg; break;
+		case OPT_FINGERPRINT: o->fingerprint = optarg; break;
 		case OPT_FORCE: o->force = true; break;
 		case OPT_NUMBER: ok = set_number(o, optarg); break;
 		case OPT_UNTIL: o->trust.maintenance = optarg; break;

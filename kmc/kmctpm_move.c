@@ -442,6 +442,54 @@ int kmctpm_activate(struct kmctpm *tpm, struct view blob, struct view secret, st
 	return r;
 }
 
+/* --- another KMC's TPMs --- */
+
+int kmctpm_card(const struct kmctpm_blob *parent, const struct kmctpm_blob *seed_key, struct kmctpm_card *out)
+{
+	TPM2B_PUBLIC public;
+	int r;
+
+	if ((r = read_public(parent->data, parent->size, &public)) != 0 || (r = marshal_area(&public, out->parent, &out->parent_size)) != 0 ||
+	    (r = read_public(seed_key->data, seed_key->size, &public)) != 0)
+		return r;
+	return kmctpm_name(&public.publicArea, out->seed_key);
+}
+
+bool kmctpm_is_parent(struct view area)
+{
+	const TPMA_OBJECT storage = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
+	TPM2B_PUBLIC public;
+
+	return read_area(area, &public) == 0 && public.publicArea.type == TPM2_ALG_ECC && public.publicArea.nameAlg == TPM2_ALG_SHA256 &&
+	       (public.publicArea.objectAttributes & (storage | TPMA_OBJECT_SIGN_ENCRYPT)) == storage;
+}
+
+int kmctpm_open_credential(struct kmctpm *tpm, struct view blob, struct view secret, struct secret **out, char why[KMCTPM_WHY])
+{
+	TPM2B_ENCRYPTED_SECRET s = {0};
+	TPM2B_DIGEST *found = NULL;
+	TPM2B_ID_OBJECT b = {0};
+	size_t at = 0, at_secret = 0;
+	TSS2_RC rc;
+	int r = 0;
+
+	*out = NULL;
+	if (Tss2_MU_TPM2B_ID_OBJECT_Unmarshal(blob.p, blob.n, &at, &b) != OK || at != blob.n ||
+	    Tss2_MU_TPM2B_ENCRYPTED_SECRET_Unmarshal(secret.p, secret.n, &at_secret, &s) != OK || at_secret != secret.n)
+		return damaged(why, "the credential");
+	rc = kmctpm_protect(tpm, TPMA_SESSION_ENCRYPT);
+	if (rc == OK)
+		rc = Esys_ActivateCredential(tpm->esys, tpm->hmac_key, tpm->parent, tpm->session, ESYS_TR_PASSWORD, ESYS_TR_NONE, &b, &s, &found);
+	if (rc != OK)
+		r = kmctpm_complain(why, "TPM2_ActivateCredential (was this made for another KMC?)", rc);
+	else if (!(*out = secret_dup(found->buffer, found->size)))
+		r = E_NOMEM;
+	if (found)
+		wipe(found, sizeof(*found));
+	Esys_Free(found);
+	return r;
+}
+
 /* --- the recovery key --- */
 
 static bool crypt_cfb(const struct secret *key, const uint8_t *in, size_t n, uint8_t *out)

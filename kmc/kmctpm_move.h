@@ -80,6 +80,22 @@ int kmctpm_import(struct kmctpm *tpm, const struct kmctpm_copy *copy, const stru
 /** kmctpm_activate() - open a credential that was made for this TPM's endorsement key and storage primary; likewise. */
 int kmctpm_activate(struct kmctpm *tpm, struct view blob, struct view secret, struct secret **out, char why[KMCTPM_WHY]);
 
+/* Which KMC this is, whichever of its machines: the key above all others, and the one that all seeds come from. */
+struct kmctpm_card {
+	uint8_t parent[KMCTPM_AREA_MAX]; /* TPMT_PUBLIC */
+	size_t parent_size;
+	uint8_t seed_key[34]; /* its name */
+};
+
+/** kmctpm_card() - from the two as they are kept; no TPM is asked. 0, E_FORMAT or E_CRYPTO. */
+int kmctpm_card(const struct kmctpm_blob *parent, const struct kmctpm_blob *seed_key, struct kmctpm_card *out);
+
+/** kmctpm_is_parent() - whether @area (TPMT_PUBLIC) is a storage key that a credential can be made for. */
+bool kmctpm_is_parent(struct view area);
+
+/** kmctpm_open_credential() - one that was made for the loaded parent and the loaded seed key: any machine of this KMC can. 0, E_FORMAT or E_TPM with @why. */
+int kmctpm_open_credential(struct kmctpm *tpm, struct view blob, struct view secret, struct secret **out, char why[KMCTPM_WHY]);
+
 /** kmctpm_rewrap() - turn a copy that was made for a recovery key into one for this TPM's storage primary; likewise. */
 int kmctpm_rewrap(struct kmctpm *tpm, const struct kmctpm_recovery *key, const struct kmctpm_copy *in, struct kmctpm_copy *out,
 		  char why[KMCTPM_WHY]);

@@ -196,6 +196,50 @@ static const struct msg_field rewrapped[] = {
 	MSG_FIELD_BYTES(3, struct vault_rewrapped, wrapped, 1, VAULT_WRAPPED_MAX),
 };
 
+static const struct msg_field card[] = {
+	MSG_FIELD_BYTES(3, struct vault_card, card, 1, MOVE_CARD_MAX),
+};
+
+static const struct msg_field export[] = {
+	MSG_FIELD_TEXT(3, struct vault_export, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_export, seed, 1, VAULT_SEED_MAX),
+	MSG_FIELD_BYTES(5, struct vault_export, card, 1, MOVE_CARD_MAX),
+	MSG_FIELD_BYTES(6, struct vault_export, id, MOVE_ID_SIZE, MOVE_ID_SIZE),
+	MSG_FIELD_UUID(7, struct vault_export, uuid),
+	MSG_FIELD_BYTES_OPT(8, struct vault_export, origin, ORIGIN_SIZE, ORIGIN_SIZE),
+	MSG_FIELD_BYTES_OPT(9, struct vault_export, state_hash, MOVE_HASH_SIZE, MOVE_HASH_SIZE),
+	MSG_FIELD_UINT(10, struct vault_export, generation, UINT32_MAX),
+	MSG_FIELD_UINT(11, struct vault_export, lease_epoch, INT64_MAX),
+	MSG_FIELD_UINT(12, struct vault_export, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(13, struct vault_export, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(14, struct vault_export, platform_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(15, struct vault_export, state_version, INT64_MAX),
+	MSG_FIELD_UINT(16, struct vault_export, created_at, INT64_MAX),
+	MSG_FIELD_UINT(17, struct vault_export, exported_at, INT64_MAX),
+};
+
+static const struct msg_field exported[] = {
+	MSG_FIELD_BYTES(3, struct vault_exported, package, 1, MOVE_PACKAGE_MAX),
+};
+
+static const struct msg_field import[] = {
+	MSG_FIELD_TEXT(3, struct vault_import, tenant, 1, KMC_NAME_MAX),
+	MSG_FIELD_BYTES(4, struct vault_import, from, MOVE_HASH_SIZE, MOVE_HASH_SIZE),
+	MSG_FIELD_BYTES(5, struct vault_import, package, 1, MOVE_PACKAGE_MAX),
+};
+
+static const struct msg_field receipt[] = {
+	MSG_FIELD_BYTES(3, struct vault_receipt, id, MOVE_ID_SIZE, MOVE_ID_SIZE),
+	MSG_FIELD_BYTES(4, struct vault_receipt, from, MOVE_HASH_SIZE, MOVE_HASH_SIZE),
+	MSG_FIELD_UUID(5, struct vault_receipt, uuid),
+	MSG_FIELD_UINT(6, struct vault_receipt, lease_epoch, INT64_MAX),
+	MSG_FIELD_UINT(7, struct vault_receipt, imported_at, INT64_MAX),
+};
+
+static const struct msg_field receipt_is[] = {
+	MSG_FIELD_BYTES(3, struct vault_receipt_is, receipt, 1, MOVE_RECEIPT_MAX),
+};
+
 static const struct msg_field failed[] = {
 	MSG_FIELD_UINT(3, struct vault_failed, code, 255),
 	MSG_FIELD_TEXT(4, struct vault_failed, reason, 1, VAULT_REASON_MAX),
@@ -237,6 +281,13 @@ static const struct msg_schema vault_schemas[] = {
 	SCHEMA(VAULT_REWRAP, "rewrap", vault_rewrap, rewrap),
 	SCHEMA(VAULT_REWRAPPED, "rewrapped", vault_rewrapped, rewrapped),
 	SCHEMA(VAULT_SHARE, "share", vault_share, share),
+	EMPTY(VAULT_CARD, "card"),
+	SCHEMA(VAULT_CARD_IS, "card is", vault_card, card),
+	SCHEMA(VAULT_EXPORT, "export", vault_export, export),
+	SCHEMA(VAULT_EXPORTED, "exported", vault_exported, exported),
+	SCHEMA(VAULT_IMPORT, "import", vault_import, import),
+	SCHEMA(VAULT_RECEIPT, "receipt", vault_receipt, receipt),
+	SCHEMA(VAULT_RECEIPT_IS, "receipt is", vault_receipt_is, receipt_is),
 };
 
 /* Larger than any message: the queue must hold what 256 hosts ask at once. */

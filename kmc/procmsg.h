@@ -5,9 +5,9 @@
  *   engine -> front      ANSWER, CUT, TRUST
  *   engine -> vault      PROTECT, DECRYPT, MAKE, SHARE, SEAL, FORGET, ISSUE, SIGN, CREDENTIAL, DUPLICATE, ENDORSE, CA_MAKE, CA     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, CA_MADE, CA_TAKEN, FAILED
- *                        LEARN, USE, DESTROY, REWRAP     id: the engine's ticket; every request gets one answer
+ *                        LEARN, USE, DESTROY, REWRAP, CARD, EXPORT, IMPORT, RECEIPT     id: the engine's ticket; every request gets one answer
  *   vault  -> engine     READY once, then PROTECTED, DECRYPTED, MADE, SEALED, ISSUED, SIGNED, CHALLENGE, DUPLICATED, ENDORSED, NEW_WRAPPED, KEPT (to LEARN,
- *                        USE and DESTROY), REWRAPPED, FAILED
+ *                        USE and DESTROY), REWRAPPED, CARD_IS, EXPORTED, MADE (to IMPORT, as to MAKE and SHARE), RECEIPT_IS, FAILED
  *   vault  -> keymaker   KEY          keymaker -> vault     KEY_MADE
  *   vault  -> keeper     GET, PUT, REMOVE  keeper -> vault  BYTES, DONE or FAILED
  *   vault  -> ekmaker    KEYS         ekmaker  -> vault     KEYS_MADE or KEYS_FAILED
@@ -22,6 +22,7 @@
 #include "common/kmcmsg.h"
 #include "common/origin.h"
 #include "common/privsep.h"
+#include "kmc/movefile.h"
 
 enum front_type { FRONT_READY = 1, FRONT_ASK, FRONT_ANSWER, FRONT_CUT, FRONT_TRUST };
 
@@ -84,6 +85,13 @@ enum vault_type {
 	VAULT_REWRAP,
 	VAULT_REWRAPPED,
 	VAULT_SHARE,
+	VAULT_CARD,
+	VAULT_CARD_IS,
+	VAULT_EXPORT,
+	VAULT_EXPORTED,
+	VAULT_IMPORT,
+	VAULT_RECEIPT,
+	VAULT_RECEIPT_IS,
 };
 
 #define VAULT_WRAPPED_MAX 2304
@@ -235,6 +243,44 @@ struct vault_rewrap {
 
 struct vault_rewrapped {
 	struct view wrapped;
+};
+
+/* Who this KMC is. */
+struct vault_card {
+	struct view card; /* a CARD, see kmc/movefile.h */
+};
+
+/* A vTPM for another KMC. */
+struct vault_export {
+	struct view tenant, seed; /* seed: wrapped */
+	struct view card;	  /* a CARD: who gets it */
+	struct view id;
+	struct uuid uuid;
+	struct view origin, state_hash;
+	uint64_t generation, lease_epoch, owner_epoch, endorsement_epoch, platform_epoch, state_version;
+	uint64_t created_at, exported_at;
+};
+
+struct vault_exported {
+	struct view package; /* a PACKAGE */
+};
+
+/* One from another KMC; answered by MADE. */
+struct vault_import {
+	struct view tenant;  /* the pool here */
+	struct view from;    /* fingerprint of the KMC that may have signed it */
+	struct view package; /* a PACKAGE */
+};
+
+/* That it is here. */
+struct vault_receipt {
+	struct view id, from;
+	struct uuid uuid;
+	uint64_t lease_epoch, imported_at;
+};
+
+struct vault_receipt_is {
+	struct view receipt; /* a RECEIPT */
 };
 
 struct vault_failed {

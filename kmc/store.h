@@ -17,6 +17,7 @@
 #include "common/uuid.h"
 #include "kmc/audit.h"
 #include "kmc/lease.h"
+#include "kmc/movefile.h"
 
 struct buf;
 
@@ -146,6 +147,22 @@ struct store_retirement {
 	uint8_t seed[STORE_WRAPPED_SEED_MAX];
 	size_t seed_size; /* 0: there never was one, or it is destroyed */
 	int64_t due_at, destroyed_at; /* destroyed_at 0: not yet */
+	bool moving;		  /* it goes to another KMC, or, once the seed is destroyed, has gone there; due_at: since when; what follows is of that */
+	uint8_t move[MOVE_ID_SIZE];
+	uint8_t recipient[MOVE_HASH_SIZE]; /* fingerprint of the other KMC */
+	char destination[STORE_NAME];	   /* and its name */
+	uint64_t epoch;			   /* of the lease, as it was sent along */
+};
+
+/* A vTPM that came from another KMC. The row stays when it leaves again: it is what a repeated import is known by. */
+struct store_arrival {
+	struct uuid uuid;
+	uint8_t move[MOVE_ID_SIZE];
+	uint8_t sender[MOVE_HASH_SIZE]; /* fingerprint of the other KMC */
+	char from[STORE_NAME];		/* and its name */
+	struct origin keys;		/* for whom its seed was made: nobody here can make it anew */
+	uint64_t epoch;			/* of the lease that it came with */
+	int64_t arrived_at;
 };
 
 #define STORE_SEALED_MAX 1536 /* bytes of a sealed wrapping key */
@@ -329,6 +346,9 @@ struct store_ops {
 	int (*retirement_get)(struct store *s, const struct uuid *uuid, struct store_retirement *r);
 	int (*retirement_put)(struct store *s, const struct store_retirement *r); /* the vTPM must be there */
 	int (*retirement_drop)(struct store *s, const struct uuid *uuid);
+	int (*arrival_get)(struct store *s, const struct uuid *uuid, struct store_arrival *a);
+	int (*arrival_of)(struct store *s, const struct origin *keys, struct store_arrival *a); /* one whose seed was made for these */
+	int (*arrival_put)(struct store *s, const struct store_arrival *a); /* instead of an earlier one; the vTPM must be there */
 	int (*wrapping_last)(struct store *s, struct store_wrapping *w); /* E_NOTFOUND: the first was never replaced */
 	int (*wrapping_get)(struct store *s, uint32_t number, struct store_wrapping *w);
 	int (*wrapping_put)(struct store *s, const struct store_wrapping *w);
@@ -341,7 +361,7 @@ struct store_ops {
 	int (*wrapped_swap)(struct store *s, const struct store_wrapped *was, struct view now); /* nothing happens if it is not as it was */
 	int (*wrapped_count)(struct store *s, uint32_t number, uint64_t *all, uint64_t *left); /* left: not under @number */
 
-	int (*retirement_due)(struct store *s, int64_t now, struct store_retirement *r); /* the longest due that is not destroyed */
+	int (*retirement_due)(struct store *s, int64_t now, struct store_retirement *r); /* the longest due that is not destroyed; none that moves */
 };
 
 struct store {

@@ -92,5 +92,14 @@ const char *const store_schema[] = {
 	"ALTER TABLE vtpms ADD COLUMN key_uuid BLOB;"
 	"ALTER TABLE vtpms ADD COLUMN key_generation INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX vtpms_by_keys ON vtpms (key_uuid, key_generation);",
+
+	/* vTPMs that go to another KMC, and that came from one. */
+	"ALTER TABLE retirements ADD COLUMN move BLOB;"
+	"ALTER TABLE retirements ADD COLUMN recipient BLOB;"
+	"ALTER TABLE retirements ADD COLUMN destination TEXT;"
+	"ALTER TABLE retirements ADD COLUMN move_epoch INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE arrivals (uuid BLOB PRIMARY KEY REFERENCES vtpms(uuid), move BLOB NOT NULL, sender BLOB NOT NULL, sender_name TEXT NOT NULL,"
+	" key_uuid BLOB NOT NULL, key_generation INTEGER NOT NULL, move_epoch INTEGER NOT NULL, arrived_at INTEGER NOT NULL);"
+	"CREATE INDEX arrivals_by_keys ON arrivals (key_uuid, key_generation);",
 };
 const int store_schema_version = (int)(sizeof(store_schema) / sizeof(store_schema[0]));

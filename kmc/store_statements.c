@@ -13,7 +13,8 @@
 	"reset_count, restart_count, attested_at, failed, reason, image"
 #define POLICY_COLUMNS "pool, pcrs, interval_s, require, ek_policy, note_clock, note_firmware, maintenance_until, images"
 #define PARKED_COLUMNS "uuid, holder, epoch, recalled_at"
-#define RETIREMENT_COLUMNS "uuid, seed, due_at, destroyed_at"
+#define RETIREMENT_COLUMNS "uuid, seed, due_at, destroyed_at, move, recipient, destination, move_epoch"
+#define ARRIVAL_COLUMNS "uuid, move, sender, sender_name, key_uuid, key_generation, move_epoch, arrived_at"
 #define HOSTCERT_COLUMNS "host, fingerprint, ca, issued_at, expires_at, used_at, certificate"
 #define EK_COLUMNS "uuid, generation, endorsement_epoch, ca, issued_at, rsa, ecc"
 #define WRAPPING_COLUMNS "number, sealed, made_at, used_at, done_at"
@@ -113,10 +114,17 @@ const char *const store_sql[N_STATEMENTS] = {
 		       " issued_at = excluded.issued_at, rsa = excluded.rsa, ecc = excluded.ecc",
 	[SQL_EK_DROP] = "DELETE FROM ek_certificates WHERE uuid = ?1",
 	[SQL_RETIREMENT_GET] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE uuid = ?1",
-	[SQL_RETIREMENT_PUT] = "INSERT INTO retirements (" RETIREMENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4) ON CONFLICT (uuid) DO UPDATE SET"
-			       " seed = excluded.seed, due_at = excluded.due_at, destroyed_at = excluded.destroyed_at",
+	[SQL_RETIREMENT_PUT] = "INSERT INTO retirements (" RETIREMENT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (uuid)"
+			       " DO UPDATE SET seed = excluded.seed, due_at = excluded.due_at, destroyed_at = excluded.destroyed_at, move = excluded.move,"
+			       " recipient = excluded.recipient, destination = excluded.destination, move_epoch = excluded.move_epoch",
 	[SQL_RETIREMENT_DROP] = "DELETE FROM retirements WHERE uuid = ?1",
-	[SQL_RETIREMENT_DUE] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE destroyed_at = 0 AND due_at <= ?1 ORDER BY due_at LIMIT 1",
+	[SQL_RETIREMENT_DUE] = "SELECT " RETIREMENT_COLUMNS " FROM retirements WHERE destroyed_at = 0 AND due_at <= ?1 AND move IS NULL"
+			       " ORDER BY due_at LIMIT 1",
+	[SQL_ARRIVAL_GET] = "SELECT " ARRIVAL_COLUMNS " FROM arrivals WHERE uuid = ?1",
+	[SQL_ARRIVAL_OF] = "SELECT " ARRIVAL_COLUMNS " FROM arrivals WHERE key_uuid = ?1 AND key_generation = ?2 ORDER BY uuid LIMIT 1",
+	[SQL_ARRIVAL_PUT] = "INSERT INTO arrivals (" ARRIVAL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (uuid) DO UPDATE SET"
+			    " move = excluded.move, sender = excluded.sender, sender_name = excluded.sender_name, key_uuid = excluded.key_uuid,"
+			    " key_generation = excluded.key_generation, move_epoch = excluded.move_epoch, arrived_at = excluded.arrived_at",
 	[SQL_AUTHORITY_NEXT] = "SELECT number, state, certificate, key, made_at FROM authorities WHERE number > ?1 ORDER BY number LIMIT 1",
 	[SQL_AUTHORITY_PUT] = "INSERT INTO authorities (number, state, certificate, key, made_at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (number)"
 			      " DO UPDATE SET state = excluded.state, key = excluded.key",

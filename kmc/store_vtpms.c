@@ -1,4 +1,4 @@
-/* Rows of vTPMs, their parked leases, endorsement certificates and retirements. */
+/* Rows of vTPMs, their parked leases, endorsement certificates, retirements and arrivals. */
 #include "kmc/store_row.h"
 
 /* What a move leaves in a vTPM's row. */
@@ -212,10 +212,18 @@ static int ek_drop(struct store *s, const struct uuid *uuid)
 
 static int read_retirement(struct store *s, struct row *w, struct store_retirement *r)
 {
+	size_t n;
+
 	row_get_exact(w, r->uuid.b, UUID_SIZE);
 	r->seed_size = row_get_blob(w, r->seed, sizeof(r->seed));
 	r->due_at = row_get_time(w);
 	r->destroyed_at = row_get_time(w);
+	n = row_get_blob(w, r->move, sizeof(r->move));
+	r->moving = n != 0;
+	w->bad |= n != 0 && n != sizeof(r->move);
+	w->bad |= row_get_blob(w, r->recipient, sizeof(r->recipient)) != (r->moving ? sizeof(r->recipient) : 0);
+	row_get_text(w, r->destination, sizeof(r->destination));
+	r->epoch = row_get_number(w);
 	return row_finish(s, w, "a retirement");
 }
 
@@ -237,6 +245,10 @@ static int retirement_put(struct store *s, const struct store_retirement *r)
 	row_put_blob(&w, r->seed, r->seed_size);
 	row_put_time(&w, r->due_at);
 	row_put_time(&w, r->destroyed_at);
+	row_put_blob(&w, r->move, r->moving ? sizeof(r->move) : 0);
+	row_put_blob(&w, r->recipient, r->moving ? sizeof(r->recipient) : 0);
+	row_put_text_or_null(&w, r->moving ? r->destination : "");
+	row_put_number(&w, r->epoch);
 	return row_run(s, &w, "can't write a retirement");
 }
 
@@ -258,6 +270,55 @@ static int retirement_due(struct store *s, int64_t now, struct store_retirement 
 	return r != 0 ? r : read_retirement(s, &w, out);
 }
 
+static int read_arrival(struct store *s, struct row *w, struct store_arrival *a)
+{
+	row_get_exact(w, a->uuid.b, UUID_SIZE);
+	row_get_exact(w, a->move, sizeof(a->move));
+	row_get_exact(w, a->sender, sizeof(a->sender));
+	row_get_text(w, a->from, sizeof(a->from));
+	row_get_exact(w, a->keys.uuid.b, UUID_SIZE);
+	a->keys.generation = (uint32_t)row_get_number(w);
+	a->epoch = row_get_number(w);
+	a->arrived_at = row_get_time(w);
+	return row_finish(s, w, "an arrival");
+}
+
+static int arrival_get(struct store *s, const struct uuid *uuid, struct store_arrival *a)
+{
+	struct row w = row_start(s, SQL_ARRIVAL_GET);
+	int r;
+
+	row_put_blob(&w, uuid->b, UUID_SIZE);
+	r = row_find(s, &w, "can't look up an arrival");
+	return r != 0 ? r : read_arrival(s, &w, a);
+}
+
+static int arrival_of(struct store *s, const struct origin *keys, struct store_arrival *a)
+{
+	struct row w = row_start(s, SQL_ARRIVAL_OF);
+	int r;
+
+	row_put_blob(&w, keys->uuid.b, UUID_SIZE);
+	row_put_number(&w, keys->generation);
+	r = row_find(s, &w, "can't look for an arrival");
+	return r != 0 ? r : read_arrival(s, &w, a);
+}
+
+static int arrival_put(struct store *s, const struct store_arrival *a)
+{
+	struct row w = row_start(s, SQL_ARRIVAL_PUT);
+
+	row_put_blob(&w, a->uuid.b, UUID_SIZE);
+	row_put_blob(&w, a->move, sizeof(a->move));
+	row_put_blob(&w, a->sender, sizeof(a->sender));
+	row_put_text(&w, a->from);
+	row_put_blob(&w, a->keys.uuid.b, UUID_SIZE);
+	row_put_number(&w, a->keys.generation);
+	row_put_number(&w, a->epoch);
+	row_put_time(&w, a->arrived_at);
+	return row_run(s, &w, "can't write an arrival");
+}
+
 void store_vtpms_fill(struct store_ops *ops)
 {
 	ops->vtpm_get = vtpm_get;
@@ -274,4 +335,7 @@ void store_vtpms_fill(struct store_ops *ops)
 	ops->retirement_put = retirement_put;
 	ops->retirement_drop = retirement_drop;
 	ops->retirement_due = retirement_due;
+	ops->arrival_get = arrival_get;
+	ops->arrival_of = arrival_of;
+	ops->arrival_put = arrival_put;
 }

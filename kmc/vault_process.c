@@ -25,6 +25,7 @@
 #include "kmc/keeper.h"
 #include "kmc/keymaker.h"
 #include "kmc/vault.h"
+#include "kmc/vault_move.h"
 #include "kmc/vault_wrapping.h"
 
 #define READY_MAX 32
@@ -416,6 +417,61 @@ static void on_keeper(void *arg, uint64_t type, uint64_t id, const void *fields)
 	vault_wrapping_answer(type, id, fields);
 }
 
+static void on_card(struct vault_process *p, uint64_t id)
+{
+	uint8_t card[MOVE_CARD_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_card m;
+	size_t n = 0;
+	int r = vault_card(p->vault, p->conf->name, card, &n, why);
+
+	m.card = view_of(card, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_CARD_IS, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_export(struct vault_process *p, uint64_t id, const struct vault_export *q)
+{
+	uint8_t package[MOVE_PACKAGE_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_exported m;
+	size_t n = 0;
+	int r = vault_export(p->vault, p->conf->name, q, package, &n, why);
+
+	m.package = view_of(package, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_EXPORTED, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
+static void on_import(struct vault_process *p, uint64_t id, const struct vault_import *q)
+{
+	uint8_t wrapped[VAULT_SEED_MAX];
+	char why[KEYRING_WHY] = "";
+	size_t n = 0;
+	int r = vault_import(p->vault, q, wrapped, &n, why);
+
+	made(p, id, r, view_of(wrapped, n), why);
+}
+
+static void on_receipt(struct vault_process *p, uint64_t id, const struct vault_receipt *q)
+{
+	uint8_t receipt[MOVE_RECEIPT_MAX];
+	char why[KEYRING_WHY] = "";
+	struct vault_receipt_is m;
+	size_t n = 0;
+	int r = vault_receipt(p->vault, p->conf->name, q, receipt, &n, why);
+
+	m.receipt = view_of(receipt, n);
+	if (r == 0)
+		link_send(p->engine, VAULT_RECEIPT_IS, id, &m);
+	else
+		fail(p, id, r, why);
+}
+
 static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	struct vault_process *p = arg;
@@ -475,6 +531,18 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 		break;
 	case VAULT_REWRAP:
 		on_rewrap(p, id, fields);
+		break;
+	case VAULT_CARD:
+		on_card(p, id);
+		break;
+	case VAULT_EXPORT:
+		on_export(p, id, fields);
+		break;
+	case VAULT_IMPORT:
+		on_import(p, id, fields);
+		break;
+	case VAULT_RECEIPT:
+		on_receipt(p, id, fields);
 		break;
 	default:
 		fatal("the engine process sent an answer where a request belongs");

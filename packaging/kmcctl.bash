@@ -12,7 +12,7 @@ _kmcctl()
 	case $prev in
 	-c | --config) _filedir conf && return ;;
 	--shares) _filedir -d && return ;;
-	--out | --head | --key | --share | --authority) _filedir && return ;;
+	--out | --head | --key | --share | --authority | --to) _filedir && return ;;
 	--pool) COMPREPLY=($(compgen -W "$(_kmcctl_names pool)" -- "$cur")) && return ;;
 	--format) COMPREPLY=($(compgen -W 'json syslog' -- "$cur")) && return ;;
 	--policy) COMPREPLY=($(compgen -W 'auto registered' -- "$cur")) && return ;;
@@ -29,6 +29,7 @@ _kmcctl()
 		case "$noun $verb" in
 		'host remove' | 'policy accept' | 'key rotate') COMPREPLY=($(compgen -W "$(_kmcctl_names host)" -- "$cur")) ;;
 		'pool set' | 'policy show' | 'policy set' | 'policy maintenance') COMPREPLY=($(compgen -W "$(_kmcctl_names pool)" -- "$cur")) ;;
+		'vtpm import' | 'vtpm moved') _filedir ;;
 		'vtpm '*) COMPREPLY=($(compgen -W "$(_kmcctl_names vtpm)" -- "$cur")) ;;
 		esac
 	fi

@@ -853,6 +853,59 @@ static void retirements_are_due_the_longest_first_until_destroyed(void **state)
 	assert_int_equal(s->ops->retirement_get(s, &v[0].uuid, &got), E_NOTFOUND);
 }
 
+static void what_moves_to_another_kmc_is_never_due(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1);
+	struct store_retirement r = {.uuid = v.uuid, .seed = {7, 7}, .seed_size = 2, .due_at = 100, .moving = true, .move = "0123456789abcde",
+				     .recipient = "another KMC", .destination = "there", .epoch = INT64_MAX}, got;
+
+	(void)state;
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->retirement_put(s, &r), 0);
+	assert_int_equal(s->ops->retirement_due(s, 1000, &got), E_NOTFOUND);
+	memset(&got, 0xee, sizeof(got));
+	assert_int_equal(s->ops->retirement_get(s, &v.uuid, &got), 0);
+	assert_true(got.moving && got.seed_size == 2 && got.due_at == 100 && got.destroyed_at == 0 && got.epoch == INT64_MAX);
+	assert_memory_equal(got.move, r.move, sizeof(r.move));
+	assert_memory_equal(got.recipient, r.recipient, sizeof(r.recipient));
+	assert_string_equal(got.destination, "there");
+	r.moving = false;
+	assert_int_equal(s->ops->retirement_put(s, &r), 0);
+	assert_int_equal(s->ops->retirement_get(s, &v.uuid, &got), 0);
+	assert_false(got.moving);
+	assert_int_equal(s->ops->retirement_due(s, 1000, &got), 0);
+}
+
+static void arrivals_come_back_and_are_found_by_their_keys(void **state)
+{
+	const struct store_vtpm v = a_vtpm(1), w = a_vtpm(2);
+	struct store_arrival a = {.uuid = v.uuid, .move = "0123456789abcde", .sender = "another KMC", .from = "there", .keys = {.uuid = w.uuid, .generation = 3},
+				  .epoch = 7, .arrived_at = 9}, got;
+	struct origin keys = a.keys;
+
+	(void)state;
+	assert_int_equal(s->ops->arrival_put(s, &a), E_DB); /* of no vTPM */
+	assert_int_equal(s->ops->vtpm_put(s, &v), 0);
+	assert_int_equal(s->ops->arrival_get(s, &v.uuid, &got), E_NOTFOUND);
+	assert_int_equal(s->ops->arrival_put(s, &a), 0);
+	memset(&got, 0xee, sizeof(got));
+	assert_int_equal(s->ops->arrival_get(s, &v.uuid, &got), 0);
+	assert_true(uuid_equal(&got.uuid, &v.uuid) && got.epoch == 7 && got.arrived_at == 9);
+	assert_memory_equal(got.move, a.move, sizeof(a.move));
+	assert_memory_equal(got.sender, a.sender, sizeof(a.sender));
+	assert_string_equal(got.from, "there");
+	assert_int_equal(s->ops->arrival_of(s, &keys, &got), 0);
+	assert_true(uuid_equal(&got.uuid, &v.uuid) && uuid_equal(&got.keys.uuid, &w.uuid) && got.keys.generation == 3);
+	keys.generation = 4;
+	assert_int_equal(s->ops->arrival_of(s, &keys, &got), E_NOTFOUND);
+	keys = (struct origin){.uuid = v.uuid, .generation = 3};
+	assert_int_equal(s->ops->arrival_of(s, &keys, &got), E_NOTFOUND);
+	a.epoch = 8;
+	assert_int_equal(s->ops->arrival_put(s, &a), 0);
+	assert_int_equal(s->ops->arrival_get(s, &v.uuid, &got), 0);
+	assert_int_equal(got.epoch, 8);
+}
+
 /* What is wrapped under the key with this number begins so. */
 #define UNDER(number) {1, 0, 0, 0, (number), 7}
 #define UNDER_SIZE 6
@@ -979,7 +1032,8 @@ static int stop_server(void **state)
 	TEST(a_row_that_was_tampered_with_is_an_error), TEST(there_must_be_one_or_none), TEST(a_newer_schema_is_refused), \
 	TEST(counts_count), TEST(parked_leases_come_back_the_first_recalled_first), \
 	TEST(certificates_come_back_and_new_ones_replace_them), TEST(certificates_of_hosts_come_back_the_newest_first), TEST(authorities_and_who_relies_on_them_come_back), \
-	TEST(retirements_are_due_the_longest_first_until_destroyed), \
+	TEST(retirements_are_due_the_longest_first_until_destroyed), TEST(what_moves_to_another_kmc_is_never_due), \
+	TEST(arrivals_come_back_and_are_found_by_their_keys), \
 	TEST(what_is_under_an_older_wrapping_key_is_found_and_exchanged), TEST(wrapping_keys_and_who_has_them_come_back)
 
 int main(void)

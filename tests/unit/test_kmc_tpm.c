@@ -19,6 +19,7 @@
 #include "kmc/kmctpm_move.h"
 #include "kmc/rsakey.h"
 #include "kmc/vault.h"
+#include "kmc/vault_move.h"
 #include "tests/unit/unit.h"
 
 static char dir[] = "/tmp/test-kmc-tpm-XXXXXX", why[KEYRING_WHY];
@@ -614,6 +615,115 @@ static void a_shared_seed_is_the_same_and_bound_to_its_new_owner(void **state)
 	vault_free(&v);
 }
 
+/* A KMC of its own, in the second TPM. */
+static struct vault *other_vault(void)
+{
+	static struct kmcconf other;
+	static char state[150];
+	struct keyring k = {.tcti = tpms[1].tcti};
+	char path[KMCCONF_PATH];
+	struct vault *v;
+
+	snprintf(state, sizeof(state), "%s/other", dir);
+	other.state = state;
+	mkdir(state, 0700);
+	mkdir(kmcconf_path(&other, "vault", path), 0700);
+	other.name = conf.name;
+	if (keyring_make_tpm_keys(&k, &other, &authority, why) != 0 ||
+	    keyring_make_ca(&k, &other, time(NULL) - 9, time(NULL) + 9999, why) != 0 || keyring_make_audit_key(&k, &other, why) != 0)
+		fail_msg("%s", why);
+	v = vault_new(&k);
+	assert_non_null(v);
+	return v;
+}
+
+static void card_of(struct vault *v, uint8_t bytes[MOVE_CARD_MAX], size_t *n, uint8_t fingerprint[MOVE_HASH_SIZE])
+{
+	struct move_card card;
+
+	assert_int_equal(vault_card(v, "a name", bytes, n, why), 0);
+	assert_int_equal(move_read(view_of(bytes, *n), MOVE_CARD, &card), 0);
+	assert_int_equal(move_fingerprint(&card, fingerprint), 0);
+}
+
+/* Between two KMCs: the same seed, for the one that it was made for, from the one that is trusted. */
+static void a_moved_seed_is_the_same_and_for_one_kmc_only(void **state)
+{
+	const struct uuid uuid = {{4, 5, 6}}, first = {{7}};
+	const struct origin origin = {.uuid = first, .generation = 2};
+	const struct seed_owner owner = {.tenant = view_text("pool"), .uuid = uuid, .generation = 3};
+	uint8_t card_a[MOVE_CARD_MAX], card_b[MOVE_CARD_MAX], print_a[MOVE_HASH_SIZE], print_b[MOVE_HASH_SIZE], package[MOVE_PACKAGE_MAX],
+		again[MOVE_PACKAGE_MAX], wrapped[VAULT_SEED_MAX], moved[VAULT_SEED_MAX], receipt[MOVE_RECEIPT_MAX], room[ORIGIN_SIZE], id[MOVE_ID_SIZE] = "an id";
+	struct vault *a = new_vault(), *b = other_vault();
+	struct vault_export q = {.tenant = view_text("pool"), .id = view_of(id, sizeof(id)), .uuid = uuid, .origin = origin_put(&origin, room),
+				 .generation = 3, .lease_epoch = 9, .owner_epoch = 1, .endorsement_epoch = 2, .platform_epoch = 3, .exported_at = 4};
+	struct vault_endorse e = {.tenant = view_text("pool"), .uuid = uuid, .generation = 3, .endorsement_epoch = 2, .origin = q.origin};
+	struct vault_receipt rq = {.id = q.id, .uuid = uuid, .lease_epoch = 9, .imported_at = 5};
+	struct vault_import i = {.tenant = view_text("other pool")};
+	struct secret *here, *there;
+	struct move_acceptance accepted;
+	struct move_checked checked;
+	size_t na, nb, n, m;
+
+	(void)state;
+	card_of(a, card_a, &na, print_a);
+	card_of(b, card_b, &nb, print_b);
+	assert_memory_not_equal(print_a, print_b, sizeof(print_a));
+	assert_int_equal(vault_make_seed(a, &owner, wrapped, &n, why), 0);
+	q.seed = view_of(wrapped, n);
+	q.card = view_of(card_a, na);
+	assert_int_equal(vault_export(a, "a", &q, package, &n, why), E_DENIED); /* to itself */
+	q.card = view_of(card_b, nb - 1);
+	assert_int_not_equal(vault_export(a, "a", &q, package, &n, why), 0);
+	q.card = view_of(card_b, nb);
+	q.generation = 4; /* it is no such seed */
+	assert_int_equal(vault_export(a, "a", &q, package, &n, why), E_INTEGRITY);
+	q.generation = 3;
+	if (vault_export(a, "a", &q, package, &n, why) != 0)
+		fail_msg("%s", why);
+	assert_int_equal(move_check(view_of(package, n), &checked), 0);
+	assert_true(checked.terms.lease_epoch == 9 && checked.terms.platform_epoch == 3 && checked.origin.generation == 2);
+	assert_memory_equal(checked.terms.to.p, print_b, sizeof(print_b));
+
+	i.package = view_of(package, n);
+	i.from = view_of(print_b, sizeof(print_b)); /* another is trusted */
+	assert_int_equal(vault_import(b, &i, moved, &m, why), E_DENIED);
+	i.from = view_of(print_a, sizeof(print_a));
+	assert_int_equal(vault_import(a, &i, moved, &m, why), E_DENIED); /* for another */
+	if (vault_import(b, &i, moved, &m, why) != 0)
+		fail_msg("%s", why);
+	e.seed = q.seed;
+	assert_int_equal(vault_endorsement_seed(a, &e, &here, why), 0);
+	e.seed = view_of(moved, m);
+	assert_int_equal(vault_endorsement_seed(b, &e, &there, why), E_INTEGRITY); /* it is another pool's now */
+	e.tenant = i.tenant;
+	assert_int_equal(vault_endorsement_seed(b, &e, &there, why), 0);
+	assert_true(secret_equal(here, there));
+	secret_free(&there);
+
+	/* once more: other bytes, the same seed; parts of one do not fit the other */
+	assert_int_equal(vault_export(a, "a", &q, again, &m, why), 0);
+	assert_memory_not_equal(again, package, n);
+	i.package = view_of(again, m);
+	assert_int_equal(vault_import(b, &i, moved, &m, why), 0);
+	for (size_t at = 0; at < n; at += 37) {
+		package[at] ^= 4;
+		i.package = view_of(package, n);
+		assert_int_not_equal(vault_import(b, &i, moved, &m, why), 0);
+		package[at] ^= 4;
+	}
+
+	rq.from = view_of(print_a, sizeof(print_a));
+	assert_int_equal(vault_receipt(b, "b", &rq, receipt, &m, why), 0);
+	assert_int_equal(move_check_receipt(view_of(receipt, m), &accepted), 0);
+	assert_true(uuid_equal(&accepted.uuid, &uuid) && accepted.lease_epoch == 9);
+	assert_memory_equal(accepted.to.p, print_b, sizeof(print_b));
+	assert_memory_equal(accepted.id.p, id, sizeof(id));
+	secret_free(&here);
+	vault_free(&a);
+	vault_free(&b);
+}
+
 static void tickets_are_bounded_and_forgotten(void **state)
 {
 	const struct uuid uuid = {{4, 5, 6}};
@@ -819,6 +929,7 @@ int main(void)
 		cmocka_unit_test(a_recovery_key_brings_the_parent_into_a_new_tpm),
 		cmocka_unit_test(an_open_gives_the_stored_seed_and_nothing_else),
 		cmocka_unit_test(a_shared_seed_is_the_same_and_bound_to_its_new_owner),
+		cmocka_unit_test(a_moved_seed_is_the_same_and_for_one_kmc_only),
 		cmocka_unit_test(tickets_are_bounded_and_forgotten),
 		cmocka_unit_test(a_tpm_that_was_restarted_is_opened_again),
 		cmocka_unit_test(only_files_of_wrapping_keys_have_a_number),
