@@ -1,7 +1,6 @@
 /*
- * Named backends: stub domains that are prepared for one vTPM each, under a name that vtpm lines call them by (vtpmctl prepare).
- *
- *   CHECKING --KMC--> BUILDING --builder--> BOOTING --hello--> READY --guest--> SERVING --guest ends--> BUILDING ...
+ * Named backends: stub domains that are prepared for one vTPM each, under a name that vtpm lines call them by (vtpmctl prepare). prepared.h
+ * has the life of each, and retiring.h ends the devices of guests that had one.
  *
  * Theory of operation: with `vtpm=["backend=NAME,uuid=U"]` libxl itself finds the domain of that name, makes the device's backend directory
  * below it, and waits there, both when the guest is created and when it is rebooted. So a domain of that name must be there all the time, and
@@ -80,7 +79,7 @@ void named_has_died(struct named *n, uint64_t ticket);
 void named_is_back(struct named *n, uint64_t ticket);
 
 /** named_name() - the name of the domain that the guest with @ticket has, or NULL. */
-const char *named_name(const struct named *n, uint64_t ticket);
+const char *named_name(struct named *n, uint64_t ticket);
 
 /* --- after a restart --- */
 
@@ -92,13 +91,13 @@ void named_found(struct named *n, void (*fn)(void *arg, struct node_ids ids), vo
 void named_kept(struct named *n, unsigned int stub, uint64_t ticket);
 void named_settle(struct named *n, void (*fn)(void *arg, unsigned int stub), void *arg); /* @fn: for each domain that waits for a guest */
 
-/* --- what others tell; those with a ticket are false for one that is not ours --- */
+/* --- what others tell; false for a ticket that is not ours --- */
 
 bool named_built(struct named *n, uint64_t ticket, unsigned int stub);
 bool named_failed(struct named *n, uint64_t ticket, const char *why);
-bool named_renamed(struct named *n, uint64_t ticket);
+void named_renamed(struct named *n, uint64_t ticket);
 bool named_builder_kept(struct named *n, uint64_t ticket);
-bool named_inspected(struct named *n, uint64_t ticket, const struct builder_domain *d);
+void named_inspected(struct named *n, uint64_t ticket, const struct builder_domain *d);
 void named_inspect(struct named *n); /* a domain ended somewhere */
 void named_meet(struct named *n);    /* a channel appeared somewhere */
 void named_kmc(struct named *n, enum kmc_type type, uint64_t ticket, const void *fields);
