@@ -263,14 +263,11 @@ int statedir_list(struct statedir *d, struct uuid *list, size_t max)
 	return n;
 }
 
-int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, struct state_record *r)
+static int load(struct statedir *d, const struct file *f, const struct uuid *uuid, struct buf *b, struct state_record *r)
 {
-	struct file *f = get(d, uuid, false);
 	uint64_t sequence;
 	int e;
 
-	if (!f)
-		return errno == ENOENT ? E_NOTFOUND : E_IO;
 	if (!f->sequence)
 		return E_INTEGRITY;
 	if (read_slot(d, f->fd, f->newest, &sequence) != 0)
@@ -281,6 +278,39 @@ int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, st
 		e = state_record_read(b, r);
 	if (e == 0 && !uuid_equal(&r->uuid, uuid))
 		return E_INTEGRITY;
+	return e;
+}
+
+int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, struct state_record *r)
+{
+	const struct file *f = get(d, uuid, false);
+
+	if (!f)
+		return errno == ENOENT ? E_NOTFOUND : E_IO;
+	return load(d, f, uuid, b, r);
+}
+
+int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, struct state_record *r, char why[STATEDIR_WHY])
+{
+	struct file f = {.uuid = *uuid};
+	char name[UUID_TEXT + 8], full[512];
+	struct statedir d = {.fd = -1};
+	int e;
+
+	file_name(uuid, name);
+	snprintf(full, sizeof(full), "%.400s/%s", path, name);
+	f.fd = open(full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (f.fd < 0)
+		return errno == ENOENT ? E_NOTFOUND : complain(why, "read", full);
+	e = buf_init(&d.slot, SLOT_SIZE);
+	if (e == 0) {
+		examine(&d, &f);
+		e = load(&d, &f, uuid, b, r);
+	}
+	buf_free(&d.slot);
+	close(f.fd);
+	if (e != 0)
+		snprintf(why, STATEDIR_WHY, "state directory: %.120s can't be read: %s", name, error_text(e));
 	return e;
 }
 

@@ -44,6 +44,9 @@ int statedir_touch(struct statedir *d, uint64_t contact, char why[STATEDIR_WHY])
 /** statedir_contact() - as remembered, or 0. */
 uint64_t statedir_contact(struct statedir *d);
 
+/** statedir_peek() - likewise from the directory at @path, which a relay may be using: nothing is written. The same errors, with @why but for E_NOTFOUND. */
+int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, struct state_record *r, char why[STATEDIR_WHY]);
+
 #define STATEDIR_IDENTITY "identity.pem" /* the name of a file there, see identity.h */
 
 /** statedir_identity() - @pem takes the place of what was kept, as a whole and durably. 0, or E_IO with @why: what was there is whole. */

@@ -24,6 +24,7 @@
 #include "dom0-relay/guest_machine.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/show.h"
+#include "dom0-relay/state_export.h"
 #include "dom0-relay/stub_image.h"
 #include "dom0-relay/top.h"
 
@@ -51,6 +52,7 @@ static int usage(void)
 			"  prepare UUID NAME [--timeout SECONDS] a stub domain called NAME that waits for a guest whose line says\n"
 			"                                       vtpm=[\"backend=NAME,uuid=UUID\"] (default 60 s)\n"
 			"  unprepare NAME                       and end it\n"
+			"  state export UUID FILE               what this host could not send of it any more, for 'kmcctl vtpm restore --state'\n"
 			"  enroll TOKEN [--tpm TCTI] [--replace] [--insecure-software-key]\n"
 			"                                       prove this host's TPM to the KMC; TOKEN: of 'kmcctl host add', - reads it\n"
 			"  renew                                a new certificate for this host from the KMC, now\n"
@@ -589,6 +591,21 @@ static int run_show(const struct options *o, const char *text)
 	return r;
 }
 
+static int run_state_export(const struct options *o, const char *text, const char *out)
+{
+	struct relayconf conf;
+	struct uuid uuid;
+	int r;
+
+	if (uuid_parse(text, &uuid) != 0)
+		return usage();
+	if (!read_conf(o, &conf))
+		return EXIT_ERROR;
+	r = state_export_run(&conf, &uuid, out);
+	relayconf_free(&conf);
+	return r;
+}
+
 /* A whole number from 1 to a day's seconds; ends with the usage otherwise. */
 static unsigned int number(const char *text)
 {
@@ -613,6 +630,8 @@ static int run_one(int argc, char **argv, const struct options *o)
 		return run_prepare(o, argv[1], argv[2]);
 	if (argc == 2 && strcmp(argv[0], "unprepare") == 0)
 		return run_prepare(o, NULL, argv[1]);
+	if (argc == 4 && strcmp(argv[0], "state") == 0 && strcmp(argv[1], "export") == 0)
+		return run_state_export(o, argv[2], argv[3]);
 	if (argc == 1 && strcmp(argv[0], "ek") == 0)
 		return ek(o);
 	if ((argc == 1 || argc == 3) && strcmp(argv[0], "image") == 0)

@@ -137,6 +137,16 @@ static const struct msg_field imported[] = {
 	MSG_FIELD_UINT(5, struct adm_imported, repeated, 1),
 };
 
+static const struct msg_field state_put[] = {
+	MSG_FIELD_UUID(3, struct statefile, uuid),
+	MSG_FIELD_UINT(4, struct statefile, lease_epoch, INT64_MAX),
+	MSG_FIELD_UINT(5, struct statefile, version, INT64_MAX),
+	MSG_FIELD_UINT(6, struct statefile, owner_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(7, struct statefile, endorsement_epoch, UINT32_MAX),
+	MSG_FIELD_UINT(8, struct statefile, platform_epoch, UINT32_MAX),
+	MSG_FIELD_BYTES(9, struct statefile, state, 1, KMC_STATE_MAX),
+};
+
 static const struct msg_field moved[] = {
 	MSG_FIELD_BYTES(3, struct adm_moved, receipt, 1, MOVE_RECEIPT_MAX),
 };
@@ -383,6 +393,7 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(ADM_VTPM_IMPORT, "vtpm import", adm_import, import),
 	SCHEMA(ADM_IMPORTED, "imported", adm_imported, imported),
 	SCHEMA(ADM_VTPM_MOVED, "vtpm moved", adm_moved, moved),
+	SCHEMA(ADM_STATE_PUT, "state put", statefile, state_put),
 };
 
 const struct msg_schema *adm_schema(uint64_t type)

@@ -29,6 +29,7 @@
  *   MOVE_KEY                            MOVE_CARD
  *   VTPM_EXPORT                         EXPORTED, with a state: STATE_BYTES, END
  *   EXPORT_CANCEL, VTPM_MOVED           DONE
+ *   STATE_PUT (a struct statefile)      DONE
  *   VTPM_IMPORT                         IMPORTED
  *   anything                            FAILED
  */
@@ -39,6 +40,7 @@
 
 #include "common/kmcmsg.h"
 #include "common/msg.h"
+#include "common/statefile.h"
 #include "common/uuid.h"
 #include "kmc/audit.h"
 #include "kmc/movefile.h"
@@ -115,6 +117,7 @@ enum adm_type {
 	ADM_VTPM_IMPORT,
 	ADM_IMPORTED,
 	ADM_VTPM_MOVED,
+	ADM_STATE_PUT,
 };
 
 struct adm_status_reply {

@@ -240,6 +240,29 @@ int ctl_import(struct ctl_client *c, const char *file, const char *fingerprint, 
 	return EXIT_FINE;
 }
 
+int ctl_put_state(struct ctl_client *c, const struct uuid *uuid, const char *file)
+{
+	char why[KEYFILE_WHY];
+	struct statefile s;
+	struct keyfile f;
+	int code, r;
+
+	if (keyfile_read(&f, file, why) != 0)
+		return say(why);
+	r = statefile_read(view_of(buf_ptr(&f.frames), buf_left(&f.frames)), &s);
+	if (r != 0) {
+		ctl_say("%s is not what 'vtpmctl state export' writes, or is damaged (%s): copy it anew", file, error_text(r));
+		code = EXIT_ERROR;
+	} else if (!uuid_equal(&s.uuid, uuid)) {
+		ctl_say("%s holds the state of another vTPM", file);
+		code = EXIT_ERROR;
+	} else {
+		code = ctl_ask(c, ADM_STATE_PUT, &s, ignore, NULL);
+	}
+	keyfile_free(&f);
+	return code;
+}
+
 int ctl_moved(struct ctl_client *c, const char *receipt)
 {
 	char why[KEYFILE_WHY];

@@ -20,6 +20,9 @@ int ctl_export_cancel(struct ctl_client *c, const struct uuid *uuid, bool yes);
 /** ctl_import() - the vTPM in @file, by the KMC with @fingerprint; @pool: NULL for the same name as there; the receipt into the new file @out. */
 int ctl_import(struct ctl_client *c, const char *file, const char *fingerprint, const char *pool, const char *out);
 
+/** ctl_put_state() - the state that 'vtpmctl state export' has written into @file on a host. */
+int ctl_put_state(struct ctl_client *c, const struct uuid *uuid, const char *file);
+
 /** ctl_moved() - the other KMC's receipt. */
 int ctl_moved(struct ctl_client *c, const char *receipt);
 

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/admin.h"
+#include "kmc/kmcconf.h"
 
 struct restore {
 	struct engine *e;
@@ -124,12 +125,93 @@ static void on_restore(struct engine *e, uint64_t client, const struct adm_state
 	}
 }
 
+/* A state that its host could not send, by hand. */
+struct putting {
+	struct engine *e;
+	const struct statefile *f;
+	struct store_vtpm vtpm;
+	const char *why; /* E_STATE: what stands against it */
+};
+
+/*
+ * It must be what came last: stored under the lease that was taken over, and nobody has had the vTPM since. That it is the vTPM's own, its stub
+ * domain finds out.
+ */
+static const char *objection(const struct store_vtpm *v, const struct statefile *f)
+{
+	const struct lease *l = &v->lease;
+
+	if (l->holder[0] || l->suspended || l->reserver[0])
+		return "is held, or suspended with its guest: take it over first, if that host can't give it back ('kmcctl vtpm takeover')";
+	if (!v->seed_size)
+		return "has no seed here: it was never opened, is retired, or has left for another KMC";
+	if (l->epoch != f->lease_epoch + 1)
+		return "was given out again after the lease that this state is of, or given back: it is not the newest";
+	return f->version <= l->state_version ? "has a state of this version or a later one here" : NULL;
+}
+
+static int put_it(struct store *s, void *arg)
+{
+	struct putting *p = arg;
+	const struct statefile *f = p->f;
+	struct lease *l = &p->vtpm.lease;
+	const struct store_keep keep = {.states = p->e->conf->states_kept, .bytes = p->e->conf->states_quota_kib * 1024};
+	const struct store_state st = {.version = f->version, .owner_epoch = f->owner_epoch, .endorsement_epoch = f->endorsement_epoch,
+				       .platform_epoch = f->platform_epoch, .stored_at = engine_now()};
+	char detail[160];
+	const struct audit_act act = {.event = AUDIT_STATE_RESTORED, .vtpm = &f->uuid, .pool = l->pool, .detail = detail};
+	int r = s->ops->vtpm_get(s, &f->uuid, &p->vtpm);
+
+	if (r != 0)
+		return r;
+	if ((p->why = objection(&p->vtpm, f)))
+		return E_STATE;
+	snprintf(detail, sizeof(detail), "forward to version %" PRIu64 " from %" PRIu64 ", by hand from a host's record of lease %" PRIu64, f->version,
+		 l->state_version, f->lease_epoch);
+	l->state_version = f->version;
+	l->owner_epoch = f->owner_epoch;
+	l->endorsement_epoch = f->endorsement_epoch;
+	l->platform_epoch = f->platform_epoch;
+	p->vtpm.stored_at = st.stored_at;
+	if ((r = s->ops->state_put(s, &f->uuid, &st, f->state)) != 0 || (r = s->ops->state_prune(s, &f->uuid, st.version, &keep)) != 0 ||
+	    (r = s->ops->vtpm_put(s, &p->vtpm)) != 0)
+		return r;
+	return auditlog_add(&p->e->audit, &act);
+}
+
+static void on_put(struct engine *e, uint64_t client, const struct statefile *f)
+{
+	struct putting p = {.e = e, .f = f};
+	char u[UUID_TEXT];
+	int r;
+
+	uuid_format(&f->uuid, u);
+	if (f->state.n > e->conf->states_quota_kib * 1024) {
+		admin_fail(e->admin, client, E_RANGE, "a state of %zu bytes is beyond the quota: raise [states] quota in kmc.conf", f->state.n);
+		return;
+	}
+	r = store_transact(e->store, put_it, &p);
+	if (r == E_NOTFOUND) {
+		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
+	} else if (r == E_STATE) {
+		admin_fail(e->admin, client, r, "vTPM %s %s", u, p.why);
+	} else if (r != 0) {
+		log_error("%s", e->store->why);
+		admin_fail(e->admin, client, r, "%s", e->store->why);
+	} else {
+		log_info("vTPM %s went forward to state version %" PRIu64 ", by hand", u, f->version);
+		admin_answer(e->admin, client, ADM_DONE, NULL);
+	}
+}
+
 bool states_request(struct engine *e, uint64_t client, uint64_t type, const void *fields)
 {
 	if (type == ADM_STATE_LIST)
 		on_list(e, client, fields);
 	else if (type == ADM_STATE_RESTORE)
 		on_restore(e, client, fields);
+	else if (type == ADM_STATE_PUT)
+		on_put(e, client, fields);
 	else
 		return false;
 	return true;

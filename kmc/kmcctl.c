@@ -39,7 +39,7 @@ struct options {
 	struct ctl_policy_options trust;
 	char names[1024]; /* of --san */
 	unsigned int days; /* 0: not given */
-	const char *grace, *to, *fingerprint;
+	const char *grace, *to, *fingerprint, *state;
 	bool json, all, der, yes, cancel, check, force, share_keys;
 	unsigned int number; /* 0: not given */
 };
@@ -78,6 +78,7 @@ static int usage(void)
 	      "  vtpm takeover UUID                           end the lease of a host that is dead\n"
 	      "  vtpm states UUID                             its stored states, the newest last\n"
 	      "  vtpm restore UUID --version N                go back to an earlier one: later ones are dropped\n"
+	      "  vtpm restore UUID --state FILE               forward to what 'vtpmctl state export' wrote on the host whose lease was taken over\n"
 	      "  vtpm images UUID                             the saved guests whose TPM is kept, the latest last\n"
 	      "  vtpm allow-image UUID --image N              let an earlier one be restored: what came later is dropped\n"
 	      "  vtpm clone FROM TO                           register TO in FROM's pool, with a seed and identity of its own\n"
@@ -307,6 +308,8 @@ static int run_vtpm_restore(const struct invocation *in)
 	struct adm_state_restore m;
 	char *end;
 
+	if (in->o->state)
+		return in->o->version ? usage() : take_uuid(in, &m.uuid) ? ctl_put_state(in->client, &m.uuid, in->o->state) : EXIT_USAGE;
 	if (!in->o->version || *in->o->version < '0' || *in->o->version > '9')
 		return usage();
 	m.version = strtoull(in->o->version, &end, 10);
@@ -624,7 +627,7 @@ static bool set_days(struct options *o, const char *text)
 	return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= 36500;
 }
 
-enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER, OPT_SHARE_KEYS, OPT_TO, OPT_FINGERPRINT };
+enum { OPT_PCRS = 256, OPT_INTERVAL, OPT_REQUIRE, OPT_CLOCK, OPT_FIRMWARE, OPT_UNTIL, OPT_IMAGE, OPT_AUTHORITY, OPT_RECOVERY, OPT_SHARES, OPT_SHARE, OPT_DER, OPT_STUB_IMAGE, OPT_GRACE, OPT_YES, OPT_CANCEL, OPT_FORCE, OPT_NUMBER, OPT_SHARE_KEYS, OPT_TO, OPT_FINGERPRINT, OPT_STATE };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
@@ -646,7 +649,8 @@ static bool parse(int argc, char **argv, struct options *o)
 		{"stub-image", required_argument, NULL, OPT_STUB_IMAGE}, {"grace", required_argument, NULL, OPT_GRACE},
 		{"yes", no_argument, NULL, OPT_YES}, {"cancel", no_argument, NULL, OPT_CANCEL}, {"force", no_argument, NULL, OPT_FORCE},
 		{"number", required_argument, NULL, OPT_NUMBER}, {"share-keys", no_argument, NULL, OPT_SHARE_KEYS},
-		{"to", required_argument, NULL, OPT_TO}, {"fingerprint", required_argument, NULL, OPT_FINGERPRINT}, {0}};
+		{"to", required_argument, NULL, OPT_TO}, {"fingerprint", required_argument, NULL, OPT_FINGERPRINT},
+		{"state", required_argument, NULL, OPT_STATE}, {0}};
 	bool ok = true;
 	int c;
 
@@ -676,6 +680,7 @@ static bool parse(int argc, char **argv, struct options *o)
 		case OPT_YES: o->yes = true; break;
 		case OPT_SHARE_KEYS: o->share_keys = true; break;
 		case OPT_CANCEL: o->cancel = true; break;
+		case OPT_STATE: o->state = optarg; break;
 		case OPT_TO: o->to = optarg; break;
 		case OPT_FINGERPRINT: o->fingerprint = optarg; break;
 		case OPT_FORCE: o->force = true; break;

@@ -12,7 +12,7 @@ _kmcctl()
 	case $prev in
 	-c | --config) _filedir conf && return ;;
 	--shares) _filedir -d && return ;;
-	--out | --head | --key | --share | --authority | --to) _filedir && return ;;
+	--out | --head | --key | --share | --authority | --to | --state) _filedir && return ;;
 	--pool) COMPREPLY=($(compgen -W "$(_kmcctl_names pool)" -- "$cur")) && return ;;
 	--format) COMPREPLY=($(compgen -W 'json syslog' -- "$cur")) && return ;;
 	--policy) COMPREPLY=($(compgen -W 'auto registered' -- "$cur")) && return ;;

@@ -6,6 +6,7 @@ $(eval $(call fuzzer,msg,$(MSG_SRCS),$(COMMON_LIBS)))
 $(eval $(call fuzzer,config,dom0-relay/relayconf.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,certs,,$(COMMON_LIBS)))
 $(eval $(call fuzzer,uuid,,$(COMMON_LIBS)))
+$(eval $(call fuzzer,statefile,,$(COMMON_LIBS)))
 $(eval $(call fuzzer,nodes,$(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call fuzzer,envelope,,$(COMMON_LIBS)))
 

@@ -215,6 +215,23 @@ static void two_relays_do_not_share_a_directory(void **state)
 	assert_non_null(strstr(why, "another vtpm-relayd"));
 }
 
+/* By a tool, while the relay goes on writing. */
+static void the_newest_record_can_be_looked_at_by_another(void **state)
+{
+	struct fixture *f = *state;
+	char why[STATEDIR_WHY] = "";
+	struct state_record r;
+
+	assert_int_equal(statedir_peek(f->path, &one, &f->b, &r, why), E_NOTFOUND);
+	for (uint64_t version = 1; version <= 3; version++) {
+		save(f, &one, version, 1000);
+		assert_int_equal(statedir_peek(f->path, &one, &f->b, &r, why), 0);
+		assert_true(r.version == version && r.state.n == 1000 && r.state.p[999] == version);
+	}
+	save(f, &one, 4, 10);
+	expect(f, &one, 4, 10);
+}
+
 static void an_identity_takes_the_place_of_the_one_before(void **state)
 {
 	struct fixture *f = *state;
@@ -261,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_list_holds_what_was_saved_and_not_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(room_is_taken_when_a_lease_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_relays_do_not_share_a_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_newest_record_can_be_looked_at_by_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_identity_takes_the_place_of_the_one_before, setup, teardown),
 		cmocka_unit_test(a_directory_that_cannot_be_is_named),
 	};
