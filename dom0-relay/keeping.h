@@ -19,29 +19,13 @@
 
 #include "common/kmcmsg.h"
 #include "common/uuid.h"
+#include "dom0-relay/keeping_ops.h"
 #include "dom0-relay/statemsg.h"
 
 struct keeping;
 struct kmclink;
 struct link;
 struct loop;
-
-/* What became of a guest that sleeps, woke up or was resumed. */
-enum keeping_move {
-	MOVE_FROZEN,	/* what was frozen is on record */
-	MOVE_SUSPENDED, /* and the KMC has it */
-	MOVE_SERVES,	/* the lease is ours again, or ours now: its new epoch is on record */
-	MOVE_FENCED,	/* it is another's; why says the KMC's reason */
-};
-
-struct keeping_ops {
-	void (*moved)(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why);
-	/* version 0: the record of the lease itself; r is 0 when it is safe, or E_IO with the reason */
-	void (*stored)(void *arg, uint64_t ticket, uint64_t version, int r, const char *why);
-	void (*fenced)(void *arg, uint64_t ticket, const char *why); /* the KMC says that the lease is another's */
-	void (*released)(void *arg, uint64_t ticket);		     /* the KMC has it back */
-	void (*ended)(void *arg, const struct uuid *uuid);	     /* nothing is kept for @uuid any more */
-};
 
 enum durability { DURABILITY_HOST, DURABILITY_KMC };
 
@@ -121,7 +105,7 @@ void keeping_recall(struct keeping *k, const struct uuid *uuid);
 /** keeping_forget_grace() - this host is not to start anything by itself any more: erase all copies. */
 void keeping_forget_grace(struct keeping *k);
 
-/* --- answers --- */
+/* --- answers (keeping_answers.c) --- */
 
 /** keeping_up() - the KMC can be asked: send what waits. */
 void keeping_up(struct keeping *k);

@@ -1,0 +1,272 @@
+/* What became of the errands of kept leases: the KMC's answers and the disk's. */
+#include <stdio.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/privsep.h"
+#include "dom0-relay/kept.h"
+#include "dom0-relay/keeping.h"
+#include "dom0-relay/moves.h"
+#include "dom0-relay/opening.h"
+
+void keeping_up(struct keeping *k)
+{
+	kept_try_again(k);
+}
+
+void keeping_down(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		errand_ask_again(&k->table[i].push);
+		errand_ask_again(&k->table[i].park);
+		errand_ask_again(&k->table[i].release);
+		errand_ask_again(&k->table[i].move);
+		k->table[i].move_answers = 0;
+	}
+}
+
+/* Is the refusal about this lease, and so for good? Else the KMC can't or won't just now. */
+static bool is_final(uint64_t code)
+{
+	return code == KMC_REFUSED_EPOCH || code == KMC_REFUSED_MALFORMED;
+}
+
+static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_refused *refused)
+{
+	char why[320], uuid[UUID_TEXT];
+
+	snprintf(why, sizeof(why), "the KMC refused its state (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
+		 (const char *)refused->reason.p);
+	log_error("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	if (refused->code == KMC_REFUSED_ROLLBACK) { /* of this very lease the KMC has a newer one: it was stored before a restart */
+		uint64_t ticket = e->ticket, version = e->push.version;
+
+		e->push.sent = false;
+		e->pushed = version;
+		kept_send(k, e);
+		if (k->waits_for_kmc)
+			k->ops->stored(k->arg, ticket, version, E_STATE, why);
+		return;
+	}
+	if (!is_final(refused->code)) {
+		kept_ask_later(k, &e->push);
+		return;
+	}
+	e->push = (struct errand){0};
+	e->fenced = true;
+	if (e->release.wanted) {
+		e->release = (struct errand){0};
+		kept_give_up_lease(k, e);
+	} else {
+		k->ops->fenced(k->arg, e->ticket, why);
+	}
+}
+
+static void on_push_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
+{
+	uint64_t ticket = e->ticket, version = e->push.version;
+
+	if (type == KMC_REFUSED) {
+		on_push_refused(k, e, fields);
+		return;
+	}
+	if (type != KMC_STORED || ((const struct kmc_stored *)fields)->version != version) {
+		log_warn("the KMC answered a store with something else");
+		return;
+	}
+	e->push.sent = false;
+	e->pushed = version;
+	kept_send(k, e);
+	if (k->waits_for_kmc && version > e->base)
+		k->ops->stored(k->arg, ticket, version, 0, "");
+}
+
+/* A refusal for good means that somebody took the lease over: the copy is worthless. */
+static void on_park_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
+{
+	const struct kmc_refused *refused = fields;
+	struct uuid uuid = e->now.r.uuid;
+	char text[UUID_TEXT];
+
+	if (type == KMC_PARKED) {
+		e->park = (struct errand){0};
+		kept_send(k, e);
+		k->ops->ended(k->arg, &uuid); /* who waits for it may open */
+		return;
+	}
+	if (type != KMC_REFUSED) {
+		log_warn("the KMC answered a parking with something else");
+		return;
+	}
+	log_warn("vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
+		 (int)refused->reason.n, (const char *)refused->reason.p);
+	if (is_final(refused->code)) {
+		e->park = (struct errand){0};
+		e->drop.wanted = true;
+		kept_send(k, e);
+	} else {
+		kept_ask_later(k, &e->park);
+	}
+}
+
+/* A refusal for good is as good: the lease is not ours any more. */
+static void on_release_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
+{
+	const struct kmc_refused *refused = fields;
+	char uuid[UUID_TEXT];
+
+	if (type == KMC_REFUSED) {
+		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
+			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
+		if (!is_final(refused->code)) {
+			kept_ask_later(k, &e->release);
+			return;
+		}
+	} else if (type != KMC_RELEASED) {
+		log_warn("the KMC answered a release with something else");
+		return;
+	}
+	e->release = (struct errand){0};
+	kept_give_up_lease(k, e);
+}
+
+/* The lease is ours under a new epoch, which has to be on the disk before anybody is served under it. */
+static void on_granted(struct keeping *k, struct kept *e, uint64_t lease_epoch)
+{
+	e->now.r.phase = PHASE_SERVING;
+	e->now.r.lease_epoch = lease_epoch;
+	e->now.r.transient = e->now.r.request = (struct view){0};
+	e->tells = true;
+	e->tell = MOVE_SERVES;
+	e->save.wanted = true;
+	kept_send(k, e);
+}
+
+static void on_suspended(struct keeping *k, struct kept *e, uint64_t lease_epoch)
+{
+	e->suspended = true;
+	if (e->now.r.lease_epoch != lease_epoch) { /* of a resume that was not answered */
+		e->now.r.lease_epoch = lease_epoch;
+		e->save.wanted = true;
+	}
+	kept_send(k, e);
+	k->ops->moved(k->arg, e->ticket, MOVE_SUSPENDED, lease_epoch, "");
+}
+
+static void on_move_refused(struct keeping *k, struct kept *e, const struct kmc_refused *m)
+{
+	char why[320], uuid[UUID_TEXT];
+
+	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
+	log_warn("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	if (!moves_is_final(m->code)) {
+		e->move.wanted = true;
+		kept_ask_later(k, &e->move);
+		return;
+	}
+	e->fenced = true;
+	if (e->leaving)
+		kept_give_up_lease(k, e);
+	else
+		k->ops->moved(k->arg, e->ticket, MOVE_FENCED, 0, why);
+}
+
+static void on_move_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
+{
+	uint64_t lease_epoch;
+
+	if (--e->move_answers > 0 || !e->move.sent)
+		return; /* a later one was asked, or waits to be */
+	e->move = (struct errand){0};
+	if (type == KMC_REFUSED)
+		on_move_refused(k, e, fields);
+	else if (!moves_answer(e->move_type, type, fields, &lease_epoch))
+		log_warn("the KMC answered a move with something else");
+	else if (e->leaving)
+		kept_give_up_lease(k, e);
+	else if (e->move_type == KMC_SUSPEND)
+		on_suspended(k, e, lease_epoch);
+	else
+		on_granted(k, e, lease_epoch);
+}
+
+void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields)
+{
+	struct kept *e = KMC_ID_TICKET(id) ? kept_find(k, KMC_ID_TICKET(id)) : NULL;
+
+	if (e && KMC_ID_KIND(id) == KMC_ID_STORE && e->push.sent)
+		on_push_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->park.sent)
+		on_park_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->release.sent)
+		on_release_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_MOVE && e->move_answers)
+		on_move_answer(k, e, type, fields);
+	else
+		log_warn("the KMC answered what was not asked");
+	kept_send_all(k); /* its answer made room in the queue */
+}
+
+/* A failed save of the newest: for the guest it has not happened. What the disk holds is due at the KMC as before. */
+static void go_back(struct keeping *k, struct kept *e)
+{
+	if (record_copy_set(&e->now, &e->safe.r) != 0)
+		log_error("no memory to go back to the state before a failed write");
+	if (!k->waits_for_kmc)
+		e->push.wanted = e->now.r.version > e->pushed;
+}
+
+/* A move of the guest is no change that could be undone: what the disk does not take, the KMC gets all the same. */
+static bool is_same_lease(const struct state_record *a, const struct state_record *b)
+{
+	return a->phase == b->phase && a->image == b->image && a->lease_epoch == b->lease_epoch;
+}
+
+static void tell_move(struct keeping *k, struct kept *e)
+{
+	if (!e->tells || !errand_is_idle(&e->save))
+		return;
+	e->tells = false;
+	k->ops->moved(k->arg, e->ticket, e->tell, e->now.r.lease_epoch, "");
+}
+
+static void on_saved(struct keeping *k, struct kept *e, const struct state_failed *failed)
+{
+	uint64_t ticket = e->ticket, version = e->save.version;
+	char why[256] = "";
+	bool fresh = e->fresh, closing = e->closing;
+
+	e->save.sent = e->fresh = e->closing = false;
+	if (!failed) {
+		record_copy_move(&e->safe, &e->saving);
+	} else {
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+		record_copy_free(&e->saving);
+		if (!e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
+			go_back(k, e);
+	}
+	kept_send(k, e);
+	tell_move(k, e);
+	if (closing)
+		k->ops->released(k->arg, ticket); /* as far as the guest is concerned */
+	else if (fresh || version == 0)
+		k->ops->stored(k->arg, ticket, 0, failed ? E_IO : 0, why);
+	else if (!k->waits_for_kmc && version > e->base)
+		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
+}
+
+void keeping_disk(struct keeping *k, uint64_t type, uint64_t id, const void *fields)
+{
+	struct kept *e = id ? kept_find(k, id) : NULL;
+	bool failed = type == STATE_FAILED;
+
+	if (!e || (type != STATE_SAVED && type != STATE_DROPPED && !failed))
+		fatal("the state process answered what was not asked");
+	if (e->save.sent && type != STATE_DROPPED) {
+		k->saves--;
+		on_saved(k, e, failed ? fields : NULL);
+	} else if (e->drop.sent && type != STATE_SAVED) {
+		kept_end(k, e); /* a file that can't be removed is found, and given back again, at the next start */
+	}
+	kept_send_all(k);
+}

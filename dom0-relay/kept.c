@@ -1,0 +1,206 @@
+/* One lease that this host keeps: its record, its errands, and which of them may go. */
+#include "dom0-relay/kept.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/loop.h"
+#include "common/privsep.h"
+#include "dom0-relay/kmclink.h"
+#include "dom0-relay/moves.h"
+#include "dom0-relay/opening.h"
+
+#define SAVES_MAX 4   /* records on their way to the state process: the link's queue is bounded */
+#define RETRY_MS 2000 /* after the KMC or the disk could not take something */
+
+/* --- the table --- */
+
+void kept_clear(struct kept *e)
+{
+	record_copy_free(&e->now);
+	record_copy_free(&e->saving);
+	record_copy_free(&e->safe);
+	memset(e, 0, sizeof(*e));
+}
+
+struct kept *kept_find(struct keeping *k, uint64_t ticket)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (k->table[i].ticket == ticket)
+			return &k->table[i];
+	return NULL;
+}
+
+bool kept_is_of(const struct kept *e, const struct uuid *uuid)
+{
+	return e->ticket && uuid_equal(&e->now.r.uuid, uuid);
+}
+
+struct kept *kept_find_parked(struct keeping *k, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (kept_is_of(&k->table[i], uuid) && k->table[i].parked)
+			return &k->table[i];
+	return NULL;
+}
+
+void kept_end(struct keeping *k, struct kept *e)
+{
+	struct uuid uuid = e->now.r.uuid;
+
+	kept_clear(e);
+	k->ops->ended(k->arg, &uuid);
+}
+
+struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_record *r)
+{
+	struct kept *e = kept_find(k, 0);
+
+	if (!e)
+		return NULL;
+	if (record_copy_set(&e->now, r) != 0)
+		return NULL;
+	e->ticket = ticket;
+	return e;
+}
+
+/* --- errands --- */
+
+bool errand_is_idle(const struct errand *a)
+{
+	return !a->wanted && !a->sent;
+}
+
+void kept_want_move(struct kept *e, enum kmc_type type)
+{
+	e->move = (struct errand){.wanted = true};
+	e->move_type = type;
+}
+
+void errand_ask_again(struct errand *a)
+{
+	a->wanted = a->wanted || a->sent;
+	a->sent = false;
+}
+
+void kept_ask_later(struct keeping *k, struct errand *a)
+{
+	errand_ask_again(a);
+	a->later = true;
+	source_set_ms(k->retry, RETRY_MS);
+}
+
+static void send_save(struct keeping *k, struct kept *e)
+{
+	if (k->saves == SAVES_MAX)
+		return;
+	if (record_copy_set(&e->saving, &e->now.r) != 0) { /* tried again, until the stub domain's patience ends */
+		source_set_ms(k->retry, RETRY_MS);
+		return;
+	}
+	link_send(k->disk, STATE_SAVE, e->ticket, &e->saving.r);
+	e->on_disk = true;
+	k->saves++;
+	e->save = (struct errand){.sent = true, .version = e->saving.r.version};
+}
+
+static void send_push(struct keeping *k, struct kept *e)
+{
+	const struct state_record *r = &e->now.r;
+	const struct kmc_store m = {
+		.uuid = r->uuid, .lease_epoch = r->lease_epoch, .version = r->version, .owner_epoch = r->owner_epoch,
+		.endorsement_epoch = r->endorsement_epoch, .platform_epoch = r->platform_epoch, .state = r->state,
+	};
+
+	if (kmclink_send(k->kmc, KMC_STORE, KMC_ID(KMC_ID_STORE, e->ticket), &m) == 0)
+		e->push = (struct errand){.sent = true, .version = r->version};
+}
+
+static void send_release(struct keeping *k, struct kept *e)
+{
+	const struct kmc_release m = {.uuid = e->now.r.uuid, .lease_epoch = e->now.r.lease_epoch};
+
+	if (kmclink_send(k->kmc, KMC_RELEASE, KMC_ID(KMC_ID_RELEASE, e->ticket), &m) == 0)
+		e->release = (struct errand){.sent = true};
+}
+
+/* A newer move overtakes the one before; the answers tell which is which by their number. */
+static void send_move(struct keeping *k, struct kept *e)
+{
+	if (moves_send(k->kmc, e->move_type, e->ticket, &e->now.r) != 0)
+		return;
+	e->move = (struct errand){.sent = true};
+	e->move_answers++;
+}
+
+static void send_drop(struct keeping *k, struct kept *e)
+{
+	const struct state_drop m = {.uuid = e->now.r.uuid};
+
+	link_send(k->disk, STATE_DROP, e->ticket, &m);
+	e->drop = (struct errand){.sent = true};
+}
+
+static void send_park(struct keeping *k, struct kept *e)
+{
+	const struct kmc_park m = {.uuid = e->now.r.uuid, .lease_epoch = e->now.r.lease_epoch};
+
+	if (kmclink_send(k->kmc, KMC_PARK, KMC_ID(KMC_ID_RELEASE, e->ticket), &m) == 0)
+		e->park = (struct errand){.sent = true};
+}
+
+static bool may_go(const struct errand *a)
+{
+	return a->wanted && !a->sent && !a->later;
+}
+
+/* The last errand. What was never saved must not be dropped either: the file may be another lease's of the same vTPM. */
+static void finish(struct keeping *k, struct kept *e)
+{
+	if (e->on_disk)
+		send_drop(k, e);
+	else
+		kept_end(k, e);
+}
+
+/* The order holds it together: disk before KMC, state before release, release before drop. */
+void kept_send(struct keeping *k, struct kept *e)
+{
+	bool may_push = e->now.r.phase == PHASE_SERVING && (errand_is_idle(&e->save) || k->waits_for_kmc);
+
+	if (e->save.wanted && !e->save.sent)
+		send_save(k, e);
+	if (may_go(&e->push) && may_push)
+		send_push(k, e);
+	if (may_go(&e->park) && errand_is_idle(&e->save) && errand_is_idle(&e->push) && errand_is_idle(&e->release))
+		send_park(k, e);
+	if (may_go(&e->release) && errand_is_idle(&e->save) && errand_is_idle(&e->push) && !e->park.sent)
+		send_release(k, e);
+	if (may_go(&e->move) && errand_is_idle(&e->save))
+		send_move(k, e);
+	if ((e->push.wanted || e->park.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
+		kmclink_hurry(k->kmc);
+	if (e->drop.wanted && !e->drop.sent && errand_is_idle(&e->save))
+		finish(k, e);
+}
+
+void kept_send_all(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (k->table[i].ticket)
+			kept_send(k, &k->table[i]);
+}
+
+void kept_try_again(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		k->table[i].push.later = k->table[i].park.later = k->table[i].release.later = k->table[i].move.later = false;
+	kept_send_all(k);
+}
+
+void kept_give_up_lease(struct keeping *k, struct kept *e)
+{
+	k->ops->released(k->arg, e->ticket);
+	e->drop.wanted = true;
+	kept_send(k, e);
+}
