@@ -1,10 +1,8 @@
 /* The relay process: what it listens to, and where each thing goes. */
-#include <inttypes.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -15,7 +13,6 @@
 #include "dom0-relay/attesting.h"
 #include "dom0-relay/certifying.h"
 #include "dom0-relay/control.h"
-#include "dom0-relay/ctlmsg.h"
 #include "dom0-relay/gracing.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
@@ -23,11 +20,13 @@
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
 #include "dom0-relay/relay_metrics.h"
+#include "dom0-relay/relay_vtpmctl.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
 #include "dom0-relay/renewing.h"
 #include "dom0-relay/spares.h"
 #include "dom0-relay/stublink.h"
+#include "dom0-relay/watching.h"
 #include "dom0-relay/xenstore.h"
 
 static const struct syscall_rule rules[] = {
@@ -54,137 +53,6 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(rename), "and never half of them"},
 };
 
-/* --- xenstore --- */
-
-/* What libxl wants of a device below dom0, or below the stub domain ids.stub that its line names. */
-static int read_control(struct relay *r, struct node_ids ids)
-{
-	char path[NODE_PATH_MAX];
-
-	return ids.stub ? xenstore_named_state(r->xs, ids) : xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
-}
-
-static void on_control(struct relay *r, struct node_ids ids)
-{
-	struct guest *g = guests_find(&r->guests, ids);
-	int state;
-
-	if (!r->listed || (g && g->backend != ids.stub))
-		return;
-	state = read_control(r, ids);
-	if (!g && (state == 0 || (state >= 2 && state <= 5)))
-		g = relay_adopt(r, ids);
-	if (g && (state == 5 || state < 0))
-		relay_close(g);
-	else if (!g && state == 1)
-		relay_request(r, ids);
-	else if (!g && state == 5)
-		xenstore_answer(r->xs, ids.stub ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids, 6); /* nothing of ours is left behind it */
-	else if (!g && ids.stub && state == 6)
-		named_answered(r->named, ids);
-	else if (!g && state >= 2 && state <= 4)
-		log_error("domain %u device %u: has a vTPM that this relay knows nothing of: destroy the domain and create it again",
-			  ids.guest, ids.dev);
-}
-
-static void on_control_arg(void *arg, struct node_ids ids)
-{
-	on_control(arg, ids);
-}
-
-/* A guest's own device. */
-static void on_control_of(struct guest *g)
-{
-	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
-
-	on_control(g->relay, ids);
-}
-
-static bool needs_stub(const struct guest *g)
-{
-	return g->machine.state != GUEST_CLOSING && g->machine.state != GUEST_CLEANING && g->machine.state != GUEST_FAILED &&
-	       g->machine.state != GUEST_GONE && !g->machine.destroying;
-}
-
-#define LOOKS_AT_ONCE 64 /* the builder may be busy, and its link's queue is bounded */
-
-/* Ask for some stub domains, and at last for dom0: its answer says that the others have been answered. */
-static void look_on(struct relay *r)
-{
-	const struct builder_inspect dom0 = {.domid = 0};
-
-	for (unsigned int n = 0; r->look_next < GUESTS_MAX && n < LOOKS_AT_ONCE; r->look_next++) {
-		const struct guest *g = &r->guests.table[r->look_next];
-		const struct builder_inspect stub = {.domid = g->ids.stub};
-
-		if (!g->ticket || !g->ids.stub || !needs_stub(g))
-			continue;
-		link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &stub);
-		n++;
-	}
-	if (r->look_next == GUESTS_MAX)
-		spares_inspect(r->spares);
-	if (r->look_next == GUESTS_MAX)
-		named_inspect(r->named);
-	link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, 0), &dom0);
-}
-
-/* One round at a time: when many domains end at once, one more round sees them all. */
-static void look_after_stubs(struct relay *r)
-{
-	r->look_again = r->looking;
-	if (r->looking)
-		return;
-	r->looking = true;
-	r->look_next = 0;
-	look_on(r);
-}
-
-static void on_looked(struct relay *r)
-{
-	if (r->look_next < GUESTS_MAX) {
-		look_on(r);
-		return;
-	}
-	r->looking = false;
-	if (r->look_again)
-		look_after_stubs(r);
-}
-
-/* Domains ended somewhere: look after ours. */
-static void on_release(struct relay *r)
-{
-	for (size_t i = 0; i < GUESTS_MAX; i++)
-		if (r->guests.table[i].ticket) {
-			on_control_of(&r->guests.table[i]); /* libxl may have removed the directory without asking */
-			relay_look(&r->guests.table[i]);       /* or it sleeps */
-		}
-	look_after_stubs(r);
-	kmclink_look(r->kmc);
-}
-
-static void on_watch(void *arg, const char *path, const char *token)
-{
-	struct relay *r = arg;
-	struct node_ids ids;
-
-	if (strcmp(token, "control") == 0) {
-		if (node_match_control(path, &ids))
-			on_control(r, ids);
-	} else if (strcmp(token, "release") == 0) {
-		on_release(r);
-	} else if (strcmp(token, "stub") == 0) {
-		for (size_t i = 0; i < GUESTS_MAX; i++)
-			if (r->guests.table[i].ticket && r->guests.table[i].ids.stub)
-				relay_meet_stub(&r->guests.table[i]);
-		spares_meet(r->spares);
-		named_meet(r->named);
-	} else if (strcmp(token, "named") == 0) {
-		if (node_match_backend(path, &ids))
-			on_control(r, ids);
-	}
-}
-
 /* --- builder and host TPM --- */
 
 static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct builder_domain *d)
@@ -192,7 +60,7 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
 
 	if (!ticket) {
-		on_looked(r);
+		watching_looked(r);
 		return;
 	}
 	if (!g) {
@@ -201,7 +69,7 @@ static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket,
 		return;
 	}
 	if (kind == BUILD_ID_STUB) {
-		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && needs_stub(g))
+		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && watching_needs_stub(g))
 			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
 		return;
 	}
@@ -227,7 +95,7 @@ static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t
 
 	snprintf(why, sizeof(why), "%.*s", (int)f->reason.n, (const char *)f->reason.p);
 	if (kind == BUILD_ID_STUB && !ticket)
-		on_looked(r);
+		watching_looked(r);
 	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why) && !named_failed(r->named, ticket, why))
 		relay_build_failed(r, ticket, why);
 	else if (g && kind == BUILD_ID_GUEST && !needs_domain(g))
@@ -519,7 +387,7 @@ static void on_prepared(void *arg, unsigned int stub)
 {
 	struct relay *r = arg;
 
-	xenstore_each_control(r->xs, stub, on_control_arg, r);
+	xenstore_each_control(r->xs, stub, watching_device, r);
 }
 
 /* Who asked or was served before we were there; and what nobody asks for any more. */
@@ -527,8 +395,8 @@ static void on_listed(struct relay *r, uint64_t contact)
 {
 	r->listed = true;
 	gracing_start(r, contact);
-	xenstore_each_control(r->xs, 0, on_control_arg, r);
-	named_found(r->named, on_control_arg, r);
+	xenstore_each_control(r->xs, 0, watching_device, r);
+	named_found(r->named, watching_device, r);
 	named_settle(r->named, on_prepared, r);
 	keeping_settle(r->keeping);
 	link_send(r->builder, BUILDER_SWEEP, 0, NULL);
@@ -553,107 +421,11 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 		keeping_disk(r->keeping, type, id, fields);
 }
 
-/* --- vtpmctl --- */
-
-static struct view text_or_none(const char *text)
-{
-	return text && text[0] ? view_text(text) : (struct view){0};
-}
-
-static struct view entry_reason(const struct guest *g)
-{
-	if (!g->reason[0] && g->grace)
-		return view_text("started in grace: without KMC, from the copy sealed to the host's TPM");
-	return text_or_none(g->reason);
-}
-
-static void put_prepared(void *arg, const struct named_row *row)
-{
-	struct buf *out = arg;
-	const struct ctl_entry e = {.uuid = row->uuid, .stub = row->stub, .state = view_text(row->state), .since = (uint64_t)row->since,
-				    .reason = text_or_none(row->reason), .backend = text_or_none(row->name)};
-
-	ctl_write(out, CTL_ENTRY, &e);
-}
-
-static void fill(void *arg, struct buf *out)
-{
-	struct relay *r = arg;
-	bool up = kmclink_is_up(r->kmc);
-	struct ctl_status status = {.kmc = up ? view_text("connected") : view_text(kmclink_why(r->kmc)), .kmc_up = up,
-					  .spares_ready = spares_ready(r->spares), .spares_wanted = r->conf->stub_spares,
-					  .software_key = !relayconf_key_in_tpm(r->conf)};
-
-	renewing_status(r->renewing, &status);
-	ctl_write(out, CTL_STATUS, &status);
-	for (size_t i = 0; i < GUESTS_MAX; i++) {
-		const struct guest *g = &r->guests.table[i];
-		const struct ctl_entry e = {.guest = g->ids.guest, .dev = g->ids.dev, .uuid = g->uuid, .stub = g->ids.stub,
-					    .state = view_text(guest_state_text(g->machine.state)), .since = (uint64_t)g->since,
-					    .reason = entry_reason(g), .connected = g->connected,
-					    .commands = g->usage.commands, .malformed = g->usage.malformed,
-					    .service_ns = g->usage.service_ns, .memory_kib = g->usage.resident_kib,
-					    .backend = text_or_none(named_name(r->named, g->ticket))};
-
-		if (!g->ticket)
-			continue;
-		ctl_write(out, CTL_ENTRY, &e);
-		if (g->machine.state == GUEST_SERVING)
-			stublink_send(g->stub, HANDOFF_STATUS, NULL); /* for the next listing: nobody waits for a guest here */
-	}
-	named_each(r->named, put_prepared, out);
-	for (size_t i = 0; i < REFUSALS_MAX; i++) {
-		const struct refusal *f = &r->guests.refusals[i];
-		const struct ctl_entry e = {.guest = f->ids.guest, .dev = f->ids.dev, .uuid = f->uuid, .state = view_text("refused"),
-					    .since = (uint64_t)f->when, .reason = text_or_none(f->reason)};
-
-		if (f->when && !guests_find(&r->guests, f->ids))
-			ctl_write(out, CTL_ENTRY, &e);
-	}
-}
-
-static int prepare(struct relay *r, const struct ctl_prepare *m, char why[CTL_REASON_MAX])
-{
-	const struct guest *g = guests_holder(&r->guests, NULL, &m->uuid);
-	char name[XENSTORE_NAME_MAX + 1] = "", u[UUID_TEXT];
-
-	if (g) {
-		snprintf(why, CTL_REASON_MAX, "vTPM %s is in use: domain %u of this host has it; shut that down first", uuid_format(&m->uuid, u), g->ids.guest);
-		return E_BUSY;
-	}
-	if (uuid_is_nil(&m->uuid)) {
-		snprintf(why, CTL_REASON_MAX, "the nil UUID is nobody's vTPM");
-		return E_ARG;
-	}
-	view_copy_text(m->name, name, sizeof(name));
-	return named_prepare(r->named, &m->uuid, name, why);
-}
-
-static int on_order(void *arg, enum ctl_type type, const void *fields, char why[CTL_REASON_MAX])
-{
-	struct relay *r = arg;
-	char name[XENSTORE_NAME_MAX + 1] = "";
-
-	if (type == CTL_RENEW)
-		renewing_now(r->renewing);
-	if (type == CTL_PREPARE)
-		return prepare(r, fields, why);
-	if (type != CTL_UNPREPARE)
-		return 0;
-	view_copy_text(((const struct ctl_unprepare *)fields)->name, name, sizeof(name));
-	return named_unprepare(r->named, name, why);
-}
-
 /* --- named backends --- */
 
 static void on_parted(void *arg, uint64_t ticket)
 {
 	relay_parted(arg, ticket);
-}
-
-static void on_let_go(void *arg, struct node_ids ids)
-{
-	on_control(arg, ids);
 }
 
 /* --- start --- */
@@ -684,20 +456,20 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
-	static const struct named_ops named_ops = {.parted = on_parted, .let_go = on_let_go};
+	static const struct named_ops named_ops = {.parted = on_parted, .let_go = watching_device};
 	char why[KMCLINK_WHY], unreadable[IDENTITY_WHY];
 	static struct identity id; /* too large for a stack */
 
 	r->loop = loop_new();
 	if (!r->loop)
 		fatal("can't start: out of memory");
-	r->xs = xenstore_open(r->loop, on_watch, r);
+	r->xs = xenstore_open(r->loop, watching_tell, r);
 	if (!r->xs)
 		fatal("can't open xenstore: is this dom0, booted under Xen, and is xenstored running?");
 	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, on_builder, r);
 	r->tpm = link_new(r->loop, fds->tpm, "host-tpm", &tpm_protocol, on_tpm, r);
 	r->disk = link_new(r->loop, fds->disk, "state", &state_protocol, on_disk, r);
-	r->control = control_new(r->loop, fds->control, fill, on_order, r);
+	r->control = control_new(r->loop, fds->control, relay_vtpmctl_list, relay_vtpmctl_order, r);
 	if (identity_read(&id, r->conf, unreadable) != 0)
 		fatal("%s", unreadable);
 	if (kmclink_new(&r->kmc, r->loop, r->xs, r->conf, &id, &kmc_ops, r, why) != 0)
@@ -715,16 +487,6 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 		fatal("can't start: out of memory");
 }
 
-static void watch(struct relay *r)
-{
-	const struct node_ids none = {0};
-	char path[NODE_PATH_MAX];
-
-	if (xenstore_watch(r->xs, node_path(path, NODE_CONTROL_ROOT, none), "control") != 0 ||
-	    xenstore_watch(r->xs, "@releaseDomain", "release") != 0)
-		fatal("xenstore refused a watch: does this run in dom0?");
-}
-
 void relay_main(const struct relayconf *conf, const struct relay_fds *fds)
 {
 	const struct confinement box = {.user = conf->user, .rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
@@ -734,7 +496,7 @@ void relay_main(const struct relayconf *conf, const struct relay_fds *fds)
 	r.conf = conf;
 	read_boot_id(&r.boot);
 	connect_parts(&r, fds);
-	watch(&r);
+	watching_start(&r);
 	term = source_signal(r.loop, SIGTERM, on_signal, &r);
 	interrupt = source_signal(r.loop, SIGINT, on_signal, &r);
 	if (!term || !interrupt || watchdog_start(r.loop) != 0 || relay_metrics_start(&r) != 0)
