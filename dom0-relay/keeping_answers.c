@@ -207,9 +207,14 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 	kept_send_all(k); /* its answer made room in the queue */
 }
 
-/* A failed save of the newest: for the guest it has not happened. What the disk holds is due at the KMC as before. */
+/*
+ * A failed save of the newest: for the guest it has not happened. What the disk holds is due at the KMC as before. A lease that is recalled stays
+ * while its copy does, and is recalled again when the other host asks again.
+ */
 static void go_back(struct keeping *k, struct kept *e)
 {
+	if (e->parked && e->safe.r.grace.n)
+		e->release = (struct errand){0};
 	if (record_copy_set(&e->now, &e->safe.r) != 0)
 		log_error("no memory to go back to the state before a failed write");
 	if (!k->waits_for_kmc)

@@ -661,6 +661,7 @@ static void a_vtpm_is_kept_once(void **state)
 	hold();
 	assert_int_equal(keeping_hold(w.k, TICKET + 1, &r), E_EXISTS);
 }
+
 /* --- parked leases --- */
 
 static void hold_with_copy(void)
@@ -716,6 +717,19 @@ static void a_recalled_lease_is_erased_before_it_is_released(void **state)
 	kmc_released();
 	disk_says(STATE_DROPPED);
 	assert_false(keeping_has_parked(w.k));
+}
+
+static void a_recalled_lease_whose_copy_stays_on_the_disk_is_not_released(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	keeping_recall(w.k, &vtpm);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.releases, 0); /* it could start the guest after a crash, and so could the other host */
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	keeping_recall(w.k, &vtpm); /* the other host asks again */
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 1);
 }
 
 static void a_guest_that_runs_is_not_recalled(void **state)
@@ -776,6 +790,7 @@ int main(void)
 		HOST(a_lease_with_a_copy_is_parked_and_not_released),
 		HOST(a_parked_lease_is_a_guests_again),
 		HOST(a_recalled_lease_is_erased_before_it_is_released),
+		HOST(a_recalled_lease_whose_copy_stays_on_the_disk_is_not_released),
 		HOST(a_guest_that_runs_is_not_recalled),
 		HOST(a_lease_that_was_taken_over_is_not_kept),
 		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
