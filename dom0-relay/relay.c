@@ -1,19 +1,15 @@
 /* Doing what the guest state machine says. */
 #include "dom0-relay/relay.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/channel.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/privsep.h"
 #include "common/secret.h"
 #include "common/text.h"
-#include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/named.h"
@@ -21,8 +17,6 @@
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relayconf.h"
 #include "dom0-relay/relaymsg.h"
-#include "dom0-relay/spares.h"
-#include "dom0-relay/standin.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
@@ -34,88 +28,6 @@ const char *relay_name_of(const struct guest *g)
 
 	snprintf(text, sizeof(text), "domain %u device %u vTPM %s", g->ids.guest, g->ids.dev, uuid_format(&g->uuid, uuid));
 	return text;
-}
-
-static void identify(struct guest *g)
-{
-	const struct builder_inspect q = {.domid = g->ids.guest};
-
-	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
-}
-
-/* "vtpm-5-0": what `xl list` shows for a guest's stub domain. */
-static const char *stub_name(const struct guest *g, char name[40])
-{
-	snprintf(name, 40, "vtpm-%u-%u", g->ids.guest, g->ids.dev);
-	return name;
-}
-
-static void rename_stub(struct guest *g)
-{
-	char name[40];
-	const struct builder_name q = {.domid = g->ids.stub, .name = view_text(stub_name(g, name))};
-
-	link_send(g->relay->builder, BUILDER_NAME, 0, &q);
-}
-
-static const struct stublink_ops stub_ops;
-
-static void order_stub(struct guest *g)
-{
-	char name[40];
-	const struct builder_build q = {.name = view_text(stub_name(g, name))};
-
-	g->build_pending = true;
-	g->build_ticket = g->ticket;
-	link_send(g->relay->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
-}
-
-static void begin_with(struct guest *g, const struct spare_taken *taken)
-{
-	g->build_pending = taken->stub == 0;
-	g->build_ticket = taken->ticket;
-	g->ids.stub = taken->stub;
-	g->stub = taken->link;
-	if (g->stub)
-		stublink_rebind(g->stub, &stub_ops, g);
-}
-
-/* The one that its line names. */
-static void take_named(struct guest *g)
-{
-	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
-	struct spare_taken taken;
-
-	if (!named_take(g->relay->named, ids, g->ticket, &taken)) {
-		relay_fail(g, GEV_BUILD_FAILED, "the stub domain that its line names has just died: try again");
-		return;
-	}
-	begin_with(g, &taken);
-	if (taken.ready)
-		relay_event(g, GEV_STUB);
-	else
-		relay_meet_stub(g);
-}
-
-/* A spare, ready or on its way; else one of its own. */
-static void build(struct guest *g)
-{
-	struct spare_taken taken;
-
-	if (g->backend) {
-		take_named(g);
-		return;
-	}
-	if (!spares_take(g->relay->spares, &taken)) {
-		order_stub(g);
-		return;
-	}
-	begin_with(g, &taken);
-	if (taken.stub)
-		rename_stub(g);
-	if (taken.ready)
-		relay_event(g, GEV_STUB);
-	spares_fill(g->relay->spares);
 }
 
 bool relay_is_kept(const struct guest *g)
@@ -145,118 +57,6 @@ void relay_retry_open(struct relay *r, const struct uuid *uuid)
 	}
 }
 
-/* What an earlier builder built serves on: tell ours. */
-static void adopt(struct guest *g)
-{
-	const struct builder_keep q = {.domid = g->ids.stub};
-
-	g->build_pending = true;
-	g->build_ticket = g->ticket;
-	link_send(g->relay->builder, BUILDER_KEEP, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
-}
-
-/*
- * One that its line names stays until libxl has let go of the device, because libxl waits for 6 below it: unless the guest runs on and must not
- * be served any more, or another is to take its number.
- */
-static bool retire_named(struct guest *g)
-{
-	bool rebuilds = g->machine.state == GUEST_REVIVING, gone = g->machine.state != GUEST_CLEANING && g->handed_off;
-
-	if (rebuilds) {
-		named_has_died(g->relay->named, g->ticket);
-		return false;
-	}
-	if (named_retire(g->relay->named, g->ids, g->ticket, gone) && !gone)
-		relay_parted(g->relay, g->ticket);
-	return !gone;
-}
-
-static void destroy(struct guest *g)
-{
-	const struct builder_destroy q = {.domid = g->ids.stub};
-
-	certifying_forget(g->relay->certifying, g->ticket);
-	stublink_free(&g->stub);
-	if (g->build_pending)
-		g->destroy_wanted = true;
-	else if (!g->backend || !retire_named(g))
-		link_send(g->relay->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, g->ticket), &q);
-}
-
-static void hand_off(struct guest *g)
-{
-	const struct guest_lease *l = &g->lease;
-	uint8_t origin[ORIGIN_SIZE];
-	const struct handoff_handoff h = {
-		.uuid = g->uuid,
-		.tenant = view_text(l->tenant),
-		.seed = view_of(l->seed->data, l->seed->size),
-		.generation = l->generation,
-		.owner_epoch = l->owner_epoch,
-		.endorsement_epoch = l->endorsement_epoch,
-		.platform_epoch = l->platform_epoch,
-		.lease_epoch = l->epoch,
-		.guest_domid = g->ids.guest,
-		.devid = g->ids.dev,
-		.incarnation = g->machine.restored ? g->incarnation : 1,
-		.state = view_of(buf_left(&l->state) ? buf_ptr(&l->state) : NULL, buf_left(&l->state)),
-		.state_version = l->state_version,
-		.transient = view_of(buf_left(&l->transient) ? buf_ptr(&l->transient) : NULL, buf_left(&l->transient)),
-		.origin = origin_put(&l->origin, origin),
-	};
-
-	g->handed_off = true;
-	keeping_serves(g->relay->keeping, g->ticket, g->ids.stub);
-	if (stublink_send(g->stub, HANDOFF_HANDOFF, &h) != 0)
-		relay_fail(g, GEV_BROKEN, "the stub domain does not read the hand-off");
-}
-
-/* The stub domain has what it needs: our copy goes before the guest runs. */
-static void serve(struct guest *g)
-{
-	int r;
-
-	guest_lease_clear(&g->lease);
-	r = g->backend ? xenstore_rehome_named(g->relay->xs, g->ids, true) : xenstore_rehome(g->relay->xs, g->ids, true);
-	if (r == E_NOTFOUND) {
-		relay_fail(g, GEV_CLOSE, "ready, but libxl had given up waiting");
-		return;
-	}
-	if (r != 0 || stublink_send(g->stub, HANDOFF_SERVE, NULL) != 0) {
-		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to the stub domain");
-		return;
-	}
-	g->relay->tally.served++;
-	histogram_add(&g->relay->tally.start, loop_now_ms() - g->asked_ms);
-	guests_forgive(&g->relay->guests, &g->uuid);
-	if (g->machine.restored)
-		log_info("%s: resumed in stub domain %u, served once the guest runs", relay_name_of(g), g->ids.stub);
-	else
-		log_info("%s: served by stub domain %u, lease %" PRIu64, relay_name_of(g), g->ids.stub, g->lease.epoch);
-}
-
-static void rebuild(struct guest *g)
-{
-	log_info("%s: building a stand-in for stub domain %u", relay_name_of(g), g->ids.stub);
-	standin_order(g, g->relay->builder);
-}
-
-static void stand_in(struct guest *g)
-{
-	standin_explain(g);
-	if (standin_begin(g, g->relay->xs) != 0)
-		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to a stand-in");
-	else
-		log_warn("%s: stub domain %u stands in: TPM_RC_INITIALIZE until the guest is started anew", relay_name_of(g), g->ids.stub);
-}
-
-static void close_stub(struct guest *g)
-{
-	if (stublink_send(g->stub, HANDOFF_CLOSE, NULL) != 0)
-		relay_event(g, GEV_BROKEN);
-}
-
 static void release(struct guest *g)
 {
 	guest_lease_clear(&g->lease);
@@ -278,11 +78,11 @@ static const struct {
 	enum guest_action action;
 	void (*perform)(struct guest *g);
 } acts[] = {
-	{GACT_IDENTIFY, identify}, {GACT_MARK, relay_mark}, {GACT_BUILD, build}, {GACT_OPEN, open_vtpm}, {GACT_RESERVE, relay_reserve},
-	{GACT_HANDOFF, hand_off}, {GACT_SERVE, serve}, {GACT_FREEZE, relay_freeze}, {GACT_RESUME, relay_resume},
+	{GACT_IDENTIFY, relay_identify}, {GACT_MARK, relay_mark}, {GACT_BUILD, relay_build}, {GACT_OPEN, open_vtpm}, {GACT_RESERVE, relay_reserve},
+	{GACT_HANDOFF, relay_hand_off}, {GACT_SERVE, relay_serve}, {GACT_FREEZE, relay_freeze}, {GACT_RESUME, relay_resume},
 	{GACT_COMMIT, relay_commit}, {GACT_THAW, relay_thaw},
-	{GACT_CLOSE_STUB, close_stub}, {GACT_DESTROY, destroy}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, adopt},
-	{GACT_REBUILD, rebuild}, {GACT_STAND_IN, stand_in},
+	{GACT_CLOSE_STUB, relay_close_stub}, {GACT_DESTROY, relay_destroy_stub}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, relay_keep_stub},
+	{GACT_REBUILD, relay_rebuild}, {GACT_STAND_IN, relay_stand_in},
 };
 
 static void perform(struct guest *g, unsigned int actions)
@@ -485,109 +285,6 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 		relay_event(g, is_restored(d) ? GEV_RESTORED : GEV_IDENTIFIED);
 }
 
-/* The guest whose stub domain is being built, or NULL. */
-static struct guest *by_build(struct relay *r, uint64_t build_ticket)
-{
-	for (size_t i = 0; i < GUESTS_MAX; i++)
-		if (r->guests.table[i].ticket && r->guests.table[i].build_pending && r->guests.table[i].build_ticket == build_ticket)
-			return &r->guests.table[i];
-	return NULL;
-}
-
-void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why)
-{
-	struct guest *g = by_build(r, build_ticket);
-
-	if (!g)
-		return;
-	g->build_pending = false;
-	if (g->destroy_wanted) {
-		g->destroy_wanted = false;
-		relay_event(g, GEV_BUILD_FAILED);
-	}
-	else if (build_ticket != g->ticket)
-		order_stub(g); /* a spare could not be had: one of its own may */
-	else
-		relay_fail(g, GEV_BUILD_FAILED, "%s", why);
-}
-
-/* For its channel; a named one's was watched before. */
-static int watch_stub(const struct guest *g)
-{
-	char path[NODE_PATH_MAX];
-
-	node_path(path, NODE_CHANNEL, g->ids);
-	xenstore_unwatch(g->relay->xs, path, "stub");
-	return xenstore_watch(g->relay->xs, path, "stub");
-}
-
-void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub)
-{
-	struct guest *g = by_build(r, build_ticket);
-	const struct builder_destroy unwanted = {.domid = stub};
-
-	if (!g) { /* its guest was forgotten meanwhile */
-		link_send(r->builder, BUILDER_DESTROY, BUILD_ID(BUILD_ID_DESTROY, 0), &unwanted);
-		return;
-	}
-	g->build_pending = false;
-	g->ids.stub = stub;
-	if (build_ticket != g->ticket && !g->destroy_wanted)
-		rename_stub(g);
-	if (g->backend)
-		named_is_back(r->named, g->ticket);
-	if (g->destroy_wanted) {
-		g->destroy_wanted = false;
-		destroy(g);
-	} else if (watch_stub(g) != 0)
-		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
-}
-
-void relay_kept(struct relay *r, uint64_t ticket)
-{
-	struct guest *g = guests_by_ticket(&r->guests, ticket);
-	struct builder_inspect q;
-
-	if (!g)
-		return;
-	g->build_pending = false;
-	if (g->backend)
-		named_is_back(r->named, ticket);
-	if (g->destroy_wanted) {
-		g->destroy_wanted = false;
-		destroy(g);
-	} else if (g->machine.state == GUEST_ADOPTING && watch_stub(g) != 0) {
-		relay_fail(g, GEV_BROKEN, "xenstore refused a watch");
-	} else if (g->machine.state == GUEST_ADOPTING) { /* a domain that crashed is still there */
-		q.domid = g->ids.stub;
-		link_send(r->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_STUB, g->ticket), &q);
-	}
-}
-
-void relay_destroyed(struct relay *r, uint64_t ticket)
-{
-	struct guest *g = guests_by_ticket(&r->guests, ticket);
-	char path[NODE_PATH_MAX];
-
-	if (!ticket || !g)
-		return;
-	xenstore_unwatch(r->xs, node_path(path, NODE_CHANNEL, g->ids), "stub");
-	if (g->machine.state != GUEST_REVIVING) /* else the number is its stand-in's */
-		g->ids.stub = 0;
-	relay_event(g, GEV_STUB_DESTROYED);
-	spares_fill(r->spares); /* its memory is free */
-}
-
-void relay_parted(struct relay *r, uint64_t ticket)
-{
-	struct guest *g = guests_by_ticket(&r->guests, ticket);
-
-	if (!g || !g->machine.destroying)
-		return;
-	g->ids.stub = 0;
-	relay_event(g, GEV_STUB_DESTROYED);
-}
-
 /* GEV_KEPT follows when the record is on the disk. */
 static void hold(struct guest *g)
 {
@@ -638,121 +335,4 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 	}
 	relay_event(g, GEV_SEED);
 	relay_event(g, GEV_KEPT); /* its reservation is, since before it was asked for */
-}
-
-static void on_store(struct guest *g, const struct handoff_store *s)
-{
-	const struct handoff_stored no = {.version = s->version, .result = (uint64_t)-E_NOMEM};
-
-	g->store_ms = loop_now_ms();
-	g->relay->tally.stores++;
-	if (keeping_store(g->relay->keeping, g->ticket, s) != 0)
-		stublink_send(g->stub, HANDOFF_STORED, &no);
-}
-
-/* Its own lease, whatever it says: a stub domain can't ask for another's certificates. */
-static void on_certify(struct guest *g, const struct handoff_certify *m)
-{
-	const struct kmc_certify q = {.uuid = g->uuid, .lease_epoch = g->lease.epoch, .endorsement_epoch = m->endorsement_epoch};
-
-	certifying_want(g->relay->certifying, g->ticket, &q);
-}
-
-/* A new stub domain holds nothing; one that is adopted holds just what our record says. */
-static void on_hello(struct guest *g, const struct handoff_hello *h)
-{
-	bool adopting = g->machine.state == GUEST_ADOPTING;
-
-	bool ours = adopting && h->vtpm.p && bytes_equal(h->vtpm.p, g->uuid.b, UUID_SIZE);
-
-	if (ours && (h->held.p || h->lease_epoch == g->lease.epoch)) { /* what is held gets its lease's epoch when it is thawed */
-		g->connected = h->connected;
-		log_info("%s: stub domain %u %s", relay_name_of(g), g->ids.stub, h->held.p ? "has waited" : "served on");
-		relay_event(g, h->held.p ? GEV_STUB_HELD : GEV_STUB);
-		if (h->connected)
-			relay_event(g, GEV_CONNECTED);
-	} else if (ours && h->lease_epoch == 0) {
-		g->connected = h->connected;
-		standin_explain(g);
-		log_warn("%s: stub domain %u stands in as before", relay_name_of(g), g->ids.stub);
-		relay_event(g, GEV_STANDS_IN);
-	} else if (!adopting && !h->vtpm.p) {
-		relay_event(g, GEV_STUB);
-	} else {
-		relay_fail(g, GEV_BROKEN, "stub domain %u holds %s", g->ids.stub, h->vtpm.p ? "another vTPM or lease" : "no vTPM any more");
-	}
-}
-
-static void on_stub_message(void *arg, enum handoff_type type, const void *fields)
-{
-	struct guest *g = arg;
-	const struct handoff_failed *failed = fields;
-
-	switch (type) {
-	case HANDOFF_HELLO:
-		on_hello(g, fields);
-		break;
-	case HANDOFF_READY:
-		if (((const struct handoff_ready *)fields)->lease_epoch == g->lease.epoch)
-			relay_event(g, GEV_READY);
-		break;
-	case HANDOFF_FRONTEND:
-		g->connected = ((const struct handoff_frontend *)fields)->connected;
-		if (g->connected)
-			relay_event(g, GEV_CONNECTED);
-		break;
-	case HANDOFF_FROZEN:
-		relay_frozen(g, fields);
-		break;
-	case HANDOFF_STORE:
-		on_store(g, fields);
-		break;
-	case HANDOFF_CERTIFY:
-		on_certify(g, fields);
-		break;
-	case HANDOFF_CLOSED:
-		relay_event(g, GEV_CLOSED);
-		break;
-	case HANDOFF_FAILED:
-		relay_fail(g, GEV_BROKEN, "the stub domain says: %.*s", (int)failed->reason.n, (const char *)failed->reason.p);
-		break;
-	case HANDOFF_STATUS_REPLY:
-		g->usage = *(const struct handoff_status_reply *)fields;
-		break;
-	default:
-		break;
-	}
-}
-
-static void on_stub_broken(void *arg, const char *why)
-{
-	struct guest *g = arg;
-
-	if (g->machine.state == GUEST_ADOPTING) /* the channel of the relay before us: the next one is announced by the watch */
-		stublink_free(&g->stub);
-	else if (g->machine.state == GUEST_CLOSING || g->machine.state == GUEST_CLEANING)
-		relay_event(g, GEV_BROKEN); /* it may end before its last word is read */
-	else
-		relay_fail(g, GEV_BROKEN, "stub domain %u: %s", g->ids.stub, why);
-}
-
-static const struct stublink_ops stub_ops = {.message = on_stub_message, .broken = on_stub_broken};
-
-static bool awaits_hello(const struct guest_machine *m)
-{
-	return m->state == GUEST_PREPARING || m->state == GUEST_ADOPTING || (m->state == GUEST_REVIVING && !m->destroying);
-}
-
-void relay_meet_stub(struct guest *g)
-{
-	char path[NODE_PATH_MAX];
-	struct channel *channel;
-
-	if (g->stub || !awaits_hello(&g->machine) ||
-	    !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
-		return;
-	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));
-	g->stub = channel ? stublink_new(g->relay->loop, channel, &stub_ops, g) : NULL;
-	if (!g->stub && g->machine.state == GUEST_PREPARING)
-		relay_fail(g, GEV_BROKEN, "can't connect to stub domain %u", g->ids.stub);
 }

@@ -1,6 +1,6 @@
 /*
- * The relay process: xenstore's watches, the KMC's answers, the builder's, the host TPM's and the stub domains'
- * become events of guest_machine.h, and its actions become messages.
+ * The relay's guests: what xenstore, the KMC, the builder, the host TPM and the stub domains tell becomes events of guest_machine.h, and its
+ * actions become messages. relay.c drives the machine; relay_builder.c, relay_stub.c and moving.c act and listen, each on one side.
  */
 #ifndef DOM0_RELAY_RELAY_H
 #define DOM0_RELAY_RELAY_H
@@ -68,14 +68,10 @@ void relay_event(struct guest *g, enum guest_event event);
 /** relay_fail() - the same, with the reason for people: logged once, kept for vtpmctl. */
 void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* What the parts around tell; each finds its guest and makes an event of it. */
 struct builder_domain;
+
+/** relay_identified() - who the domain is that the guest runs in. */
 void relay_identified(struct guest *g, const struct builder_domain *d);
-void relay_built(struct relay *r, uint64_t build_ticket, unsigned int stub);
-void relay_build_failed(struct relay *r, uint64_t build_ticket, const char *why);
-void relay_kept(struct relay *r, uint64_t ticket);
-void relay_destroyed(struct relay *r, uint64_t ticket);
-void relay_parted(struct relay *r, uint64_t ticket); /* from its named stub domain, which is not destroyed yet */
 
 struct opening_result;
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *result);
@@ -83,8 +79,34 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *resul
 /** relay_retry_open() - nothing is kept for @uuid any more: whoever waits for that may open. */
 void relay_retry_open(struct relay *r, const struct uuid *uuid);
 
+/* --- relay_builder.c: what is asked of the builder --- */
+
+/* What the machine says; see enum guest_action. */
+void relay_identify(struct guest *g);
+void relay_build(struct guest *g);
+void relay_rebuild(struct guest *g);
+void relay_keep_stub(struct guest *g);
+void relay_destroy_stub(struct guest *g);
+
+/** relay_parted() - the guest with @ticket is done with its named stub domain, which is not destroyed yet. */
+void relay_parted(void *arg, uint64_t ticket);
+
+/** relay_builder_says() - an answer of the builder to the relay @arg; for link_new(). */
+void relay_builder_says(void *arg, uint64_t type, uint64_t id, const void *fields);
+
+/* --- relay_stub.c: what a guest's stub domain is told, and says --- */
+
 /** relay_meet_stub() - the stub domain's channel may be there: connect to it. */
 void relay_meet_stub(struct guest *g);
+
+/** relay_listen() - g->stub was a spare's or a prepared one's: what it says is this guest's from now on. */
+void relay_listen(struct guest *g);
+
+/* What the machine says. */
+void relay_hand_off(struct guest *g);
+void relay_serve(struct guest *g);
+void relay_stand_in(struct guest *g);
+void relay_close_stub(struct guest *g);
 
 /* --- moving.c: guests that sleep, wake up, and come from elsewhere --- */
 

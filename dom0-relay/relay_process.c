@@ -53,106 +53,7 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(rename), "and never half of them"},
 };
 
-/* --- builder and host TPM --- */
-
-static void on_domain(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct builder_domain *d)
-{
-	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
-
-	if (!ticket) {
-		watching_looked(r);
-		return;
-	}
-	if (!g) {
-		if (!spares_inspected(r->spares, ticket, d))
-			named_inspected(r->named, ticket, d);
-		return;
-	}
-	if (kind == BUILD_ID_STUB) {
-		if (d->domid == g->ids.stub && (!d->exists || d->shutdown) && watching_needs_stub(g))
-			relay_fail(g, GEV_BROKEN, "its stub domain %u has died", g->ids.stub);
-		return;
-	}
-	if (g->machine.state != GUEST_PREPARING && g->machine.state != GUEST_ADOPTING)
-		relay_looked(g, d);
-	else if (d->exists)
-		relay_identified(g, d);
-	else
-		relay_fail(g, GEV_BROKEN, "the hypervisor knows no such domain");
-}
-
-/* Its identity or its mark is waited for; else it was looked whether it sleeps, and a domain that dies just then is no news. */
-static bool needs_domain(const struct guest *g)
-{
-	return g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF || g->machine.state == GUEST_ADOPTING ||
-	       g->machine.state == GUEST_RESUMING;
-}
-
-static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t ticket, const struct relay_failed *f)
-{
-	struct guest *g = ticket ? guests_by_ticket(&r->guests, ticket) : NULL;
-	char why[GUEST_REASON];
-
-	snprintf(why, sizeof(why), "%.*s", (int)f->reason.n, (const char *)f->reason.p);
-	if (kind == BUILD_ID_STUB && !ticket)
-		watching_looked(r);
-	else if (kind == BUILD_ID_BUILD && !spares_failed(r->spares, ticket, why) && !named_failed(r->named, ticket, why))
-		relay_build_failed(r, ticket, why);
-	else if (g && kind == BUILD_ID_GUEST && !needs_domain(g))
-		relay_not_looked(g);
-	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
-		relay_fail(g, GEV_BROKEN, "%s", why);
-}
-
-static void on_built(struct relay *r, uint64_t ticket, unsigned int stub)
-{
-	if (!spares_built(r->spares, ticket, stub) && !named_built(r->named, ticket, stub))
-		relay_built(r, ticket, stub);
-}
-
-static void on_builder(void *arg, uint64_t type, uint64_t id, const void *fields)
-{
-	struct relay *r = arg;
-	enum build_id_kind kind = (enum build_id_kind)(id & 3);
-	uint64_t ticket = id >> 2;
-
-	switch (type) {
-	case BUILDER_DOMAIN:
-		on_domain(r, kind, ticket, fields);
-		break;
-	case BUILDER_BUILT:
-		on_built(r, ticket, (unsigned int)((const struct builder_built *)fields)->domid);
-		break;
-	case BUILDER_DESTROYED:
-		relay_destroyed(r, ticket);
-		break;
-	case BUILDER_KEPT:
-		if (!named_builder_kept(r->named, ticket))
-			relay_kept(r, ticket);
-		break;
-	case BUILDER_MARKED:
-		if (guests_by_ticket(&r->guests, ticket))
-			relay_event(guests_by_ticket(&r->guests, ticket), GEV_MARKED);
-		break;
-	case BUILDER_NAMED:
-		named_renamed(r->named, ticket);
-		break;
-	case BUILDER_FREE:
-		spares_memory(r->spares, ((const struct builder_free *)fields)->mib);
-		break;
-	case BUILDER_IMAGE:
-		attesting_image(r->attesting, ((const struct builder_image *)fields)->digest.p);
-		break;
-	case BUILDER_SWEPT:
-		log_debug("no stub domain without a guest is left");
-		break;
-	case BUILDER_FAILED:
-		on_builder_failed(r, kind, ticket, fields);
-		break;
-	default:
-		fatal("the builder process sent a request where an answer belongs");
-	}
-}
+/* --- the host TPM --- */
 
 #define SIGNING_TPM (1ull << 62) /* in tickets at the host-tpm process */
 
@@ -421,13 +322,6 @@ static void on_disk(void *arg, uint64_t type, uint64_t id, const void *fields)
 		keeping_disk(r->keeping, type, id, fields);
 }
 
-/* --- named backends --- */
-
-static void on_parted(void *arg, uint64_t ticket)
-{
-	relay_parted(arg, ticket);
-}
-
 /* --- start --- */
 
 static void on_signal(void *arg, unsigned int what)
@@ -456,7 +350,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
 						      .ended = on_ended, .moved = relay_moved};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
-	static const struct named_ops named_ops = {.parted = on_parted, .let_go = watching_device};
+	static const struct named_ops named_ops = {.parted = relay_parted, .let_go = watching_device};
 	char why[KMCLINK_WHY], unreadable[IDENTITY_WHY];
 	static struct identity id; /* too large for a stack */
 
@@ -466,7 +360,7 @@ static void connect_parts(struct relay *r, const struct relay_fds *fds)
 	r->xs = xenstore_open(r->loop, watching_tell, r);
 	if (!r->xs)
 		fatal("can't open xenstore: is this dom0, booted under Xen, and is xenstored running?");
-	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, on_builder, r);
+	r->builder = link_new(r->loop, fds->builder, "builder", &builder_protocol, relay_builder_says, r);
 	r->tpm = link_new(r->loop, fds->tpm, "host-tpm", &tpm_protocol, on_tpm, r);
 	r->disk = link_new(r->loop, fds->disk, "state", &state_protocol, on_disk, r);
 	r->control = control_new(r->loop, fds->control, relay_vtpmctl_list, relay_vtpmctl_order, r);

@@ -11,18 +11,6 @@
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
-void standin_order(struct guest *g, struct link *builder)
-{
-	char name[40];
-	struct builder_build q = {.domid = g->ids.stub};
-
-	snprintf(name, sizeof(name), "vtpm-%u-%u", g->ids.guest, g->ids.dev);
-	q.name = view_text(name);
-	g->build_pending = true;
-	g->build_ticket = g->ticket;
-	link_send(builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, g->ticket), &q);
-}
-
 int standin_begin(struct guest *g, struct xenstore *xs)
 {
 	const struct handoff_stand_in q = {.uuid = g->uuid, .guest_domid = g->ids.guest, .devid = g->ids.dev};

@@ -14,11 +14,7 @@
 #define DOM0_RELAY_STANDIN_H
 
 struct guest;
-struct link;
 struct xenstore;
-
-/** standin_order() - have the builder make it; the guest's ids.stub, the dead one's, is its number. */
-void standin_order(struct guest *g, struct link *builder);
 
 /** standin_begin() - it has said HELLO: give it the device. 0 or an error. */
 int standin_begin(struct guest *g, struct xenstore *xs);
