@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "kmc/admin.h"
+#include "kmc/engine_states.h"
 
 struct order {
 	struct engine *e;
@@ -23,6 +24,7 @@ struct order {
 	struct store_state state;
 	uint64_t from; /* the version that was the newest */
 	bool known;    /* the vTPM is */
+	bool leaving;  /* E_STATE: to another KMC */
 };
 
 static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
@@ -96,7 +98,9 @@ static int allow_it(struct store *s, void *arg)
 	t->known = r == 0;
 	if (r != 0 || (r = find(s, t)) != 0)
 		return r;
-	if (l->holder[0] || l->reserver[0] || l->epoch >= INT64_MAX)
+	if ((r = states_left(s, &t->vtpm, &t->leaving)) != 0)
+		return r;
+	if (t->leaving || l->holder[0] || l->reserver[0] || l->epoch >= INT64_MAX)
 		return E_STATE;
 	if (l->suspended && l->image == t->image.image)
 		return E_EXISTS;
@@ -121,6 +125,8 @@ static void on_allow(struct engine *e, uint64_t client, const struct adm_image_a
 		admin_fail(e->admin, client, r, "there is no vTPM %s: see 'kmcctl vtpm list'", u);
 	} else if (r == E_NOTFOUND) {
 		admin_fail(e->admin, client, r, "image %" PRIu64 " of vTPM %s is not kept here: see 'kmcctl vtpm images %s'", m->image, u, u);
+	} else if (r == E_STATE && t.leaving) {
+		admin_fail(e->admin, client, r, "vTPM %s has left for another KMC, with the state that it had: see 'kmcctl vtpm show %s'", u, u);
 	} else if (r == E_STATE) {
 		admin_fail(e->admin, client, r, "host '%s' has vTPM %s: shut its guest down there first, or 'kmcctl vtpm takeover %s' if that host is dead",
 		     l->holder[0] ? l->holder : l->reserver, u, u);

@@ -51,6 +51,19 @@ static void on_list(struct engine *e, uint64_t client, const struct adm_uuid *m)
 		admin_fail(e->admin, client, r, "%s", r == E_RANGE ? "there are too many states to list" : e->store->why);
 }
 
+int states_left(struct store *s, const struct store_vtpm *v, bool *left)
+{
+	struct store_retirement end;
+	int r;
+
+	*left = false;
+	if (v->seed_size)
+		return 0;
+	r = s->ops->retirement_get(s, &v->uuid, &end);
+	*left = r == 0 && end.moving;
+	return r == E_NOTFOUND ? 0 : r;
+}
+
 static int find_state(struct store *s, struct restore *t)
 {
 	int r = t->m->version ? s->ops->state_next(s, &t->m->uuid, t->m->version - 1, &t->state) : E_NOTFOUND;
@@ -73,17 +86,13 @@ static int restore_it(struct store *s, void *arg)
 {
 	struct restore *t = arg;
 	struct lease *l = &t->vtpm.lease;
-	struct store_retirement end;
 	int r = s->ops->vtpm_get(s, &t->m->uuid, &t->vtpm);
 
 	t->known = r == 0;
 	if (r != 0 || (r = find_state(s, t)) != 0)
 		return r;
-	if (!t->vtpm.seed_size && (r = s->ops->retirement_get(s, &t->m->uuid, &end)) != E_NOTFOUND) {
-		t->leaving = r == 0 && end.moving;
-		if (r != 0 || t->leaving)
-			return r != 0 ? r : E_STATE;
-	}
+	if ((r = states_left(s, &t->vtpm, &t->leaving)) != 0 || t->leaving)
+		return r != 0 ? r : E_STATE;
 	if (l->holder[0] || l->reserver[0] || l->epoch >= INT64_MAX)
 		return E_STATE;
 	t->from = l->state_version;
