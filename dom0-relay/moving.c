@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -45,14 +44,6 @@ static bool is_watched(const struct guest *g)
 	}
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void relay_look(struct guest *g)
 {
 	const struct builder_inspect q = {.domid = g->ids.guest};
@@ -60,7 +51,7 @@ void relay_look(struct guest *g)
 	if (g->look_pending || (g->machine.state != GUEST_SERVING && !is_watched(g)))
 		return;
 	g->look_pending = true;
-	g->look_asked_ms = now_ms();
+	g->look_asked_ms = loop_now_ms();
 	link_send(g->relay->builder, BUILDER_INSPECT, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
 }
 
@@ -114,7 +105,7 @@ void relay_looked(struct guest *g, const struct builder_domain *d)
 		return;
 	if (asleep != g->machine.asleep)
 		relay_event(g, asleep ? GEV_ASLEEP : GEV_AWAKE);
-	else if (g->machine.state == GUEST_SERVING && now_ms() - g->look_asked_ms > MISS_MS)
+	else if (g->machine.state == GUEST_SERVING && loop_now_ms() - g->look_asked_ms > MISS_MS)
 		relay_mark(g); /* the builder was busy: should there be an image, it fits nothing that is suspended later */
 }
 
