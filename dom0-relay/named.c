@@ -234,6 +234,8 @@ int named_unprepare(struct named *n, const char *name, char why[NAMED_WHY])
 		return refuse(why, E_NOTFOUND, "there is no prepared backend %.70s: see 'vtpmctl list'", name);
 	if (p->state == PREPARED_SERVING)
 		return refuse(why, E_BUSY, "backend %s serves domain %u: shut that down first", name, p->ids.guest);
+	if (p->stub && !p->ours) /* the builder has been asked to keep it, and would then keep what nobody knows */
+		return refuse(why, E_BUSY, "backend %s was prepared before the relay was started, which is still taking it over: try again", name);
 	prepared_end(p);
 	return 0;
 }

@@ -51,7 +51,7 @@ void named_free(struct named **n);
  */
 int named_prepare(struct named *n, const struct uuid *uuid, const char *name, char why[NAMED_WHY]);
 
-/** named_unprepare() - and end it: 0, E_NOTFOUND or E_BUSY (a guest has it), with @why. */
+/** named_unprepare() - and end it: 0, E_NOTFOUND or E_BUSY (a guest has it, or an earlier relay made it just before), with @why. */
 int named_unprepare(struct named *n, const char *name, char why[NAMED_WHY]);
 
 /** named_allows() - may a guest's line say @backend (0: dom0) for @uuid? 0, or E_DENIED with @why. */

@@ -32,7 +32,7 @@ static struct world {
 	bool destroyed[STUBS], libxl_knows[STUBS], removed[STUBS], spare;
 	int state;
 	unsigned int builds, checks, stays, kept, next_stub;
-	uint64_t build_ticket, rename_ticket, check_ticket;
+	uint64_t build_ticket, keep_ticket, rename_ticket, check_ticket;
 	uint64_t parted, let_go;
 	const struct stublink_ops *ops;
 	void *ops_arg;
@@ -64,6 +64,7 @@ void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 		w.names[destroy->domid][0] = '\0';
 	} else if (type == BUILDER_KEEP) {
 		w.kept++;
+		w.keep_ticket = id >> 2;
 	}
 }
 
@@ -493,6 +494,22 @@ static void the_next_relay_goes_on_with_what_was_prepared(void **state)
 	assert_int_equal(named_allows(w.n, 11, &two, why), 0);
 }
 
+static void what_an_earlier_relay_made_is_not_ended_before_it_is_ours_to_destroy(void **state)
+{
+	unsigned int waiting = 0;
+	char why[NAMED_WHY];
+
+	(void)state;
+	xenstore_prepare(NULL, 11, &two, "beta");
+	named_found(w.n, on_found, NULL);
+	named_settle(w.n, on_waiting, &waiting);
+	assert_int_equal(named_unprepare(w.n, "beta", why), E_BUSY);
+	assert_string_equal(w.recorded[11], "beta");
+	assert_true(named_builder_kept(w.n, w.keep_ticket));
+	assert_int_equal(named_unprepare(w.n, "beta", why), 0);
+	assert_true(w.destroyed[11]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -503,7 +520,7 @@ int main(void)
 		TEST(a_guest_gets_what_is_prepared_for_it_and_nothing_else),
 		TEST(the_next_domain_has_the_name_before_the_guest_parts_from_its_own), TEST(a_guest_does_not_wait_for_a_domain_that_cant_be_had),
 		TEST(a_domain_that_dies_waiting_is_replaced), TEST(one_that_is_ended_leaves_nothing),
-		TEST(the_next_relay_goes_on_with_what_was_prepared),
+		TEST(the_next_relay_goes_on_with_what_was_prepared), TEST(what_an_earlier_relay_made_is_not_ended_before_it_is_ours_to_destroy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
