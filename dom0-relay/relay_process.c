@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/privsep.h"

@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "common/handoff.h"
-#include "common/privsep.h"
 #include "dom0-relay/guests.h"
-#include "dom0-relay/relaymsg.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 

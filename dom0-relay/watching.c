@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "common/error.h"
 #include "common/log.h"
 #include "common/privsep.h"
 #include "dom0-relay/kmclink.h"
