@@ -60,9 +60,9 @@ done
 quiet_xl destroy beta
 expect_clean
 
-step "twenty create and destroy cycles leave memory and counts where they were"
+step "ten create and destroy cycles leave memory and counts where they were"
 host_counts >/run/lab/before
-for ((n = 0; n < 20; n++)); do
+for ((n = 0; n < 10; n++)); do
 	tiny_cfg cycle >/dev/null
 	quiet_xl create /etc/xen/lab/cycle.cfg >/dev/null
 	quiet_xl destroy cycle >/dev/null

@@ -68,11 +68,6 @@ relay_with
 refused "expired"
 date -s "-20 years" >/dev/null
 
-step "the host's certificate has expired"
-expect_ok host_add kmc late --not-after 2020-01-01T00:00:00Z
-relay_with tls certificate /run/lab/late/host.crt tls key /run/lab/late/host.key
-refused "expired"
-
 step "the KMC does not know the host any more"
 expect_ok host_add kmc gone
 kmcctl_at kmc host remove gone
