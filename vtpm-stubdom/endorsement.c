@@ -238,19 +238,37 @@ static bool names(struct view certificate, const struct endorsement_key *key)
 	return memmem(certificate.p, certificate.n, key->bytes, key->size) != NULL;
 }
 
-bool endorsement_is_certified(struct engine *e)
+/* Whether @index holds these bytes. */
+static bool holds(struct engine *e, uint32_t index, struct view certificate)
+{
+	uint8_t found[CERTIFICATE_MAX];
+
+	if (nv_size(e, index) != certificate.n)
+		return false;
+	for (size_t at = 0; at < certificate.n; at += CHUNK)
+		if (nv_read(e, index, at, certificate.n - at < CHUNK ? certificate.n - at : CHUNK, found + at) != 0)
+			return false;
+	return memcmp(found, certificate.p, certificate.n) == 0;
+}
+
+bool endorsement_is_certified(struct engine *e, bool *open)
 {
 	size_t n = nv_size(e, nv_index[ENDORSEMENT_ECC]);
 	uint8_t certificate[CERTIFICATE_MAX];
 	struct endorsement_key key;
+	int r;
 
+	if (open)
+		*open = false;
 	if (!n || n > sizeof(certificate) || !nv_size(e, nv_index[ENDORSEMENT_RSA]))
 		return false;
 	for (size_t at = 0; at < n; at += CHUNK)
 		if (nv_read(e, nv_index[ENDORSEMENT_ECC], at, n - at < CHUNK ? n - at : CHUNK, certificate + at) != 0)
 			return false;
-	/* A guest that has set the hierarchy's authorisation keeps what it has. */
-	return endorsement_key(e, ENDORSEMENT_ECC, &key) != 0 || names(view_of(certificate, n), &key);
+	r = endorsement_key(e, ENDORSEMENT_ECC, &key);
+	if (open)
+		*open = r == 0;
+	return r != 0 || names(view_of(certificate, n), &key);
 }
 
 static void begin_platform(struct command *c, uint32_t code, uint32_t index)
@@ -296,6 +314,8 @@ static int replace(struct engine *e, uint32_t index, struct view certificate)
 	struct buf out;
 	int r = 0;
 
+	if (holds(e, index, certificate))
+		return 0;
 	if (nv_size(e, index)) {
 		begin_platform(&c, CC_NV_UNDEFINE, index);
 		r = run(e, &c, &out);

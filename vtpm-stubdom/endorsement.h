@@ -39,8 +39,11 @@ int endorsement_key(struct engine *e, enum endorsement_kind kind, struct endorse
 /** endorsement_facts() - 0 or E_TPM. */
 int endorsement_facts(struct engine *e, struct endorsement_facts *facts);
 
-/** endorsement_is_certified() - whether both certificates are there, and that of the P-256 key names the present one. */
-bool endorsement_is_certified(struct engine *e);
+/**
+ * endorsement_is_certified() - whether both certificates are there, and that of the P-256 key names the present one
+ * @open: if given: whether that could be looked at; a guest that has set the hierarchy's authorisation keeps what it has
+ */
+bool endorsement_is_certified(struct engine *e, bool *open);
 
 /**
  * endorsement_provision() - put both certificates (DER) into their NV indices, instead of older ones

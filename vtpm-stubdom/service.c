@@ -269,7 +269,7 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 	relaylink_send(s->link, HANDOFF_READY, &ready);
 	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
 	s->certified_epoch = vtpm_endorsement_epoch(s->vtpm);
-	if (!vtpm_is_certified(s->vtpm))
+	if (vtpm_wants_certificates(s->vtpm))
 		ask_certificates(s);
 	/* The start itself is a change (a reset was counted). Nobody has seen it: the guest does not wait for it. */
 	if (vtpm_take_changed(s->vtpm))

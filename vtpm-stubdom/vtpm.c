@@ -506,9 +506,11 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	return true;
 }
 
-bool vtpm_is_certified(struct vtpm *v)
+bool vtpm_wants_certificates(struct vtpm *v)
 {
-	return v->broken || endorsement_is_certified(v->engine);
+	bool open;
+
+	return !v->broken && (!endorsement_is_certified(v->engine, &open) || open);
 }
 
 int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc)

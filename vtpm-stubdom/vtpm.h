@@ -72,8 +72,12 @@ void vtpm_stored(struct vtpm *v, uint64_t version);
  */
 bool vtpm_undo(struct vtpm *v, bool certain);
 
-/** vtpm_is_certified() - whether its endorsement keys have their certificates (endorsement.h). */
-bool vtpm_is_certified(struct vtpm *v);
+/**
+ * vtpm_wants_certificates() - whether the KMC is to be asked for certificates of its endorsement keys (endorsement.h)
+ *
+ * Also if it has some: the KMC's authority may be another by now, or the KMC itself. What is the same is not written.
+ */
+bool vtpm_wants_certificates(struct vtpm *v);
 
 /** vtpm_certify() - put certificates into the TPM: 0 or an error of endorsement_provision(); see vtpm_take_changed(). */
 int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc);

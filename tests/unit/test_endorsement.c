@@ -110,22 +110,25 @@ static void certificates_go_in_are_replaced_and_outlive_clear(void **state)
 	uint8_t bytes[1200], more[1600];
 	struct view ecc = certificate(e, bytes), list[ENDORSEMENT_KINDS] = {ecc, ecc};
 	struct tpm_command c;
+	bool open;
 
 	(void)state;
-	assert_false(endorsement_is_certified(e));
+	assert_false(endorsement_is_certified(e, NULL));
 	assert_int_equal(endorsement_provision(e, list), 0);
 	assert_true(engine_take_changed(e));
-	assert_true(endorsement_is_certified(e));
+	assert_true(endorsement_is_certified(e, &open) && open);
+	assert_int_equal(endorsement_provision(e, list), 0); /* the same once more: nothing is written */
+	assert_false(engine_take_changed(e));
 	memset(more, 0, sizeof(more));
 	list[ENDORSEMENT_RSA] = view_of(more, sizeof(more));
 	assert_int_equal(endorsement_provision(e, list), 0);
-	assert_true(endorsement_is_certified(e));
+	assert_true(endorsement_is_certified(e, NULL));
 
 	tpm_begin(&c, 0x8002, 0x126); /* Clear */
 	buf_put_u32(&c.b, TPM_LOCKOUT);
 	tpm_auth(&c, "");
 	assert_int_equal(run(e, &c), 0);
-	assert_true(endorsement_is_certified(e));
+	assert_true(endorsement_is_certified(e, NULL));
 	engine_free(&e);
 }
 
@@ -152,7 +155,7 @@ static void the_owner_can_neither_write_nor_remove_them(void **state)
 	buf_put_u32(&c.b, ECC_INDEX);
 	tpm_auth(&c, "");
 	assert_int_not_equal(run(e, &c), 0);
-	assert_true(endorsement_is_certified(e));
+	assert_true(endorsement_is_certified(e, NULL));
 	engine_free(&e);
 }
 
@@ -168,7 +171,7 @@ static void another_keys_certificate_does_not_go_in(void **state)
 	engine_free(&e);
 	e = start(2, 0);
 	assert_int_equal(endorsement_provision(e, list), E_INTEGRITY);
-	assert_false(engine_take_changed(e) && endorsement_is_certified(e));
+	assert_false(engine_take_changed(e) && endorsement_is_certified(e, NULL));
 	engine_free(&e);
 }
 
@@ -177,16 +180,19 @@ static void a_guest_that_locks_its_hierarchies_keeps_what_it_has(void **state)
 	struct engine *e = start(1, 0);
 	uint8_t bytes[1200];
 	struct view ecc = certificate(e, bytes);
-	const struct view list[ENDORSEMENT_KINDS] = {ecc, ecc};
+	const struct view list[ENDORSEMENT_KINDS] = {ecc, ecc}, other[ENDORSEMENT_KINDS] = {view_of(bytes, ecc.n - 1), ecc};
+	bool open;
 
 	(void)state;
 	set_auth(e, TPM_ENDORSEMENT);
-	assert_false(endorsement_is_certified(e));
+	assert_false(endorsement_is_certified(e, NULL));
 	assert_int_equal(endorsement_provision(e, list), 0);
-	assert_true(endorsement_is_certified(e));
+	assert_true(endorsement_is_certified(e, &open));
+	assert_false(open);
 	set_auth(e, TPM_PLATFORM);
-	assert_int_equal(endorsement_provision(e, list), E_TPM);
-	assert_true(endorsement_is_certified(e));
+	assert_int_equal(endorsement_provision(e, list), 0); /* they are there */
+	assert_int_equal(endorsement_provision(e, other), E_TPM);
+	assert_true(endorsement_is_certified(e, NULL));
 	engine_free(&e);
 }
 
