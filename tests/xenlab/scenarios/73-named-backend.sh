@@ -84,17 +84,22 @@ expect_ok relay_start
 wait_for 15 eval '[ "$(vtpm_field "$uuid" state)" = serving ]' || fail "not adopted: $(vtpmctl list)"
 expect_same "$(vtpm_field "$uuid" backend)" $name "backend after the relay's restart"
 
+step "xl shutdown"
+quiet_xl shutdown alpha
+wait_for 40 guest_gone alpha || fail "still there after 40 s"
+wait_for 20 prepared >/dev/null || fail "nothing is prepared: $(vtpmctl list)"
+
 step "xl save and xl restore"
+guest_cfg alpha pv "vtpm=[\"backend=$name,uuid=$uuid\"]" >/dev/null # the tiny guest can't sleep
+expect_ok guest_start alpha
+guest_has_tpm alpha || fail "no TPM in the guest: $(vtpmctl list)"
 quiet_xl save alpha /var/tmp/alpha.save
 wait_for 20 prepared >/dev/null || fail "nothing is prepared: $(vtpmctl list)"
 quiet_xl restore /var/tmp/alpha.save
 rm -f /var/tmp/alpha.save
 expect_ok guest_wait alpha
 wait_for 20 eval '[ "$(vtpm_field "$uuid" state)" = serving ]' || fail "not served after xl restore: $(vtpmctl list)"
-
-step "xl shutdown"
-quiet_xl shutdown alpha
-wait_for 40 guest_gone alpha || fail "still there after 40 s"
+quiet_xl destroy alpha
 wait_for 20 prepared >/dev/null || fail "nothing is prepared: $(vtpmctl list)"
 
 step "the domain that waits outlives the relay, and is replaced when it dies"
