@@ -449,8 +449,11 @@ int kmctpm_card(const struct kmctpm_blob *parent, const struct kmctpm_blob *seed
 	TPM2B_PUBLIC public;
 	int r;
 
-	if ((r = read_public(parent->data, parent->size, &public)) != 0 || (r = marshal_area(&public, out->parent, &out->parent_size)) != 0 ||
-	    (r = read_public(seed_key->data, seed_key->size, &public)) != 0)
+	if ((r = read_public(parent->data, parent->size, &public)) != 0)
+		return r;
+	if (marshal_area(&public, out->parent, &out->parent_size) != OK)
+		return E_CRYPTO;
+	if ((r = read_public(seed_key->data, seed_key->size, &public)) != 0)
 		return r;
 	return kmctpm_name(&public.publicArea, out->seed_key);
 }
