@@ -124,8 +124,11 @@ static void put_hash(char *out, size_t cap, const char *what, const uint8_t *der
 	uint8_t hash[32] = {0};
 	size_t at = strlen(out);
 
-	EVP_Digest(der, n, hash, NULL, EVP_sha256(), NULL);
 	at += (size_t)snprintf(out + at, cap - at, "%s", what);
+	if (EVP_Digest(der, n, hash, NULL, EVP_sha256(), NULL) != 1) {
+		snprintf(out + at, cap - at, "unknown");
+		return;
+	}
 	for (size_t i = 0; i < sizeof(hash) && at + 2 < cap; i++)
 		at += (size_t)snprintf(out + at, cap - at, "%02x", hash[i]);
 }

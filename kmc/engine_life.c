@@ -71,11 +71,12 @@ static const char *describe(char text[DESCRIPTION], const struct act *a, const u
 {
 	char shared[SHARE_TEXT];
 	uint8_t hash[32] = {0};
+	bool known = EVP_Digest(seed, n, hash, NULL, EVP_sha256(), NULL) == 1;
 	size_t at;
 
-	EVP_Digest(seed, n, hash, NULL, EVP_sha256(), NULL);
-	at = (size_t)snprintf(text, DESCRIPTION, "generation %" PRIu32 "; SHA-256 of the wrapped seed ", a->vtpm.generation);
-	for (size_t i = 0; i < sizeof(hash); i++)
+	at = (size_t)snprintf(text, DESCRIPTION, "generation %" PRIu32 "; SHA-256 of the wrapped seed %s", a->vtpm.generation,
+			      known ? "" : "unknown");
+	for (size_t i = 0; known && i < sizeof(hash); i++)
 		at += (size_t)snprintf(text + at, DESCRIPTION - at, "%02x", hash[i]);
 	snprintf(text + at, DESCRIPTION - at, "%s", share_text(&a->sharers, shared));
 	return text;
