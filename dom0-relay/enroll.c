@@ -263,7 +263,7 @@ static int check_files(struct enrolling *e)
 		if (strlen(paths[i]) + sizeof(NEW) > PATH_BYTES)
 			return complain(e, E_RANGE, paths[i]);
 		snprintf(copy, sizeof(copy), "%s", paths[i]);
-		mkdir(dirname(copy), 0755); /* what is missing shows at once */
+		(void)mkdir(dirname(copy), 0755); /* what is missing shows at once */
 		if (write_bytes(new_name(paths[i], temporary), "", 0, 0600) != 0)
 			return complain(e, E_IO, temporary);
 	}

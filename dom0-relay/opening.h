@@ -76,7 +76,7 @@ void openings_up(struct openings *o);	/* the KMC can be asked, and will not refu
 void openings_down(struct openings *o); /* it can't any more */
 
 /** openings_kmc() - an answer of the KMC: @id as given to kmclink_send(), with OPENING_PROTECT for the protection key. */
-void openings_kmc(struct openings *o, enum kmc_type type, uint64_t ticket, const void *fields);
+void openings_kmc(struct openings *o, enum kmc_type type, uint64_t id, const void *fields);
 
 /** openings_tpm() - an answer of the host-tpm process. */
 void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void *fields);

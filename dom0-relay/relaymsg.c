@@ -151,7 +151,7 @@ static const struct msg_field sign[] = {
 	MSG_FIELD_BYTES(3, struct tpm_sign, digest, 32, 32),
 };
 
-static const struct msg_field signed_[] = {
+static const struct msg_field signed_digest[] = {
 	MSG_FIELD_BYTES(3, struct tpm_signed, signature, 1, 80),
 };
 
@@ -168,7 +168,7 @@ static const struct msg_schema tpm_schemas[] = {
 	SCHEMA(TPM_SEALED, "sealed", tpm_sealed, sealed),
 	SCHEMA(TPM_UNSEAL, "unseal", tpm_unseal, unseal),
 	SCHEMA(TPM_SIGN, "sign", tpm_sign, sign),
-	SCHEMA(TPM_SIGNED, "signed", tpm_signed, signed_),
+	SCHEMA(TPM_SIGNED, "signed", tpm_signed, signed_digest),
 };
 
 const struct privsep_protocol tpm_protocol = {

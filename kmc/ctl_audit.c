@@ -145,23 +145,27 @@ static int read_key(struct verifying *v, const char *path)
 	return EXIT_ERROR;
 }
 
+#define HEX "0123456789abcdef"
+
+static unsigned int hex_digit(char c)
+{
+	return (unsigned int)(strchr(HEX, c) - HEX);
+}
+
 /* Bytes of the hex digits at the end of @line, or 0. */
 static size_t hex_at_end(const char *line, uint8_t *out, size_t cap)
 {
 	size_t end = strlen(line), start, n;
-	unsigned int byte;
 
 	while (end && strchr(" \t\r\n", line[end - 1]))
 		end--;
-	for (start = end; start && strchr("0123456789abcdef", line[start - 1]); start--)
+	for (start = end; start && strchr(HEX, line[start - 1]); start--)
 		;
 	n = (end - start) / 2;
 	if ((end - start) % 2 || n > cap)
 		return 0;
-	for (size_t i = 0; i < n; i++) {
-		sscanf(line + start + 2 * i, "%2x", &byte);
-		out[i] = (uint8_t)byte;
-	}
+	for (size_t i = 0; i < n; i++)
+		out[i] = (uint8_t)(hex_digit(line[start + 2 * i]) << 4 | hex_digit(line[start + 2 * i + 1]));
 	return n;
 }
 

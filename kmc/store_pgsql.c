@@ -417,7 +417,7 @@ static int get_version(struct pgsql_store *s, int *version)
 	PGresult *result = PQexec(s->db, "SELECT version FROM schema_version FOR UPDATE");
 	int r = PQresultStatus(result) == PGRES_TUPLES_OK ? 0 : fail(s, "can't read the schema's version", PQerrorMessage(s->db));
 
-	*version = r == 0 && PQntuples(result) == 1 ? atoi(PQgetvalue(result, 0, 0)) : 0;
+	*version = r == 0 && PQntuples(result) == 1 ? (int)strtol(PQgetvalue(result, 0, 0), NULL, 10) : 0;
 	PQclear(result);
 	return r;
 }

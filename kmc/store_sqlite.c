@@ -43,7 +43,7 @@ static int on_number(void *arg, int n, char **text, char **names)
 {
 	(void)names;
 	if (n == 1 && text[0])
-		*(int *)arg = atoi(text[0]);
+		*(int *)arg = (int)strtol(text[0], NULL, 10);
 	return 0;
 }
 

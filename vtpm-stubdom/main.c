@@ -61,7 +61,7 @@ struct twins {
 
 static void mount_one(const char *type, const char *at)
 {
-	mkdir(at, 0755);
+	(void)mkdir(at, 0755); /* if it fails, mount() says so */
 	if (mount(type, at, type, MS_NOSUID | MS_NOEXEC, NULL) != 0 && errno != EBUSY)
 		log_warn("can't mount %s on %s: %s", type, at, strerror(errno));
 }
@@ -75,7 +75,7 @@ static void be_init(void)
 	fd = open("/dev/console", O_RDWR | O_NOCTTY);
 	for (int i = 0; fd >= 0 && i <= STDERR_FILENO; i++)
 		if (fd != i)
-			dup2(fd, i);
+			(void)dup2(fd, i); /* nobody could be told */
 	if (fd > STDERR_FILENO)
 		close(fd);
 	mount_one("proc", "/proc");
