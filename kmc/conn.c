@@ -303,6 +303,7 @@ static enum kmc_refusal check(const struct conn *c, const struct msg *m, char wh
 }
 
 /* Take the next request, if it is there: 0, E_AGAIN_IN. */
+/* NOLINTNEXTLINE(misc-no-recursion): c->advancing ends it */
 static int take(struct conn *c)
 {
 	char why[WHY_MAX];
@@ -343,6 +344,7 @@ static int receive(struct conn *c)
 }
 
 /* Go on as far as it goes: 0 (an answer is awaited), E_AGAIN_*, E_STATE after the last answer, or what broke. */
+/* NOLINTNEXTLINE(misc-no-recursion): c->advancing ends it */
 static int step(struct conn *c)
 {
 	int r = c->state == CONN_HANDSHAKE ? handshake(c) : 0;
@@ -361,6 +363,7 @@ static int step(struct conn *c)
 	return r;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): c->advancing ends it */
 static void advance(struct conn *c)
 {
 	int r;
@@ -416,6 +419,7 @@ void conn_answer(struct conn *c, struct view frame)
 		advance(c);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): c->advancing ends it */
 void conn_refuse(struct conn *c, enum kmc_refusal code, const char *why)
 {
 	const struct kmc_refused m = {.code = code, .reason = view_text(why)};

@@ -135,7 +135,7 @@ static bool put(struct files *f, const char *path, const struct ca_cert *cert)
 
 	snprintf(new, sizeof(new), "%s.new", path);
 	unlink(new); /* of a switch that was broken off */
-	if (ca_cert_write(cert, new) == 0 && rename(new, path) == 0)
+	if (ca_cert_write(cert, new) == 0 && rename(new, path) == 0) /* NOLINT(readability-suspicious-call-argument): from new */
 		return true;
 	snprintf(f->failed, sizeof(f->failed), "%s", path);
 	return false;

@@ -32,6 +32,7 @@ uint32_t keyring_wrapping_number(const char *name)
 
 	if (strcmp(name, "wrapping.tpm") == 0)
 		return 1;
+	/* NOLINTNEXTLINE(cert-err34-c): nine digits fit */
 	if (sscanf(name, "wrapping-%9u.tpm", &number) != 1 || number < 2)
 		return 0;
 	return strcmp(keyring_wrapping_name(number, again), name) == 0 ? number : 0;

@@ -133,6 +133,7 @@ static int run_init(const struct invocation *in)
 	struct recovery_options r = {.dir = in->o->shares_dir ? in->o->shares_dir : kmcconf_path(in->conf, "shares", dir)};
 	int end = 0;
 
+	/* NOLINTNEXTLINE(cert-err34-c): two digits fit */
 	if (in->o->recovery && (sscanf(in->o->recovery, "%2u-of-%2u%n", &r.needed, &r.shares, &end) != 2 || in->o->recovery[end] || r.needed < 2 ||
 				r.needed > r.shares || r.shares > CTL_SHARES_MAX))
 		return usage();

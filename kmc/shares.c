@@ -156,6 +156,7 @@ int share_parse(const char *line, struct share *s)
 	size_t n;
 
 	memset(s, 0, sizeof(*s));
+	/* NOLINTNEXTLINE(cert-err34-c): two digits fit */
 	if (sscanf(line, "kmc-share/1 %2u-of-%2u %2u %n", &s->needed, &s->count, &s->index, &at) != 3 || at == 0 || s->needed < 2 ||
 	    s->needed > s->count || s->count > SHARES_MAX || s->index < 1 || s->index > s->count)
 		return E_FORMAT;

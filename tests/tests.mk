@@ -5,7 +5,7 @@ include tests/fuzz/fuzz.mk
 include tests/ring2/ring2.mk
 include tests/bench/bench.mk
 
-.PHONY: check check-unit check-unit-programs check-layers lint coverage
+.PHONY: check check-unit check-unit-programs check-layers lint analyze coverage
 check: deps ## install, build and run every test
 	@+tests/check
 
@@ -16,6 +16,9 @@ check-unit-programs: $(UNIT_TESTS)
 
 lint: ## what can be seen without running anything: scripts, links, spelling, units
 	@tests/run-suite tests/lint
+
+analyze: ## clang's analyzer on the C files: minutes
+	@tests/lint --analyze
 
 coverage: ## what the unit tests reach, and the error paths that they don't
 	@tests/coverage

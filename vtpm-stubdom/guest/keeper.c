@@ -54,7 +54,7 @@ static void keep(int fd, char *argv0)
 	process_confine(&c);
 	while (take_one(fd))
 		holds = true;
-	while (holds)
+	while (holds) /* NOLINT(bugprone-infinite-loop): until it is killed */
 		pause();
 	_exit(0);
 }
