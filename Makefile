@@ -21,7 +21,8 @@ ifeq ($(WERROR),1)
 WARN += -Werror
 endif
 ifeq ($(VARIANT),release)
-CPPFLAGS += -D_FORTIFY_SOURCE=2
+# the same bytes wherever it is built
+CPPFLAGS += -D_FORTIFY_SOURCE=2 -ffile-prefix-map=$(CURDIR)=.
 else ifeq ($(VARIANT),asan)
 CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LDFLAGS += -fsanitize=address,undefined
