@@ -16,6 +16,12 @@
 
 #define LOOK_MS 500 /* while something is waited for */
 
+/* A domain of an earlier relay that was given up while the builder was still to say that it is there: only then may it be destroyed. */
+struct forsaken {
+	uint64_t ticket; /* under which the builder was asked; 0: free */
+	unsigned int stub;
+};
+
 struct named {
 	struct prepared_world world;
 	struct kmclink *kmc;
@@ -25,6 +31,7 @@ struct named {
 	bool armed;
 	bool up; /* the KMC can be asked */
 	struct prepared table[NAMED_MAX];
+	struct forsaken forsaken[NAMED_MAX]; /* each was found at the start, in a place of the table: there are no more */
 	struct retiring *retiring;
 };
 
@@ -55,6 +62,35 @@ static void on_parted(void *arg, uint64_t ticket)
 	n->ops->parted(n->arg, ticket);
 }
 
+static struct forsaken *forsaken_by(struct named *n, uint64_t ticket)
+{
+	for (size_t i = 0; i < NAMED_MAX; i++)
+		if (n->forsaken[i].ticket == ticket)
+			return &n->forsaken[i];
+	return NULL;
+}
+
+static void on_forsaken(void *arg, uint64_t ticket, unsigned int stub)
+{
+	struct forsaken *f = forsaken_by(arg, 0);
+
+	if (f)
+		*f = (struct forsaken){.ticket = ticket, .stub = stub};
+}
+
+/* The builder has answered: was it about one that was given up meanwhile? */
+static bool end_forsaken(struct named *n, uint64_t ticket, bool is_there)
+{
+	struct forsaken *f = ticket ? forsaken_by(n, ticket) : NULL;
+
+	if (!f)
+		return false;
+	if (is_there)
+		prepared_destroy(&n->world, f->stub);
+	*f = (struct forsaken){.ticket = 0};
+	return true;
+}
+
 static void on_let_go(void *arg, struct node_ids ids, bool destroys)
 {
 	struct named *n = arg;
@@ -73,7 +109,7 @@ struct named *named_new(struct loop *loop, struct xenstore *xs, struct link *bui
 		return NULL;
 	*n = (struct named){.kmc = kmc, .ops = ops, .arg = arg};
 	n->world = (struct prepared_world){.loop = loop, .xs = xs, .builder = builder, .spares = spares, .last_ticket = last_ticket,
-					   .changed = arm, .parted = on_parted, .arg = n};
+					   .changed = arm, .parted = on_parted, .forsaken = on_forsaken, .arg = n};
 	n->timer = source_timer(loop, on_look, n);
 	n->retiring = retiring_new(loop, xs, on_let_go, n);
 	if (!n->timer || !n->retiring)
@@ -414,6 +450,8 @@ bool named_builder_kept(struct named *n, uint64_t ticket)
 {
 	struct prepared *p = by_ticket(n, ticket);
 
+	if (end_forsaken(n, ticket, true))
+		return true;
 	if (!p)
 		return false;
 	prepared_is_kept(p);
@@ -436,6 +474,8 @@ bool named_failed(struct named *n, uint64_t ticket, const char *why)
 {
 	struct prepared *p = by_ticket(n, ticket);
 
+	if (end_forsaken(n, ticket, false))
+		return true;
 	if (p)
 		prepared_build_failed(p, why);
 	return p;

@@ -91,10 +91,12 @@ static void give_up(struct prepared *p)
 		prepared_destroy(p->world, p->stub);
 	else if (p->stub)
 		prepared_unwatch(p->world, p->stub);
+	if (p->stub && p->keeping)
+		p->world->forsaken(p->world->arg, p->ticket, p->stub);
 	if (p->stub)
 		p->old = p->stub;
 	p->stub = 0;
-	p->called = false;
+	p->called = p->keeping = false;
 }
 
 static void forget_record(struct prepared *p)
@@ -142,7 +144,7 @@ void prepared_supply(struct prepared *p)
 {
 	struct spare_taken t;
 
-	p->called = p->own = p->found = false;
+	p->called = p->own = p->found = p->keeping = false;
 	p->stub = 0;
 	p->ours = true;
 	if (!spares_take(p->world->spares, &t)) {
@@ -287,6 +289,7 @@ void prepared_keep(struct prepared *p)
 {
 	const struct builder_keep q = {.domid = p->stub};
 
+	p->keeping = true;
 	link_send(p->world->builder, BUILDER_KEEP, BUILD_ID(BUILD_ID_BUILD, p->ticket), &q);
 }
 
@@ -294,6 +297,7 @@ void prepared_keep(struct prepared *p)
 void prepared_is_kept(struct prepared *p)
 {
 	p->ours = true;
+	p->keeping = false;
 	rename_to(p, p->name, p->state == PREPARED_SERVING ? 0 : p->ticket);
 	prepared_meet(p);
 }
@@ -308,6 +312,7 @@ void prepared_built(struct prepared *p, unsigned int stub)
 
 void prepared_build_failed(struct prepared *p, const char *why)
 {
+	p->keeping = false;
 	if (p->state == PREPARED_BUILDING && !p->own)
 		order(p); /* a spare could not be had: one of its own may */
 	else if (p->stub)

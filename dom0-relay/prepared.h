@@ -45,6 +45,7 @@ struct prepared_world {
 	uint64_t *last_ticket;
 	void (*changed)(void *arg);			 /* a state: prepared_look() is wanted in a while */
 	void (*parted)(void *arg, uint64_t ticket); /* see named_ops */
+	void (*forsaken)(void *arg, uint64_t ticket, unsigned int stub); /* given up, and the builder has yet to say whether it keeps it */
 	void *arg;
 };
 
@@ -58,6 +59,7 @@ struct prepared {
 	struct stublink *link;
 	bool asked;	     /* the KMC was */
 	bool ours;	     /* the builder knows the domain: it may be destroyed */
+	bool keeping;	     /* the builder was asked to keep it, and has not answered */
 	bool called;	     /* by its name */
 	bool own;	     /* what is built was ordered for it, and is no spare */
 	bool settled;	     /* it was there once: whatever fails from then on is tried again */

@@ -29,7 +29,7 @@ static struct world {
 	struct uuid prepared[STUBS];
 	char recorded[STUBS][XENSTORE_NAME_MAX + 1];
 	unsigned int recorded_guest[STUBS];
-	bool destroyed[STUBS], libxl_knows[STUBS], removed[STUBS], spare;
+	bool destroyed[STUBS], libxl_knows[STUBS], removed[STUBS], spare, calls;
 	int state;
 	unsigned int builds, checks, stays, kept, next_stub;
 	uint64_t build_ticket, keep_ticket, rename_ticket, check_ticket;
@@ -90,7 +90,7 @@ void xenstore_unwatch(struct xenstore *x, const char *path, const char *token) {
 bool xenstore_has(struct xenstore *x, const char *path)
 {
 	(void)x, (void)path;
-	return false;
+	return w.calls;
 }
 
 int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *domid)
@@ -166,13 +166,15 @@ void spares_fill(struct spares *s) { (void)s; }
 struct channel *channel_vchan_client(unsigned int domid, const char *path)
 {
 	(void)domid, (void)path;
-	return NULL;
+	return (void *)&w;
 }
 
 struct stublink *stublink_new(struct loop *loop, struct channel *channel, const struct stublink_ops *ops, void *arg)
 {
-	(void)loop, (void)channel, (void)ops, (void)arg;
-	return NULL;
+	(void)loop, (void)channel;
+	w.ops = ops;
+	w.ops_arg = arg;
+	return (void *)&w;
 }
 
 int stublink_send(struct stublink *l, enum handoff_type type, const void *fields)
@@ -510,6 +512,58 @@ static void what_an_earlier_relay_made_is_not_ended_before_it_is_ours_to_destroy
 	assert_true(w.destroyed[11]);
 }
 
+/* Domain 11, of an earlier relay: the builder was asked to keep it, and before it answers the domain says what it must not. */
+static void give_up_before_it_is_kept(void)
+{
+	const struct handoff_hello hello = {.vtpm = view_text("0123456789abcdef")};
+	unsigned int waiting = 0;
+
+	strcpy(w.names[11], "beta");
+	xenstore_prepare(NULL, 11, &two, "beta");
+	named_found(w.n, on_found, NULL);
+	named_settle(w.n, on_waiting, &waiting);
+	assert_int_equal(waiting, 11);
+	w.calls = true;
+	named_meet(w.n);
+	assert_non_null(w.ops);
+	w.ops->message(w.ops_arg, HANDOFF_HELLO, &hello);
+	assert_string_equal(listed(), "preparing");
+	assert_int_equal(w.row_stub, 0);
+	assert_false(w.destroyed[11]); /* it may be gone, and the number be another's */
+}
+
+static void what_is_given_up_before_the_builder_keeps_it_is_destroyed_then(void **state)
+{
+	(void)state;
+	give_up_before_it_is_kept();
+	assert_true(named_builder_kept(w.n, w.keep_ticket)); /* domain 0 gets no name: see link_send() */
+	assert_true(w.destroyed[11]);
+	assert_string_equal(w.names[11], ""); /* the name is free for the next one */
+	assert_string_equal(w.recorded[11], "beta"); /* a relay that comes now has that built */
+}
+
+static void what_is_unprepared_before_the_builder_keeps_it_is_destroyed_then(void **state)
+{
+	char why[NAMED_WHY];
+
+	(void)state;
+	give_up_before_it_is_kept();
+	assert_int_equal(named_unprepare(w.n, "beta", why), 0);
+	assert_string_equal(w.recorded[11], "");
+	assert_true(named_builder_kept(w.n, w.keep_ticket));
+	assert_true(w.destroyed[11]);
+	assert_false(named_builder_kept(w.n, w.keep_ticket));
+}
+
+static void what_is_given_up_and_was_gone_is_not_destroyed(void **state)
+{
+	(void)state;
+	give_up_before_it_is_kept();
+	assert_true(named_failed(w.n, w.keep_ticket, "its stub domain is gone"));
+	assert_false(w.destroyed[11]);
+	assert_false(named_builder_kept(w.n, 0));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -521,6 +575,8 @@ int main(void)
 		TEST(the_next_domain_has_the_name_before_the_guest_parts_from_its_own), TEST(a_guest_does_not_wait_for_a_domain_that_cant_be_had),
 		TEST(a_domain_that_dies_waiting_is_replaced), TEST(one_that_is_ended_leaves_nothing),
 		TEST(the_next_relay_goes_on_with_what_was_prepared), TEST(what_an_earlier_relay_made_is_not_ended_before_it_is_ours_to_destroy),
+		TEST(what_is_given_up_before_the_builder_keeps_it_is_destroyed_then),
+		TEST(what_is_unprepared_before_the_builder_keeps_it_is_destroyed_then), TEST(what_is_given_up_and_was_gone_is_not_destroyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
