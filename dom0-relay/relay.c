@@ -213,8 +213,10 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 	backend = ids.stub;
 	ids.stub = (unsigned int)record->stub;
 	g = add(r, ids);
-	if (!g)
+	if (!g) { /* the lease is not served: the KMC gets it back, and the builder sweeps the stub domain that nobody keeps */
+		keeping_release(r->keeping, ticket);
 		return NULL;
+	}
 	g->ticket = ticket;
 	g->backend = backend;
 	g->handed_off = true;

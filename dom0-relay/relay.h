@@ -59,7 +59,7 @@ const char *relay_name_of(const struct guest *g);
 /** relay_is_kept() - an earlier lease or opening of its vTPM is not done with: the KMC is not to be asked for the next one yet. */
 bool relay_is_kept(const struct guest *g);
 
-/** relay_adopt() - an earlier relay served the device @ids, which libxl asked for as above: go on with it. Return: its guest, or NULL without record. */
+/** relay_adopt() - an earlier relay served the device @ids, which libxl asked for as above: go on with it. Return: its guest, or NULL: there is no record, or no place, and its lease is given back. */
 struct guest *relay_adopt(struct relay *r, struct node_ids ids);
 
 /** relay_event() - drive @g's state machine and do what it says. */
