@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -44,9 +45,9 @@ static int take(const struct ctlask_ops *ops, void *arg, const struct msg *m, bo
 	r = msg_fields(m, schema, fields);
 	if (r != 0)
 		return r;
-	if (m->head.type == CTL_ENTRY)
+	if (m->head.type == CTL_ENTRY && ops->entry)
 		ops->entry(arg, (const void *)fields);
-	else if (m->head.type == CTL_STATUS)
+	else if (m->head.type == CTL_STATUS && ops->status)
 		ops->status(arg, (const void *)fields);
 	else if (m->head.type == CTL_REFUSED && ops->refused)
 		ops->refused(arg, (const void *)fields);
@@ -94,7 +95,30 @@ int ctlask(int fd, enum ctl_type what, const void *fields, const struct ctlask_o
 	return r;
 }
 
-int ctlask_list(int fd, const struct ctlask_ops *ops, void *arg)
+int ctlask_list(const char *path, const struct ctlask_ops *ops, void *arg)
 {
-	return ctlask(fd, CTL_LIST, NULL, ops, arg);
+	int fd = ctlask_connect(path), r;
+
+	if (fd < 0)
+		return fd;
+	r = ctlask(fd, CTL_LIST, NULL, ops, arg);
+	close(fd);
+	return r;
+}
+
+int ctlask_run(const char *path, enum ctl_type request, const void *fields, const struct ctlask_ops *ops, void *arg)
+{
+	int fd = ctlask_connect(path), r;
+
+	if (fd < 0) {
+		fprintf(stderr, "vtpmctl: can't reach vtpm-relayd at %s: %s; is the service running, and are you root?\n", path,
+			fd == E_IO ? strerror(errno) : "the path is too long");
+		return EXIT_NO_RELAY;
+	}
+	r = ctlask(fd, request, fields, ops, arg);
+	close(fd);
+	if (r == 0)
+		return EXIT_FINE;
+	fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; try again, then look at the service's log\n", path, error_text(r));
+	return EXIT_ERROR;
 }

@@ -325,7 +325,7 @@ static void check_relay(struct checkup *c, const char *control)
 			    fd == E_IO ? strerror(errno) : error_text(fd));
 		return;
 	}
-	r = ctlask_list(fd, &ops, c);
+	r = ctlask(fd, CTL_LIST, NULL, &ops, c);
 	close(fd);
 	if (r != 0)
 		checkup_say(c, FINDING_WRONG, "vtpm-relayd at %s: %s; restart it, running guests keep their vTPMs", control, error_text(r));

@@ -3,7 +3,7 @@
 $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 # xenctrl.h wants GNU's anonymous structures.
 $(OUT)/obj/dom0-relay/hypervisor.o: ALL_CFLAGS += -std=gnu11
-VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c state_export.c statedir.c statemsg.c ctlask.c doctor.c identity.c top.c show.c history.c guest_machine.c enroll.c kmcask.c kmcvchan.c xenstore.c host_identity.c host_tlskey.c host_tpm.c ctlmsg.c relayconf.c stub_image.c) $(SCHEMA_SRCS)
+VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c list.c order.c state_export.c statedir.c statemsg.c ctlask.c doctor.c identity.c top.c show.c history.c guest_machine.c enroll.c kmcask.c kmcvchan.c xenstore.c host_identity.c host_tlskey.c host_tpm.c ctlmsg.c relayconf.c stub_image.c) $(SCHEMA_SRCS)
 TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 $(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson -lxenstore -lxenvchan))
 

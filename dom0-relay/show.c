@@ -37,11 +37,6 @@ static json_t *text_or_null(struct view v)
 	return v.p ? json_stringn((const char *)v.p, v.n) : json_null();
 }
 
-static void take_status(void *arg, const struct ctl_status *s)
-{
-	(void)arg, (void)s;
-}
-
 static bool is_refused(struct view state)
 {
 	return state.n == strlen("refused") && memcmp(state.p, "refused", state.n) == 0;
@@ -59,13 +54,9 @@ static void take_entry(void *arg, const struct ctl_entry *e)
 
 static void ask(const char *socket_path, struct present *p)
 {
-	static const struct ctlask_ops ops = {.status = take_status, .entry = take_entry};
-	int fd = ctlask_connect(socket_path);
+	static const struct ctlask_ops ops = {.entry = take_entry};
 
-	if (fd < 0)
-		return;
-	p->answered = ctlask_list(fd, &ops, p) == 0;
-	close(fd);
+	p->answered = ctlask_list(socket_path, &ops, p) == 0;
 }
 
 static const char *string(const json_t *row, const char *name)

@@ -32,11 +32,6 @@ struct presence {
 	char state[CTL_REASON_MAX + 1];
 };
 
-static void take_status(void *arg, const struct ctl_status *s)
-{
-	(void)arg, (void)s;
-}
-
 static void take_entry(void *arg, const struct ctl_entry *e)
 {
 	struct presence *p = arg;
@@ -49,13 +44,9 @@ static void take_entry(void *arg, const struct ctl_entry *e)
 
 static void ask(const char *socket_path, struct presence *p)
 {
-	static const struct ctlask_ops ops = {.status = take_status, .entry = take_entry};
-	int fd = ctlask_connect(socket_path);
+	static const struct ctlask_ops ops = {.entry = take_entry};
 
-	if (fd < 0)
-		return;
-	p->answered = ctlask_list(fd, &ops, p) == 0;
-	close(fd);
+	p->answered = ctlask_list(socket_path, &ops, p) == 0;
 }
 
 static int say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -68,13 +68,10 @@ static void on_entry(void *arg, const struct ctl_entry *e)
 static int look(const char *path, struct look *l)
 {
 	static const struct ctlask_ops ops = {.status = on_status, .entry = on_entry};
-	int fd = ctlask_connect(path), r;
+	int r;
 
-	if (fd < 0)
-		return fd;
 	memset(l, 0, sizeof(*l));
-	r = ctlask_list(fd, &ops, l);
-	close(fd);
+	r = ctlask_list(path, &ops, l);
 	l->at_ms = now_ms();
 	return r;
 }
@@ -158,5 +155,5 @@ int top_run(const char *socket_path, unsigned int seconds, unsigned int rounds, 
 	}
 	fprintf(stderr, "vtpmctl: asking vtpm-relayd at %s failed: %s; is the service running, and are you root?\n", socket_path,
 		r == E_IO ? strerror(errno) : error_text(r));
-	return 3;
+	return EXIT_NO_RELAY;
 }
