@@ -174,7 +174,7 @@ static int counters(struct buf *b)
 static int appendix(struct buf *b, struct places *at)
 {
 	bool there;
-	uint16_t outer, inner;
+	uint16_t outer = 0, inner;
 	size_t end;
 	int r = block(b, &there, &outer);
 
