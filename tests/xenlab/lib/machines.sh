@@ -81,7 +81,7 @@ peer_power() {
 	lab_need_peer
 	case $1 in
 	off) kmc_run lab-power "$(lab_peer)" off ;;
-	on) RUN_TIMEOUT=440 kmc_run lab-power "$(lab_peer)" on ;;
+	on) RUN_TIMEOUT=440 kmc_run lab-power "$(lab_peer)" on && wait_for 30 peer_run true ;;
 	cycle) peer_power off && peer_power on ;;
 	down) peer_run systemctl --no-block poweroff && RUN_TIMEOUT=300 kmc_run lab-power "$(lab_peer)" down ;;
 	*) fail "peer_power: off, on, cycle or down, not '$1'" ;;

@@ -52,14 +52,14 @@ xl list -l 2>/dev/null | jq -r '.[].config.c_info.name' | grep -qx guest || fail
 step "it migrates to the other host"
 output=$(guest_migrate guest 2>&1) || fail "xl migrate: $output"
 [[ $output != *"libxl: error"* ]] || fail "xl migrate: $output"
-expect_ok peer_run wait_for 60 guest_run guest true
+expect_ok peer_run guest_wait guest
 expect_same "$(peer_run tpm_marks guest)" "$before" "counter and PCR"
 
 step "that host shuts down and starts: xendomains saved the guest and restores it, with its TPM as it was"
 peer_run 'mkdir -p /etc/xen/auto; ln -s /etc/xen/lab/guest.cfg /etc/xen/auto/'
 expect_ok peer_power down
 expect_ok peer_power on
-expect_ok peer_run wait_for 90 guest_run guest true
+expect_ok peer_run guest_wait guest 90
 expect_same "$(peer_run tpm_marks guest)" "$before" "counter and PCR"
 [ -z "$(peer_run 'ls /var/lib/xen/save')" ] || fail "left in /var/lib/xen/save: $(peer_run 'ls /var/lib/xen/save')"
 
@@ -67,7 +67,7 @@ expect_same "$(peer_run tpm_marks guest)" "$before" "counter and PCR"
 expect_ok kmcctl policy set default --clock note
 step "its power is cut: xendomains starts the guest at boot, with its NV and new PCRs"
 expect_ok peer_power cycle
-expect_ok peer_run wait_for 90 guest_run guest true
+expect_ok peer_run guest_wait guest 100
 peer_run guest_has_tpm guest || fail "no TPM: $(peer_run vtpmctl list)"
 expect_same "$(peer_run tpm_marks guest | sed -n 1p)" "$(sed -n 1p <<<"$before")" "counter"
 expect_output 0x0000000000000000000000000000000000000000000000000000000000000000 peer_run tpm_marks guest
