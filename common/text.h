@@ -11,4 +11,7 @@ size_t text_char(const uint8_t *p, size_t n);
 /** text_make_printable() - put '?' for control characters and for bytes that are not UTF-8. Return: @s. */
 char *text_make_printable(char *s);
 
+/** text_hex() - @n bytes as hex digits into @out, which has 2 * @n + 1 bytes. Return: @out. */
+const char *text_hex(const uint8_t *p, size_t n, char *out);
+
 #endif

@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/results.h"
+#include "common/text.h"
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_life.h"
 #include "kmc/keyfile.h"
@@ -18,13 +19,6 @@ static int say(const char *why)
 {
 	ctl_say("%s", why);
 	return EXIT_ERROR;
-}
-
-static const char *hex_of(const uint8_t hash[MOVE_HASH_SIZE], char hex[HEX])
-{
-	for (size_t i = 0; i < MOVE_HASH_SIZE; i++)
-		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-	return hex;
 }
 
 /* As it was read on the other KMC's screen; blanks and colons are for people. */
@@ -110,7 +104,7 @@ int ctl_move_key(struct ctl_client *c, const char *out)
 	if ((code = finish(&w, code)) != EXIT_FINE)
 		return code;
 	results_text("file", out);
-	results_text("fingerprint", hex_of(hash, hex));
+	results_text("fingerprint", text_hex(hash, sizeof(hash), hex));
 	results_tell("wrote %s: to whom another KMC can give a vTPM, and whom one from here is signed by. Its fingerprint, for --fingerprint there, is\n  %s\n", out, hex);
 	return EXIT_FINE;
 }

@@ -40,13 +40,6 @@ static struct {
 	size_t card_size;
 } under_way;
 
-static const char *hex(const uint8_t *p, size_t n, char *text)
-{
-	for (size_t i = 0; i < n; i++)
-		snprintf(text + 2 * i, 3, "%02x", p[i]);
-	return text;
-}
-
 static int __attribute__((format(printf, 2, 3))) stop(struct leaving *x, const char *fmt, ...)
 {
 	va_list ap;
@@ -153,7 +146,7 @@ static int record(struct store *s, void *arg)
 	    v.lease.state_version != was->vtpm.lease.state_version || (x->repeated && memcmp(x->end.move, was->end.move, MOVE_ID_SIZE) != 0))
 		return stop(x, "changed while its file was made: look at it, and try again");
 	snprintf(detail, sizeof(detail), "%sto KMC '%s' (%s), move %s, lease %" PRIu64 ", state version %" PRIu64, x->repeated ? "once more " : "",
-		 x->destination, hex(x->recipient, MOVE_HASH_SIZE, to), hex(was->end.move, MOVE_ID_SIZE, id), was->end.epoch, v.lease.state_version);
+		 x->destination, text_hex(x->recipient, MOVE_HASH_SIZE, to), text_hex(was->end.move, MOVE_ID_SIZE, id), was->end.epoch, v.lease.state_version);
 	if (!x->repeated) {
 		memcpy(x->end.move, was->end.move, MOVE_ID_SIZE);
 		v.seed_size = 0;
@@ -199,7 +192,7 @@ static bool know_recipient(struct engine *e, uint64_t client, const struct adm_e
 	if (memcmp(m->fingerprint.p, x->recipient, sizeof(x->recipient)) == 0)
 		return true;
 	admin_fail(e->admin, client, E_DENIED, "the key is of a KMC '%s' with fingerprint %s: that is not the one in --fingerprint", x->destination,
-		   hex(x->recipient, sizeof(x->recipient), text));
+		   text_hex(x->recipient, sizeof(x->recipient), text));
 	return false;
 }
 
@@ -278,7 +271,7 @@ static int cancel_it(struct store *s, void *arg)
 		return stop(x, "was moved to KMC '%s', which has said so: it can come back from there only", was->destination);
 	x->vtpm.seed_size = was->seed_size;
 	memcpy(x->vtpm.seed, was->seed, was->seed_size);
-	snprintf(detail, sizeof(detail), "to KMC '%s', move %s: BY ORDER, that KMC was not asked", was->destination, hex(was->move, MOVE_ID_SIZE, id));
+	snprintf(detail, sizeof(detail), "to KMC '%s', move %s: BY ORDER, that KMC was not asked", was->destination, text_hex(was->move, MOVE_ID_SIZE, id));
 	if ((r = s->ops->vtpm_put(s, &x->vtpm)) != 0 || (r = s->ops->retirement_drop(s, &x->uuid)) != 0)
 		return r;
 	return auditlog_add(&x->e->audit, &act);
@@ -324,7 +317,7 @@ static int finish_it(struct store *s, void *arg)
 	if ((r = share_list(s, &x->vtpm, &sharers)) != 0)
 		return r;
 	snprintf(detail, sizeof(detail), "to KMC '%s', move %s, by its receipt; the seed is destroyed here%s", was->destination,
-		 hex(was->move, MOVE_ID_SIZE, id), share_text(&sharers, shared));
+		 text_hex(was->move, MOVE_ID_SIZE, id), share_text(&sharers, shared));
 	was->seed_size = 0;
 	was->destroyed_at = engine_now();
 	x->vtpm.lease.state_version = 0;

@@ -50,13 +50,6 @@ static int __attribute__((format(printf, 3, 4))) stop(struct arriving *x, int r,
 	return r;
 }
 
-static const char *hex(const uint8_t *p, size_t n, char *text)
-{
-	for (size_t i = 0; i < n; i++)
-		snprintf(text + 2 * i, 3, "%02x", p[i]);
-	return text;
-}
-
 /* Where the vTPM will be. */
 static int choose_pool(struct store *s, struct arriving *x, const struct store_vtpm *old)
 {
@@ -173,7 +166,7 @@ static int record(struct store *s, void *arg)
 	memcpy(v->seed, x->seed.p, x->seed.n);
 	v->seed_size = x->seed.n;
 	snprintf(detail, sizeof(detail), "from KMC '%s' (%s), move %s, lease %" PRIu64 ", state version %" PRIu64 "%s", x->arrival.from,
-		 hex(x->arrival.sender, MOVE_HASH_SIZE, from), hex(x->arrival.move, MOVE_ID_SIZE, id), x->arrival.epoch, v->lease.state_version,
+		 text_hex(x->arrival.sender, MOVE_HASH_SIZE, from), text_hex(x->arrival.move, MOVE_ID_SIZE, id), x->arrival.epoch, v->lease.state_version,
 		 x->returns ? "; it had left from here" : "");
 	if ((r = s->ops->vtpm_put(s, v)) != 0 || (r = life_drop_contents(s, &v->uuid)) != 0 || (r = put_state(s, x)) != 0 ||
 	    (r = s->ops->retirement_drop(s, &v->uuid)) != 0 || (r = s->ops->arrival_put(s, &x->arrival)) != 0)
@@ -231,7 +224,7 @@ static bool acceptable(struct engine *e, uint64_t client, const struct adm_impor
 	view_copy_text(c->terms.from_name, name, sizeof(name));
 	if (CRYPTO_memcmp(c->terms.from.p, m->fingerprint.p, MOVE_HASH_SIZE) != 0) {
 		admin_fail(e->admin, client, E_DENIED, "the file is signed by a KMC '%s' with fingerprint %s: that is not the one in --fingerprint",
-			   text_make_printable(name), hex(c->terms.from.p, MOVE_HASH_SIZE, text));
+			   text_make_printable(name), text_hex(c->terms.from.p, MOVE_HASH_SIZE, text));
 		return false;
 	}
 	if (move_check_state(&c->terms, m->state) != 0) {

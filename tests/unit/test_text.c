@@ -47,6 +47,16 @@ static void a_character_is_measured_within_its_bound(void **state)
 		assert_int_equal(text_char(euro, n), 0);
 }
 
+static void bytes_become_hex_digits(void **state)
+{
+	const uint8_t bytes[] = {0x00, 0x7f, 0x80, 0xff};
+	char out[9] = "xxxxxxxx";
+
+	(void)state;
+	assert_string_equal(text_hex(bytes, 4, out), "007f80ff");
+	assert_string_equal(text_hex(bytes, 0, out), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -54,6 +64,7 @@ int main(void)
 		cmocka_unit_test(control_characters_are_taken_out),
 		cmocka_unit_test(what_is_not_utf8_is_taken_out),
 		cmocka_unit_test(a_character_is_measured_within_its_bound),
+		cmocka_unit_test(bytes_become_hex_digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
