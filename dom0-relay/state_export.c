@@ -98,14 +98,20 @@ static int write_file(const char *path, const struct state_record *r)
 	bool ok;
 	int fd;
 
-	if (buf_init(&b, STATEFILE_MAX) != 0 || statefile_write(&b, &s) != 0)
+	if (buf_init(&b, STATEFILE_MAX) != 0)
+		return say("out of memory");
+	if (statefile_write(&b, &s) != 0) {
+		buf_free(&b);
 		return say("the record of the state is beyond all bounds");
+	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ok = fd >= 0 && write(fd, buf_ptr(&b), buf_left(&b)) == (ssize_t)buf_left(&b) && fsync(fd) == 0;
 	if (!ok)
 		say("can't write %s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	if (fd >= 0 && !ok)
+		(void)unlink(path); /* half a file would stand in the way of the next try */
 	buf_free(&b);
 	return ok ? 0 : 1;
 }

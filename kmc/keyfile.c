@@ -132,6 +132,8 @@ int keyfile_put(const char *path, struct view bytes, char why[KEYFILE_WHY])
 		snprintf(why, KEYFILE_WHY, "can't write %.200s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	if (fd >= 0 && !ok)
+		(void)unlink(path); /* half a file would stand in the way of the next try */
 	return ok ? 0 : E_IO;
 }
 
