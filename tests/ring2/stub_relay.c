@@ -5,7 +5,8 @@
  *
  * Names: generation, owner, endorsement, platform (epochs), lease, incarnation, version (on record; default: the file's),
  * refuse (answer every STORE after the first N with an error), mute (do not answer them at all).
- * Prints "ready", "connected", "stored VERSION", "failed REASON" as they come. SIGTERM ends the vTPM in order, SIGINT leaves it alone.
+ * Prints "ready", "connected", "stored VERSION", "frozen VERSION", "failed REASON" as they come. SIGTERM ends the vTPM in order, SIGINT leaves
+ * it alone; SIGUSR1: the guest falls asleep, SIGUSR2: it wakes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,10 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 	case HANDOFF_STORE:
 		on_store(r, fields);
 		break;
+	case HANDOFF_FROZEN:
+		snprintf(text, sizeof(text), "%" PRIu64, ((const struct handoff_frozen *)fields)->version);
+		say("frozen", text);
+		break;
 	case HANDOFF_CLOSED:
 		say("closed", "");
 		r->status = 0;
@@ -148,6 +153,24 @@ static void on_term(void *arg, unsigned int what)
 {
 	(void)what;
 	stublink_send(((struct relay *)arg)->link, HANDOFF_CLOSE, NULL);
+}
+
+static void on_usr1(void *arg, unsigned int what)
+{
+	struct relay *r = arg;
+	const struct handoff_freeze freeze = {.image = r->h.incarnation, .lease_epoch = r->h.lease_epoch};
+
+	(void)what;
+	stublink_send(r->link, HANDOFF_FREEZE, &freeze);
+}
+
+static void on_usr2(void *arg, unsigned int what)
+{
+	struct relay *r = arg;
+	const struct handoff_thaw thaw = {.lease_epoch = r->h.lease_epoch};
+
+	(void)what;
+	stublink_send(r->link, HANDOFF_THAW, &thaw);
 }
 
 static void on_int(void *arg, unsigned int what)
@@ -204,7 +227,7 @@ int main(int argc, char **argv)
 {
 	static const struct stublink_ops ops = {.message = on_message, .broken = on_broken};
 	struct relay r = {.refuse_after = UINT64_MAX, .mute_after = UINT64_MAX, .status = 1};
-	struct source *term, *interrupt;
+	struct source *signals[4];
 	int fd;
 
 	if (argc < 5 || strlen(argv[3]) != 2 * HANDOFF_SEED_SIZE || uuid_parse(argv[4], &r.h.uuid) != 0) {
@@ -227,15 +250,17 @@ int main(int argc, char **argv)
 		fprintf(stderr, "stub-relay: can't connect to %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	term = source_signal(r.loop, SIGTERM, on_term, &r);
-	interrupt = source_signal(r.loop, SIGINT, on_int, &r);
+	signals[0] = source_signal(r.loop, SIGTERM, on_term, &r);
+	signals[1] = source_signal(r.loop, SIGINT, on_int, &r);
+	signals[2] = source_signal(r.loop, SIGUSR1, on_usr1, &r);
+	signals[3] = source_signal(r.loop, SIGUSR2, on_usr2, &r);
 	r.link = stublink_new(r.loop, channel_unix(fd), &ops, &r);
-	if (!r.link || !term || !interrupt)
+	if (!r.link || !signals[0] || !signals[1] || !signals[2] || !signals[3])
 		return 1;
 	loop_run(r.loop);
 	stublink_free(&r.link);
-	source_free(&term);
-	source_free(&interrupt);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		source_free(&signals[i]);
 	loop_free(&r.loop);
 	secret_free(&r.seed);
 	buf_free(&r.state);

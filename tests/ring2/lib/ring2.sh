@@ -33,6 +33,20 @@ check_ended() {
 	if wait "$2"; then ok "$1"; else not_ok "$1"; fi
 }
 
+# checks_of COMMAND...: the tests of a program that prints such lines itself.
+checks_of() {
+	local line
+	"$@" >"$WORK/checks" 2>&1 || not_ok "$1 ends well: $(tail -n 1 "$WORK/checks")"
+	while IFS= read -r line; do
+		case $line in
+		"ok - "*" # SKIP"*) echo "$line"; skipped=$((skipped + 1)) ;;
+		"ok - "*) ok "${line#ok - }" ;;
+		"not ok - "*) not_ok "${line#not ok - }" ;;
+		*) echo "$line" ;;
+		esac
+	done <"$WORK/checks"
+}
+
 # eventually SECONDS COMMAND...: try until it succeeds.
 eventually() {
 	local end=$((SECONDS + $1))
