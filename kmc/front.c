@@ -139,9 +139,10 @@ static void on_closed(void *arg, struct conn *c, const char *why)
 	drop(f, e);
 }
 
-/* A host that opens ever more connections loses its oldest. */
-static void limit_host(struct front *f, const char *name)
+/* A host that opens ever more connections loses its oldest; never @latest, which says HELLO, though it may have connected before all others. */
+static void limit_host(struct front *f, const struct entry *latest)
 {
+	const char *name = conn_name(latest->conn);
 	struct entry *oldest = NULL;
 	uint64_t n = 0;
 
@@ -151,10 +152,12 @@ static void limit_host(struct front *f, const char *name)
 		if (!e->conn || strcmp(conn_name(e->conn), name) != 0)
 			continue;
 		n++;
+		if (e == latest)
+			continue;
 		if (!oldest || conn_id(e->conn) < conn_id(oldest->conn))
 			oldest = e;
 	}
-	if (n <= f->conf->per_host)
+	if (!oldest || n <= f->conf->per_host)
 		return;
 	if (may_log(f))
 		log_warn("host '%s' has more than %llu connections: its oldest is closed", name,
@@ -181,7 +184,7 @@ static void on_request(void *arg, struct conn *c, enum kmc_type type, struct vie
 		return;
 	}
 	if (type == KMC_HELLO)
-		limit_host(f, conn_name(c)); /* never this one: it is the youngest */
+		limit_host(f, e);
 	e->size = type == KMC_OPEN || type == KMC_STORE || type == KMC_SUSPEND || type == KMC_RESERVE ? TURN_LARGE : TURN_SMALL;
 	e->frame = frame;
 	turns_ask(f->turns, (size_t)(e - f->entries), conn_id(c), conn_name(c), e->size, loop_now_ms());

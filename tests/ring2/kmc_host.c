@@ -25,7 +25,7 @@
  *     keep FILE                      write the last request into FILE, in hex
  *     again                          send it once more, then the answer
  *     sleep SECONDS                  and say nothing
- *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else OPEN
+ *     hold SECONDS                   ENDED if the KMC closes the connection in that time, else it dies of SIGALRM
  *     load SECONDS FILE SEED         open and store all the time over new connections too; FILE gets what was acknowledged
  *     flood SECONDS                  ask for what is refused, as fast as the KMC answers: "N answers"
  *     verify FILE                    open all of FILE and compare

@@ -29,7 +29,7 @@ KMC_PGSQL=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/pgsql
 
 # kmc_wait SECONDS COMMAND...: until it succeeds.
 kmc_wait() {
-	local tries=$(($1 * 20))
+	local tries=$(($1 * 3 * 20))
 	shift
 	while [ "$tries" -gt 0 ]; do
 		"$@" && return
