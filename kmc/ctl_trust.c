@@ -12,6 +12,7 @@
 #include "common/error.h"
 #include "common/results.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "common/token.h"
 #include "kmc/ctl_client.h"
 
@@ -176,13 +177,6 @@ static int get(struct ctl_client *c, const char *pool, struct policy *p)
 	return ctl_ask(c, ADM_POLICY_SHOW, &m, on_policy, p);
 }
 
-static const char *image_text(const struct adm_policy *p, size_t which, char out[65])
-{
-	for (int i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", p->images.p[32 * which + (size_t)i]);
-	return out;
-}
-
 static const char *list_pcrs(uint64_t mask, char out[96])
 {
 	size_t n = 0;
@@ -204,7 +198,7 @@ static void print_json(const struct adm_policy *p)
 			      "maintenance_until", p->maintenance_until ? json_string(when(p->maintenance_until, until)) : json_null());
 
 	for (size_t i = 0; i < p->images.n / 32; i++)
-		json_array_append_new(images, json_string(image_text(p, i, hex)));
+		json_array_append_new(images, json_string(text_hex(p->images.p + 32 * i, 32, hex)));
 	json_object_set_new(o, "images", images);
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -232,7 +226,7 @@ int ctl_policy_show(struct ctl_client *c, const char *pool, bool json)
 	if (!p.images.p)
 		printf("stub domains' image   any\n");
 	for (size_t i = 0; i < p.images.n / 32; i++)
-		printf("stub domains' image   %s\n", image_text(&p, i, hex));
+		printf("stub domains' image   %s\n", text_hex(p.images.p + 32 * i, 32, hex));
 	printf("clock going back      %s\n", p.note_clock ? "noted" : "refused");
 	printf("other TPM firmware    %s\n", p.note_firmware ? "noted" : "refused");
 	if (p.maintenance_until > (uint64_t)time(NULL))

@@ -153,7 +153,7 @@ static void on_enrol(struct engine *e, struct asker *a, const struct kmc_enrol *
 	struct enrolment *n;
 	uint8_t hash[32];
 	char reason[REASON_MAX];
-	const char *why;
+	const char *why = BAD_TOKEN;
 	int r = token_hash(m->token.p, hash);
 
 	if (r == 0)

@@ -151,21 +151,16 @@ static void on_failed(struct engine *e, struct ticket *t, const struct vault_fai
 		open_failed(e, t, m);
 }
 
-static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
+static void on_vault_ready(struct engine *e, const struct vault_ready *m)
 {
-	struct engine *e = arg;
-	struct ticket *t = type == VAULT_READY ? NULL : engine_find(e, id);
+	e->vault_ready = true;
+	wrapping_ready(e, (uint32_t)m->oldest);
+	serve_if_ready(e);
+}
 
-	if (t && t->given_up && type != VAULT_PROTECTED) {
-		drop_answer(e, t, type);
-		return;
-	}
+static void on_answer(struct engine *e, struct ticket *t, uint64_t type, const void *fields)
+{
 	switch (type) {
-	case VAULT_READY:
-		e->vault_ready = true;
-		wrapping_ready(e, (uint32_t)((const struct vault_ready *)fields)->oldest);
-		serve_if_ready(e);
-		break;
 	case VAULT_PROTECTED:
 		open_protected(e, t, fields);
 		break;
@@ -238,6 +233,22 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	default:
 		fatal("the vault process sent a request");
 	}
+}
+
+static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
+{
+	struct engine *e = arg;
+	struct ticket *t;
+
+	if (type == VAULT_READY) {
+		on_vault_ready(e, fields);
+		return;
+	}
+	t = engine_find(e, id);
+	if (t->given_up && type != VAULT_PROTECTED)
+		drop_answer(e, t, type);
+	else
+		on_answer(e, t, type, fields);
 }
 
 static void begin_round(void *arg)
