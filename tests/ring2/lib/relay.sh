@@ -24,7 +24,7 @@ relay_start() {
 	"$RING2_BIN/vtpm-relayd-ring2" -c "$dir/relay.conf" 2>>"$dir/relay.log" &
 	echo $! >"$dir/relay.pid"
 	at_end+=("relay_stop $1")
-	eventually 10 relay_answers || { echo "# the relay does not start:"; tail -n 5 "$dir/relay.log"; exit 1; }
+	eventually 10 relay_answers || give_up "the relay starts" "$dir/relay.log"
 }
 
 relay_answers() { relay_list >/dev/null 2>&1; }

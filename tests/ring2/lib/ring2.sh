@@ -57,6 +57,15 @@ eventually() {
 	done
 }
 
+# give_up TITLE [FILE]: without this nothing that follows means anything; the end of FILE says why.
+exec {report}>&1
+give_up() {
+	exec >&"$report" # a test may have sent its output elsewhere
+	not_ok "$1"
+	[ -z "${2:-}" ] || tail -n 5 "$2" | sed 's/^/#   /'
+	exit 1
+}
+
 # Each part adds what ends it; the newest first.
 at_end=()
 finish() {

@@ -10,7 +10,7 @@ host_tpm_start() {
 		--ctrl type=tcp,port=$(($(cat "$dir/port") + 1)) --flags not-need-init,startup-clear >"$dir/log" 2>&1 &
 	echo $! >"$dir/pid"
 	at_end+=("host_tpm_stop $1")
-	eventually 10 tpm_answers "$dir" || { echo "# swtpm does not start: $dir/log"; exit 1; }
+	eventually 10 tpm_answers "$dir" || give_up "swtpm starts" "$dir/log"
 }
 
 tpm_answers() { ss -Htln "sport = :$(cat "$1/port")" | grep -q .; }

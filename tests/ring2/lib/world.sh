@@ -10,16 +10,16 @@ STUB_LAUNCHER=$RING2_TOP/tests/ring2/launch-stub
 # kmc_up: the KMC of the test, in $WORK/kmc; again after it was stopped or killed.
 kmc_up() {
 	if [ ! -d "$WORK/kmc" ]; then
-		kmc_setup "$WORK/kmc" || exit 1
+		kmc_setup "$WORK/kmc" || give_up "a KMC is made"
 		at_end+=("kmc_end $WORK/kmc")
 		KMC_ADDRESS=127.0.0.1:$(cat "$WORK/kmc/port")
 	fi
 	kmc_tpm_stop "$WORK/kmc" # a restart of the whole machine
-	kmc_start "$WORK/kmc" || exit 1
+	kmc_start "$WORK/kmc" || give_up "kmcd starts" "$WORK/kmc/log"
 }
 
 # kmc_register NAME DIR [OPTION...]: a host's key and certificates in DIR.
-kmc_register() { kmc_host_add "$WORK/kmc" "$@" >>"$WORK/kmcctl.log" 2>&1 || { tail -n 3 "$WORK/kmcctl.log"; exit 1; }; }
+kmc_register() { kmc_host_add "$WORK/kmc" "$@" >>"$WORK/kmcctl.log" 2>&1 || give_up "$1 is registered at the KMC" "$WORK/kmcctl.log"; }
 
 # holder UUID: the host that has the lease, - for none.
 holder() { kmc_ctl "$WORK/kmc" vtpm list | awk -v uuid="$1" '$1 == uuid { print $3 }'; }
@@ -33,7 +33,7 @@ host_up() {
 	host_tpm_start "$1"
 	[ -d "$WORK/tls-$1" ] || kmc_register "$1" "$WORK/tls-$1"
 	relay_start "$@"
-	eventually 10 relay_is_connected || { echo "# the relay does not reach the KMC:"; tail -n 5 "$RING2_DIR/relay.log"; exit 1; }
+	eventually 10 relay_is_connected || give_up "the relay reaches the KMC" "$RING2_DIR/relay.log"
 }
 
 relay_is_connected() { ! relay_list | grep -q "not connected"; }

@@ -11,7 +11,7 @@ host_start() {
 		/usr/lib/xen-4.17/bin/xenstored -N --pid-file="$dir/xenstored.pid" >"$dir/xenstored.log" 2>&1 &
 	echo $! >"$dir/pid"
 	at_end+=("host_stop $1")
-	eventually 10 xenstore-exists /tool/xenstored 2>/dev/null || { echo "# xenstored does not start: $dir/xenstored.log"; exit 1; }
+	eventually 10 xenstore-exists /tool/xenstored 2>/dev/null || give_up "xenstored starts" "$dir/xenstored.log"
 	chmod 666 "$dir/socket" "$dir/virq"
 }
 
