@@ -44,11 +44,12 @@ relay_stop() {
 # relay_let_go NAME: until its state process has gone too, which a service manager waits for.
 relay_let_go() { [ ! -d "$WORK/host-$1/state" ] || flock -w 10 "$WORK/host-$1/state" true; }
 
-# relay_kill NAME: as a crash does; its processes die with it.
+# relay_kill NAME: as a crash does; its processes die with it, the state process when what it syncs is synced.
 relay_kill() {
 	kill -9 "$(relay_pid "$1")"
 	wait "$(relay_pid "$1")" 2>/dev/null
 	rm -f "$WORK/host-$1/relay.pid"
+	relay_let_go "$1"
 }
 
 # relay_log: of the host in use.
