@@ -25,7 +25,6 @@
 
 #define LOCKED_MEMORY (16u << 20)
 #define PATH_BYTES 1024
-#define EPOCH_STEP_BITS 32 /* no lease changes hands so often between two recoveries */
 
 static int say(const char *why)
 {
@@ -186,7 +185,7 @@ static int end_leases(struct store *s, struct auditlog *audit, uint64_t *n, cons
 
 		if (lease_decide(&v.lease, &take).result == LEASE_APPLY)
 			lease_apply(&v.lease, &take);
-		v.lease.epoch = ((v.lease.epoch >> EPOCH_STEP_BITS) + 1) << EPOCH_STEP_BITS;
+		v.lease.epoch = lease_recovered(v.lease.epoch);
 		if ((r = s->ops->vtpm_put(s, &v)) == 0)
 			r = s->ops->vtpm_next(s, &after, &v);
 	}
@@ -228,7 +227,7 @@ static int settle(const struct kmcconf *conf, struct store *s, const char *backu
 	if (r != 0)
 		snprintf(why, KEYFILE_WHY, "%s", s->why[0] ? s->why : error_text(r));
 	else
-		results_tell("the leases of %" PRIu64 " vTPMs are over: a guest that still runs on a host goes on, but stores no more; start it anew\n", n);
+		results_tell("the leases of %" PRIu64 " vTPMs are over: a guest that still runs goes on until it stores; restart it\n", n);
 	return r;
 }
 

@@ -143,8 +143,8 @@ struct putting {
 };
 
 /*
- * It must be what came last: stored under the lease that was taken over, and nobody has had the vTPM since. That it is the vTPM's own, its stub
- * domain finds out.
+ * It must be what came last: stored under the lease that was taken over, or before the KMC was recovered from a backup, and nobody has had the vTPM
+ * since. That it is the vTPM's own, its stub domain finds out.
  */
 static const char *objection(const struct store_vtpm *v, const struct statefile *f)
 {
@@ -154,7 +154,7 @@ static const char *objection(const struct store_vtpm *v, const struct statefile 
 		return "is held, or suspended with its guest: take it over first, if that host can't give it back ('kmcctl vtpm takeover')";
 	if (!v->seed_size)
 		return "has no seed here: it was never opened, is retired, or has left for another KMC";
-	if (l->epoch != f->lease_epoch + 1)
+	if (!lease_is_latest(l, f->lease_epoch))
 		return "was given out again after the lease that this state is of, or given back: it is not the newest";
 	return f->version <= l->state_version ? "has a state of this version or a later one here" : NULL;
 }

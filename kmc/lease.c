@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define ERA_BITS 32 /* no lease changes hands so often between two recoveries */
+
 static struct lease_verdict refuse(enum kmc_refusal code)
 {
 	return (struct lease_verdict){.result = LEASE_REFUSED, .code = code};
@@ -298,4 +300,14 @@ void lease_apply(struct lease *l, const struct lease_request *q)
 			release(l);
 		break;
 	}
+}
+
+uint64_t lease_recovered(uint64_t epoch)
+{
+	return ((epoch >> ERA_BITS) + 1) << ERA_BITS;
+}
+
+bool lease_is_latest(const struct lease *l, uint64_t epoch)
+{
+	return !l->holder[0] && (l->epoch == epoch + 1 || l->epoch == lease_recovered(epoch));
 }

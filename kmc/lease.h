@@ -91,6 +91,12 @@ struct lease_verdict lease_decide(const struct lease *lease, const struct lease_
 /** lease_apply() - what becomes of the lease after LEASE_APPLY, or after LEASE_CREATE with a zeroed lease in the pool. */
 void lease_apply(struct lease *lease, const struct lease_request *q);
 
+/** lease_recovered() - its epoch after the recovery of a KMC from a backup: beyond all that the lost one can have given out. */
+uint64_t lease_recovered(uint64_t epoch);
+
+/** lease_is_latest() - was the lease with @epoch taken over, or was the KMC recovered since, and has nobody had the vTPM after that? */
+bool lease_is_latest(const struct lease *lease, uint64_t epoch);
+
 /** lease_wake() - what was suspended is so no more: image, reservation and grants are forgotten; who holds it is not changed. */
 void lease_wake(struct lease *lease);
 

@@ -222,6 +222,25 @@ static void a_takeover_shuts_the_holder_out(void **state)
 	is(&l, &open, LEASE_APPLY);
 }
 
+static void a_recovery_is_as_a_takeover_of_every_lease(void **state)
+{
+	const struct lease_request open = ask(LEASE_OPEN, "b", 0);
+	struct lease l = {.pool = "p", .epoch = lease_recovered(3)};
+
+	(void)state;
+	assert_true(l.epoch > UINT32_MAX && lease_recovered(l.epoch + 5) > l.epoch + 5);
+	assert_true(lease_is_latest(&l, 3));
+	assert_true(lease_is_latest(&l, 7)); /* given out after the backup */
+	assert_false(lease_is_latest(&l, l.epoch));
+	is(&l, &open, LEASE_APPLY);
+	lease_apply(&l, &open);
+	assert_false(lease_is_latest(&l, 7));
+	assert_false(lease_is_latest(&l, l.epoch - 1)); /* it is held */
+	l.epoch = lease_recovered(l.epoch);
+	l.holder[0] = '\0';
+	assert_false(lease_is_latest(&l, 7)); /* two recoveries ago: somebody may have had it between them */
+}
+
 /* Everything that two hosts with any epoch they may have seen can do in @depth steps. */
 #define EPOCHS 4
 
@@ -284,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_release_frees_and_may_be_repeated),
 		cmocka_unit_test(an_old_epoch_releases_nothing),
 		cmocka_unit_test(a_takeover_shuts_the_holder_out),
+		cmocka_unit_test(a_recovery_is_as_a_takeover_of_every_lease),
 		cmocka_unit_test(no_history_has_two_writers_or_goes_back),
 	};
 
