@@ -93,7 +93,6 @@ void relay_build(struct guest *g)
 		rename_stub(g);
 	if (taken.ready)
 		relay_event(g, GEV_STUB);
-	spares_fill(g->relay->spares);
 }
 
 void relay_rebuild(struct guest *g)

@@ -9,6 +9,7 @@
 #include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/relay.h"
+#include "dom0-relay/spares.h"
 #include "dom0-relay/standin.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
@@ -56,6 +57,7 @@ void relay_serve(struct guest *g)
 		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to the stub domain");
 		return;
 	}
+	spares_fill_soon(g->relay->spares);
 	g->relay->tally.served++;
 	histogram_add(&g->relay->tally.start, loop_now_ms() - g->asked_ms);
 	guests_forgive(&g->relay->guests, &g->uuid);

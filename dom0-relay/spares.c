@@ -14,6 +14,7 @@
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
+#define SETTLE_MS 1000	 /* after a guest was served, until its place in the pool is filled */
 #define LOOK_MS 10000	 /* between two looks at the host's memory, and at spares that don't call */
 #define BOOT_LOOKS 3	 /* in which a spare must have called */
 #define PAUSE_LOOKS 6	 /* before another try after a failure */
@@ -35,12 +36,18 @@ struct spares {
 	struct link *builder;
 	const struct relayconf *conf;
 	uint64_t *last_ticket;
-	struct source *timer;
+	struct source *timer, *settle;
 	unsigned int pause; /* looks to wait before anything is built */
 	struct spare table[SPARES_MAX];
 };
 
 static void on_look(void *arg, unsigned int what);
+
+static void on_settled(void *arg, unsigned int what)
+{
+	(void)what;
+	spares_fill(arg);
+}
 
 struct spares *spares_new(struct loop *loop, struct xenstore *xs, struct link *builder, const struct relayconf *conf, uint64_t *last_ticket)
 {
@@ -50,7 +57,8 @@ struct spares *spares_new(struct loop *loop, struct xenstore *xs, struct link *b
 		return NULL;
 	*s = (struct spares){.loop = loop, .xs = xs, .builder = builder, .conf = conf, .last_ticket = last_ticket};
 	s->timer = source_timer(loop, on_look, s);
-	if (!s->timer)
+	s->settle = source_timer(loop, on_settled, s);
+	if (!s->timer || !s->settle)
 		spares_free(&s);
 	else
 		source_set_ms(s->timer, LOOK_MS);
@@ -64,6 +72,7 @@ void spares_free(struct spares **s)
 	for (size_t i = 0; i < SPARES_MAX; i++)
 		stublink_free(&(*s)->table[i].link);
 	source_free(&(*s)->timer);
+	source_free(&(*s)->settle);
 	free(*s);
 	*s = NULL;
 }
@@ -137,6 +146,11 @@ void spares_fill(struct spares *s)
 		q.name = view_text(name);
 		link_send(s->builder, BUILDER_BUILD, BUILD_ID(BUILD_ID_BUILD, p->ticket), &q);
 	}
+}
+
+void spares_fill_soon(struct spares *s)
+{
+	source_set_ms(s->settle, SETTLE_MS);
 }
 
 bool spares_take(struct spares *s, struct spare_taken *taken)

@@ -5,7 +5,7 @@
  *   BUILDING --builder--> BOOTING --hello--> READY --guest--> (the guest's)
  *
  * A guest takes what is furthest on. What a guest took, what died and what failed is replaced in the background; memory
- * that the host runs short of is given back from here first.
+ * that the host runs short of is given back from here first. The next one is built when the guest is served, not under its hands.
  */
 #ifndef DOM0_RELAY_SPARES_H
 #define DOM0_RELAY_SPARES_H
@@ -43,6 +43,9 @@ void spares_free(struct spares **s);
 
 /** spares_fill() - have built what is missing. */
 void spares_fill(struct spares *s);
+
+/** spares_fill_soon() - the same in a second: a guest was served, and building would only have delayed it. */
+void spares_fill_soon(struct spares *s);
 
 /** spares_take() - give one away; false if there is none. */
 bool spares_take(struct spares *s, struct spare_taken *taken);
