@@ -10,7 +10,8 @@
 #include "dom0-relay/kmclink.h"
 #include "dom0-relay/opening.h"
 
-#define RETRY_MS 30000 /* after a failure of the KMC's that may pass */
+#define RETRY_MS 30000	/* after a failure of the KMC's that may pass */
+#define NEVER UINT64_MAX /* not under this lease */
 
 struct wanted {
 	uint64_t ticket; /* 0: free */
@@ -25,6 +26,7 @@ struct certifying {
 	struct source *timer;
 	bool up;
 	uint64_t asked; /* the ticket that the KMC was asked for; 0: none */
+	uint64_t asked_epoch;
 	struct wanted table[GUESTS_MAX];
 };
 
@@ -53,14 +55,16 @@ static void go_on(struct certifying *c)
 	struct wanted *w = c->up && !c->asked ? first(c) : NULL;
 	uint64_t now = loop_now_ms();
 
-	if (!w)
+	if (!w || w->due_ms == NEVER)
 		return;
-	if (w->due_ms > now)
+	if (w->due_ms > now) {
 		source_set_ms(c->timer, w->due_ms - now);
-	else if (kmclink_send(c->kmc, KMC_CERTIFY, KMC_ID_CERTIFY, &w->q) == 0)
+	} else if (kmclink_send(c->kmc, KMC_CERTIFY, KMC_ID_CERTIFY, &w->q) == 0) {
 		c->asked = w->ticket;
-	else
+		c->asked_epoch = w->q.lease_epoch;
+	} else {
 		source_set_ms(c->timer, RETRY_MS);
+	}
 }
 
 static void on_timer(void *arg, unsigned int what)
@@ -97,7 +101,18 @@ void certifying_want(struct certifying *c, uint64_t ticket, const struct kmc_cer
 
 	if (!w && !(w = find(c, 0)))
 		return; /* there is one for each guest */
-	*w = (struct wanted){.ticket = ticket, .q = *q, .due_ms = loop_now_ms()};
+	*w = (struct wanted){.ticket = ticket, .q = *q, .due_ms = q->lease_epoch ? loop_now_ms() : NEVER};
+	go_on(c);
+}
+
+void certifying_lease(struct certifying *c, uint64_t ticket, uint64_t lease_epoch)
+{
+	struct wanted *w = find(c, ticket);
+
+	if (!w)
+		return;
+	w->q.lease_epoch = lease_epoch;
+	w->due_ms = loop_now_ms();
 	go_on(c);
 }
 
@@ -139,10 +154,14 @@ static void on_certified(struct certifying *c, struct wanted *w, const struct km
 		log_warn("the KMC says that it has certificates, and sends none");
 }
 
-static void on_refused(struct wanted *w, const struct kmc_refused *m)
+static void on_refused(struct certifying *c, struct wanted *w, const struct kmc_refused *m)
 {
 	char u[UUID_TEXT];
 
+	if (m->code == KMC_REFUSED_EPOCH) { /* its guest sleeps, or is another host's by now: certifying_lease() tells when there is a lease again */
+		w->due_ms = w->q.lease_epoch == c->asked_epoch ? NEVER : loop_now_ms();
+		return;
+	}
 	log_warn("vTPM %s gets no certificates of its endorsement keys now: the KMC refused (%s): %.*s", uuid_format(&w->q.uuid, u),
 		 kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
 	if (m->code == KMC_REFUSED_BUSY || m->code == KMC_REFUSED_INTERNAL || m->code == KMC_REFUSED_ATTESTATION)
@@ -159,6 +178,6 @@ void certifying_kmc(struct certifying *c, enum kmc_type type, const void *fields
 	if (w && type == KMC_CERTIFIED)
 		on_certified(c, w, fields);
 	else if (w && type == KMC_REFUSED)
-		on_refused(w, fields);
+		on_refused(c, w, fields);
 	go_on(c);
 }

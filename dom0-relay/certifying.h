@@ -2,7 +2,8 @@
  * Certificates of vTPMs' endorsement keys, the relay's side: stub domains want them, the KMC has them, sometimes only after a while.
  *
  * Nobody waits: a guest is served meanwhile. What a stub domain wants is asked for one at a time, once the KMC can be asked, and again when
- * the KMC says; a refusal ends it, until the stub domain asks anew at its next start.
+ * the KMC says; a refusal ends it, until the stub domain asks anew at its next start. Without a lease, as while the guest sleeps or has just
+ * been resumed, nothing is given: what is wanted waits for the next lease.
  */
 #ifndef DOM0_RELAY_CERTIFYING_H
 #define DOM0_RELAY_CERTIFYING_H
@@ -23,8 +24,11 @@ typedef void certifying_fn(void *arg, uint64_t ticket, const struct handoff_cert
 struct certifying *certifying_new(struct loop *loop, struct kmclink *kmc, certifying_fn *fn, void *arg);
 void certifying_free(struct certifying **c);
 
-/** certifying_want() - the stub domain of @ticket asks, for what @q says; instead of what it wanted before. */
+/** certifying_want() - the stub domain of @ticket asks, for what @q says (lease_epoch 0: there is none yet); instead of what it wanted before. */
 void certifying_want(struct certifying *c, uint64_t ticket, const struct kmc_certify *q);
+
+/** certifying_lease() - it is under this lease from now on, should anything be wanted. */
+void certifying_lease(struct certifying *c, uint64_t ticket, uint64_t lease_epoch);
 
 /** certifying_forget() - the guest of @ticket goes. */
 void certifying_forget(struct certifying *c, uint64_t ticket);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/privsep.h"
+#include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
 #include "dom0-relay/named.h"
 #include "dom0-relay/noting.h"
@@ -236,6 +237,7 @@ void relay_thaw(struct guest *g)
 	const struct handoff_thaw t = {.lease_epoch = g->lease.epoch};
 
 	g->reason[0] = '\0';
+	certifying_lease(g->relay->certifying, g->ticket, g->lease.epoch);
 	if (stublink_send(g->stub, HANDOFF_THAW, &t) != 0)
 		relay_fail(g, GEV_BROKEN, "the stub domain does not read that the guest runs");
 	else

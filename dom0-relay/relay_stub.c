@@ -95,7 +95,9 @@ static void on_store(struct guest *g, const struct handoff_store *s)
 /* Its own lease, whatever it says: a stub domain can't ask for another's certificates. */
 static void on_certify(struct guest *g, const struct handoff_certify *m)
 {
-	const struct kmc_certify q = {.uuid = g->uuid, .lease_epoch = g->lease.epoch, .endorsement_epoch = m->endorsement_epoch};
+	const struct kmc_certify q = {
+		.uuid = g->uuid, .lease_epoch = g->machine.restored ? 0 : g->lease.epoch, .endorsement_epoch = m->endorsement_epoch,
+	};
 
 	certifying_want(g->relay->certifying, g->ticket, &q);
 }

@@ -126,7 +126,7 @@ static void a_refusal_ends_it_and_trouble_does_not(void **state)
 	(void)state;
 	certifying_up(w.c);
 	want(1);
-	refuse(KMC_REFUSED_EPOCH);
+	refuse(KMC_REFUSED_POLICY);
 	want(2);
 	refuse(KMC_REFUSED_INTERNAL);
 	assert_int_equal(w.asked, 2);
@@ -151,6 +151,31 @@ static void a_guest_that_went_gets_nothing(void **state)
 	assert_int_equal(w.asked, 2);
 }
 
+static void what_is_wanted_without_a_lease_waits_for_one(void **state)
+{
+	const struct kmc_certify reserved = {.uuid = {{1}}, .endorsement_epoch = 1};
+
+	(void)state;
+	certifying_up(w.c);
+	certifying_want(w.c, 1, &reserved);
+	assert_int_equal(w.asked, 0);
+	certifying_lease(w.c, 1, 11);
+	assert_int_equal(w.epoch, 11);
+	refuse(KMC_REFUSED_EPOCH); /* its guest fell asleep */
+	certifying_down(w.c);
+	certifying_up(w.c);
+	assert_int_equal(w.asked, 1);
+	certifying_lease(w.c, 1, 12);
+	certifying_lease(w.c, 1, 13); /* woken up twice before the answer came */
+	refuse(KMC_REFUSED_EPOCH);
+	assert_int_equal(w.asked, 3);
+	assert_int_equal(w.epoch, 13);
+	answer(0);
+	assert_int_equal(w.got_ticket, 1);
+	certifying_lease(w.c, 1, 14);
+	assert_int_equal(w.asked, 3); /* it has what it wanted */
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -158,6 +183,7 @@ int main(void)
 		TEST(nothing_is_asked_while_the_kmc_is_away), TEST(one_is_asked_for_at_a_time_and_gets_its_own),
 		TEST(later_lets_others_go_first), TEST(a_broken_connection_asks_again),
 		TEST(a_refusal_ends_it_and_trouble_does_not), TEST(a_guest_that_went_gets_nothing),
+		TEST(what_is_wanted_without_a_lease_waits_for_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
