@@ -201,6 +201,7 @@ void relay_not_yet(void *arg, uint64_t ticket, const char *why)
 
 void relay_commit(struct guest *g)
 {
+	log_info("%s: its guest runs, asking for its lease", relay_name_of(g));
 	keeping_commit(g->relay->keeping, g->ticket);
 }
 
@@ -253,6 +254,7 @@ void relay_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t le
 		return;
 	switch (what) {
 	case MOVE_FROZEN:
+		log_info("%s: sealed, on record here", relay_name_of(g));
 		relay_event(g, GEV_FROZEN);
 		break;
 	case MOVE_SUSPENDED:

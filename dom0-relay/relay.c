@@ -335,6 +335,7 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 		hold(g);
 		return;
 	}
+	log_info("%s: reserved at the KMC", relay_name_of(g));
 	relay_event(g, GEV_SEED);
 	relay_event(g, GEV_KEPT); /* its reservation is, since before it was asked for */
 }
