@@ -3,8 +3,9 @@
  *
  * Theory of operation: requests are taken one after the other; libxl works synchronously, about a second for a
  * domain. The relay may look at any domain and mark any guest (hypervisor_mark()), but destroy only what this builder,
- * or one before it, built: the relay's word alone never ends a guest. The builder keeps root and no system call filter, because libxl forks and executes
- * helpers; what guards it is that its input is a handful of message types from one process, strictly checked.
+ * or one before it, built: the relay's word alone never ends a guest. The builder stays root's, which Xen's devices and directories belong to, without
+ * capabilities; it has no system call filter, because libxl forks and calls what its version calls. What guards it is that its input is a handful of
+ * message types from one process, strictly checked.
  */
 #include "dom0-relay/builder_process.h"
 
@@ -258,6 +259,7 @@ static void on_end(void *arg)
 
 void builder_main(const struct relayconf *conf, int fd)
 {
+	static const struct confinement confinement = {.no_capabilities = true};
 	static struct builder b;
 	struct loop *loop = loop_new();
 
@@ -274,6 +276,7 @@ void builder_main(const struct relayconf *conf, int fd)
 	if (!b.relay)
 		fatal("can't start: out of memory");
 	link_on_end(b.relay, on_end, NULL);
+	process_confine(&confinement);
 	look_at_image(&b);
 	if (loop_run(loop) != 0)
 		fatal("the event loop failed");
