@@ -185,6 +185,16 @@ static void destroy(struct engine *e, uint32_t number)
 		w.destroying = number;
 }
 
+/*
+ * What came before @needed goes. While another replacement is under way, too: who orders one after the other, each at the end of the one before,
+ * would else fill the vaults of those machines that never saw an end, and then wait for them.
+ */
+static void destroy_before(struct engine *e, uint32_t needed)
+{
+	if (w.files >= needed && w.own.oldest < needed)
+		destroy(e, needed);
+}
+
 void wrapping_look(struct engine *e)
 {
 	struct store_wrapping k;
@@ -206,8 +216,7 @@ void wrapping_look(struct engine *e)
 	use(e, k.used_at ? k.number : k.number - 1);
 	if (k.used_at && !k.done_at)
 		rewrap_go_on(e, k.number);
-	if (k.done_at && w.files == k.number && w.own.oldest < k.number)
-		destroy(e, k.number);
+	destroy_before(e, k.done_at ? k.number : k.number - 1);
 }
 
 static void on_time(void *arg, unsigned int what)
