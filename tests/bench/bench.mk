@@ -26,3 +26,14 @@ $(OUT)/bench/bench-kmc: $(patsubst %.c,$(OUT)/obj/%.o,tests/bench/bench_kmc.c te
 bench: bench-kmc
 bench-kmc: $(OUT)/bench/bench-kmc all ## measure the KMC
 	@tests/bench/bench-kmc $(BENCH_SCALE) | tests/bench/into-docs kmc
+
+# In a guest that has no libraries.
+$(OUT)/bench/tick: tests/bench/tick.c
+	@mkdir -p $(@D)
+	@echo "  CC      $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -static -o $@ $<
+
+.PHONY: bench-life
+bench: bench-life
+bench-life: $(OUT)/bench/tick ## measure migration, save and restore in the Xen lab; draws docs/life.svg
+	@tests/bench/bench-life docs/life.svg | tests/bench/into-docs life
