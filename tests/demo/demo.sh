@@ -31,7 +31,7 @@ step "A guest is created with xl, and one line more in its config"
 guest_cfg demo >/dev/null
 grep -E '^(name|type|vtpm)' /etc/xen/lab/demo.cfg | show
 begin demo
-vtpmctl list | show
+vtpmctl list | sed -n '/^GUEST/,$p' | show # what comes before is about the key of this host, which the lab made as a file
 
 step "It reads the PCRs of its own TPM"
 tpm demo tpm2_pcrread sha256:0,1,7,16 | show
