@@ -76,15 +76,15 @@ kmc_pid() {
 }
 
 # peer_power off|on|cycle|down: cut the other host's power, or switch it on and wait until it has booted; down: its systemd shuts it down.
-# Its disk and TPM stay.
+# Its disk and TPM stay. lose: it is gone, disk and TPM too, and what is switched on next is another machine.
 peer_power() {
 	lab_need_peer
 	case $1 in
-	off) kmc_run lab-power "$(lab_peer)" off ;;
+	off | lose) kmc_run lab-power "$(lab_peer)" "$1" ;;
 	on) RUN_TIMEOUT=440 kmc_run lab-power "$(lab_peer)" on && wait_for 30 peer_run true ;;
 	cycle) peer_power off && peer_power on ;;
 	down) peer_run systemctl --no-block poweroff && RUN_TIMEOUT=300 kmc_run lab-power "$(lab_peer)" down ;;
-	*) fail "peer_power: off, on, cycle or down, not '$1'" ;;
+	*) fail "peer_power: off, on, cycle, down or lose, not '$1'" ;;
 	esac
 }
 

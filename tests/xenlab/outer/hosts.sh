@@ -22,13 +22,21 @@ other_host() {
 	[ "$1" = a ] && echo b || echo a
 }
 
-# host_create HOST: give it an empty TPM and a disk that starts as the image, and forget what it was.
+# host_create HOST: the directory of a host that never ran.
 host_create() {
 	local host=$1 dir=$LAB_RUN/$1
-	mkdir -p "$dir/tpm" "$LAB_LOG/$host"
-	qemu-img create -q -f qcow2 -F raw -b "$LAB_CACHE/dom0/root.img" "$dir/disk.qcow2"
+	mkdir -p "$dir" "$LAB_LOG/$host"
+	host_blank "$host"
 	mkfifo "$dir/ctl.in" "$dir/ctl.out"
 	free_port >"$dir/agent.port"
+}
+
+# host_blank HOST: give it an empty TPM and a disk that starts as the image, and forget what it was.
+host_blank() {
+	local dir=$LAB_RUN/$1
+	rm -rf "$dir/tpm" "$dir/disk.qcow2"
+	mkdir "$dir/tpm"
+	qemu-img create -q -f qcow2 -F raw -b "$LAB_CACHE/dom0/root.img" "$dir/disk.qcow2"
 }
 
 # host_on HOST: switch its TPM and itself on; host_wait tells when it has booted.
