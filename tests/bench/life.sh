@@ -42,9 +42,9 @@ begin() {
 	grep -q 'vtpm=\[\]' "/etc/xen/lab/$1.cfg" || wait_for 15 tiny_random "$1" >/dev/null
 }
 
-# longest_gap NAME SINCE: "FROM TO" of the longest time it stood still since then.
-longest_gap() {
-	guest_run "$1" cat /run/gaps | awk -v since="$2" '$1 > since && $2 - $1 > best { best = $2 - $1; found = $0 } END { if (!best) exit 1; print found }'
+# gap_at NAME TIME: "FROM TO" of the time around that moment in which it stood still. (It does so while its memory is sent, too, in emulation for seconds.)
+gap_at() {
+	guest_run "$1" cat /run/gaps | awk -v at="$2" '$1 <= at && $2 >= at { found = $0 } END { if (!found) exit 1; print found }'
 }
 
 # --- clocks ---
@@ -147,23 +147,23 @@ steps() {
 		served served by stub domain
 	TEXT
 	record "$1" transferred "$(awk '/Target has acknowledged transfer/ { print $1 }' $life/xl.log)"
-	record "$1" permitted "$(awk '/Giving target permission to start/ { print $1 }' $life/xl.log)"
+	record "$1" permitted "$permitted"
 }
 
 # migrate_once KIND
 migrate_once() {
-	local kind=$1 offset lines_a lines_b began from to
+	local kind=$1 offset lines_a lines_b permitted from to
 	begin mover || { lost "$kind" "did not start"; return 0; }
 	[ "$kind" != warm ] || wait_for 40 both pool_is_full || fail "no spare stub domain within 40 s"
 	sleep 1
 	lines_a=$(relay_log | wc -l) lines_b=$(peer_run 'relay_log | wc -l')
 	offset=$(clock_offset)
-	began=$(now_us)
 	if ! guest_migrate mover > >(stamped >$life/xl.log) 2>&1; then
 		lost "$kind" "xl migrate: $(tail -n 1 $life/xl.log)"
 		return 0
 	fi
-	if ! guest_wait mover 30 || ! read -r from to < <(longest_gap mover "$began"); then
+	permitted=$(awk '/Giving target permission to start/ { print $1 }' $life/xl.log)
+	if ! guest_wait mover 30 || ! read -r from to < <(gap_at mover "$permitted"); then
 		lost "$kind" "the guest has died"
 		return 0
 	fi
@@ -192,7 +192,7 @@ sleep_once() {
 	quiet_xl restore /var/tmp/life.save >/dev/null
 	restored=$(now_us)
 	guest_wait "$name" || fail "$name is gone after xl restore"
-	read -r from to < <(longest_gap "$name" "$began") || fail "$name says that it never stood still"
+	read -r from to < <(gap_at "$name" "$saved") || fail "$name says that it never stood still"
 	echo $((saved - began)) >>"$life/save-$kind"
 	echo $((saved - from)) >>"$life/asleep-$kind"
 	echo $((restored - restoring)) >>"$life/restore-$kind"
