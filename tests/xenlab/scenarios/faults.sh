@@ -138,7 +138,7 @@ used() {
 
 is_serving() { [ "$(at "$1" vtpm_field "$uuid" state)" = serving ]; }
 
-holder() { kmcctl_at kmc vtpm list --json | jq -r --arg uuid "$uuid" '.[] | select(.uuid == $uuid).holder // "-"'; }
+holder() { kmcctl_at kmc vtpm list --json | jq -r --arg uuid "$uuid" '.[] | select(.uuid == $uuid) | .holder // "-"'; }
 
 # whole HOST: the guest is there and not elsewhere, with all of its TPM, which it goes on using.
 whole() {
