@@ -18,7 +18,7 @@ strike() {
 	network) ip link set kmc0 down ;;
 	stub) xl destroy "$(vtpm_field "$uuid" stub_domain)" ;;
 	guest) xl destroy sleeper ;;
-	xl) pkill -KILL -f '^xl (restore|migrate-receive)' ;;
+	xl) pkill -KILL -f '(^|/)xl (restore|migrate-receive)' ;;
 	wire) pkill -KILL -f '^socat -t600 - TCP:.*:9999' ;;
 	esac
 }
@@ -32,8 +32,15 @@ mend() {
 	esac
 }
 
-# strike_when POINT FAULT MARK [PID]: when the relay's log says so after its byte MARK. Meanwhile nothing goes on: xl (PID) is stopped; or the relay's
-# process for the host's TPM, which is needed between the request and the KMC. Status 99: too late.
+# hold_kmc: what is requested from now on is not reserved before release_kmc. A call to the KMC's machine takes longer than a reservation.
+hold_kmc() {
+	held=$(kmc_pid kmcd-kmc)
+	kmc_run kill -STOP "$held"
+}
+release_kmc() { kmc_run kill -CONT "$held" 2>/dev/null || true; }
+
+# strike_when POINT FAULT MARK [PID]: when the relay's log says so after its byte MARK. Meanwhile nothing goes on: xl (PID) is stopped, or kmcd.
+# Status 99: too late.
 strike_when() {
 	local text pid=${4:-} log=/var/log/lab/vtpm-relayd.log
 	case $1 in
@@ -41,21 +48,21 @@ strike_when() {
 	stored) text="suspended, the KMC has its state" ;;
 	requested)
 		text=": requested"
-		pid=$(pgrep -P "$(dom0_pid vtpm-relayd)" | sed -n 2p)
-		kill -STOP "$pid"
+		[ -n "${held:-}" ] || hold_kmc
 		;;
 	*) return 0 ;;
 	esac
 	lab_follow $log "$3" 60 grep -qm 1 "$text" || return 99
-	kill -STOP "$pid" || return 99
+	[ "$1" = requested ] || kill -STOP "$pid" || return 99
 	strike "$2"
-	kill -CONT "$pid" 2>/dev/null || true
+	if [ "$1" = requested ]; then release_kmc; else kill -CONT "$pid" 2>/dev/null || true; fi
 }
 
 # with_fault POINT FAULT XL-ARGUMENT...: xl, and the fault at that point of it. Its output is in /run/lab/fault.out. Status: xl's, or 99.
 with_fault() {
 	local point=$1 fault=$2 mark pid struck=0 status=0
 	shift 2
+	[ "$point" != requested ] || hold_kmc
 	mark=$(stat -c %s /var/log/lab/vtpm-relayd.log)
 	[ "$point" != before ] || strike "$fault"
 	xl "$@" >/run/lab/fault.out 2>&1 &
@@ -78,7 +85,7 @@ at() {
 	if [ "$host" = "$LAB_HOST" ]; then
 		"$@"
 	else
-		RUN_TIMEOUT=240 peer_run "uuid=$uuid; $(declare -f strike mend strike_when with_fault lab_follow other quiet); ${*@Q}"
+		RUN_TIMEOUT=240 peer_run "uuid=$uuid; $(declare -f strike mend hold_kmc release_kmc strike_when with_fault lab_follow other quiet); ${*@Q}"
 	fi
 }
 
