@@ -18,9 +18,10 @@ on_page() {
 }
 
 # at_kmc COMMAND, at_host COMMAND: type it there, once the page was found to have it.
+desk=/srv/desk # where the administrator works there
 at_kmc() {
 	on_page "$1"
-	expect_ok peer_run "cd /root && $1"
+	expect_ok peer_run "mkdir -p $desk && cd $desk && $1"
 }
 
 at_host() {
@@ -117,7 +118,7 @@ step "another machine is brought up in its place"
 expect_ok peer_power on
 kmc_machine
 carry_in / ${backup#/}
-carry_in /root share-1.txt share-4.txt share-5.txt
+carry_in $desk share-1.txt share-4.txt share-5.txt
 expect_ok peer_run 'TPM2TOOLS_TCTI=device:/dev/tpmrm0 tpm2_getcap commands | grep -i rewrap'
 at_kmc "cp $backup/kmc.conf /etc/xen-vtpm/"
 expect_fail peer_run kmcctl recover $backup
@@ -128,7 +129,7 @@ expect_output "whole and in order" peer_run kmcctl audit verify
 at_kmc "kmcctl status --check"
 
 step "the state of the host's disk is taken to it: the guest has its keys, and all that it stored"
-peer_put /run/lab/kept.state /root/kept.state
+peer_put /run/lab/kept.state $desk/kept.state
 at_kmc "kmcctl vtpm restore $kept --state kept.state"
 expect_ok guest_start kept
 guest_has_tpm kept || fail "no TPM: $(vtpmctl list)"
