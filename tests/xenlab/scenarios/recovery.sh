@@ -17,8 +17,9 @@ on_page() {
 	the_page | grep -qxF -- "$1" || fail "docs/operate.md does not say: $1"
 }
 
+desk=/srv/desk # where the administrator works on the KMC machine
+
 # at_kmc COMMAND, at_host COMMAND: type it there, once the page was found to have it.
-desk=/srv/desk # where the administrator works there
 at_kmc() {
 	on_page "$1"
 	expect_ok peer_run "mkdir -p $desk && cd $desk && $1"
