@@ -27,17 +27,11 @@
 #define DAY 86400
 #define BACKDATE 300 /* seconds: clocks of hosts may be behind */
 
-static bool ignore(void *arg, uint64_t type, const void *fields)
-{
-	(void)arg, (void)type, (void)fields;
-	return false;
-}
-
 int ctl_ca_renew(struct ctl_client *c, unsigned int days)
 {
 	int64_t now = (int64_t)time(NULL);
 	const struct adm_ca_renew m = {.not_before = (uint64_t)(now - BACKDATE), .not_after = (uint64_t)(now + (int64_t)days * DAY)};
-	int code = ctl_ask(c, ADM_CA_RENEW, &m, ignore, NULL);
+	int code = ctl_order(c, ADM_CA_RENEW, &m);
 
 	if (code == EXIT_FINE)
 		results_tell("the next authority is made; hosts learn to trust it: 'kmcctl ca status' says which do not yet, then 'kmcctl ca switch'\n");
@@ -173,7 +167,7 @@ int ctl_ca_switch(const struct kmcconf *conf, struct ctl_client *c, bool force)
 int ctl_ca_retire(struct ctl_client *c, bool force)
 {
 	const struct adm_ca_change m = {.force = force};
-	int code = ctl_ask(c, ADM_CA_RETIRE, &m, ignore, NULL);
+	int code = ctl_order(c, ADM_CA_RETIRE, &m);
 
 	if (code == EXIT_FINE)
 		results_tell("the former authority is trusted no more, and its key is destroyed in the database; backups from before still have it\n");

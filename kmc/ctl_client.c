@@ -151,3 +151,14 @@ int ctl_ask(struct ctl_client *c, enum adm_type type, const void *request, ctl_f
 		ctl_say("asking kmcd at %s failed: %s; try again, then look at its log", c->path, error_text(r));
 	return r == 0 ? EXIT_FINE : EXIT_ERROR;
 }
+
+static bool is_done(void *arg, uint64_t type, const void *fields)
+{
+	(void)arg, (void)type, (void)fields;
+	return false;
+}
+
+int ctl_order(struct ctl_client *c, enum adm_type type, const void *request)
+{
+	return ctl_ask(c, type, request, is_done, NULL);
+}

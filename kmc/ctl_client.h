@@ -21,6 +21,9 @@ typedef bool ctl_fn(void *arg, uint64_t type, const void *fields);
 /** ctl_ask() - send a request and hand @fn every message of its answer. Return: an exit code; what failed was said. */
 int ctl_ask(struct ctl_client *c, enum adm_type type, const void *request, ctl_fn *fn, void *arg);
 
+/** ctl_order() - the same of what is answered with one message, which says no more than that it is done. */
+int ctl_order(struct ctl_client *c, enum adm_type type, const void *request);
+
 /** ctl_say() - one line to standard error, "kmcctl: " in front. */
 void ctl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -11,12 +11,6 @@
 #include "kmc/ctl_client.h"
 #include "kmc/ctl_trust.h"
 
-static bool ignore(void *arg, uint64_t type, const void *fields)
-{
-	(void)arg, (void)type, (void)fields;
-	return false;
-}
-
 bool ctl_agreed(const char *warning, bool yes)
 {
 	char line[16] = "";
@@ -47,7 +41,7 @@ int ctl_clone(struct ctl_client *c, const struct uuid *from, const char *to, boo
 		ctl_say("warning: %s", SHARING);
 	if (share && !ctl_agreed(SHARING, yes))
 		return EXIT_ERROR;
-	return ctl_ask(c, ADM_VTPM_CLONE, &m, ignore, NULL);
+	return ctl_order(c, ADM_VTPM_CLONE, &m);
 }
 
 int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes)
@@ -56,7 +50,7 @@ int ctl_rekey(struct ctl_client *c, const struct uuid *uuid, bool yes)
 
 	if (!ctl_agreed("a new seed destroys all that the guest has sealed with this vTPM, its NV contents and its identity", yes))
 		return EXIT_ERROR;
-	return ctl_ask(c, ADM_VTPM_REKEY, &m, ignore, NULL);
+	return ctl_order(c, ADM_VTPM_REKEY, &m);
 }
 
 static bool on_retirement(void *arg, uint64_t type, const void *fields)
@@ -96,5 +90,5 @@ int ctl_retire_cancel(struct ctl_client *c, const struct uuid *uuid)
 {
 	const struct adm_retire m = {.uuid = *uuid, .cancel = 1};
 
-	return ctl_ask(c, ADM_VTPM_RETIRE, &m, ignore, NULL);
+	return ctl_order(c, ADM_VTPM_RETIRE, &m);
 }

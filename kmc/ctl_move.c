@@ -155,12 +155,6 @@ int ctl_export(struct ctl_client *c, const struct uuid *uuid, const char *to, co
 	return EXIT_FINE;
 }
 
-static bool ignore(void *arg, uint64_t type, const void *fields)
-{
-	(void)arg, (void)type, (void)fields;
-	return false;
-}
-
 int ctl_export_cancel(struct ctl_client *c, const struct uuid *uuid, bool yes)
 {
 	static const char warning[] = "if the other KMC has imported this vTPM, or still can, there will be two with the same keys, each with a state of its own: "
@@ -171,7 +165,7 @@ int ctl_export_cancel(struct ctl_client *c, const struct uuid *uuid, bool yes)
 		ctl_say("warning: %s", warning);
 	if (!ctl_agreed(warning, yes))
 		return EXIT_ERROR;
-	return ctl_ask(c, ADM_EXPORT_CANCEL, &m, ignore, NULL);
+	return ctl_order(c, ADM_EXPORT_CANCEL, &m);
 }
 
 static bool on_imported(void *arg, uint64_t type, const void *fields)
@@ -251,7 +245,7 @@ int ctl_put_state(struct ctl_client *c, const struct uuid *uuid, const char *fil
 		ctl_say("%s holds the state of another vTPM", file);
 		code = EXIT_ERROR;
 	} else {
-		code = ctl_ask(c, ADM_STATE_PUT, &s, ignore, NULL);
+		code = ctl_order(c, ADM_STATE_PUT, &s);
 	}
 	keyfile_free(&f);
 	return code;
@@ -271,7 +265,7 @@ int ctl_moved(struct ctl_client *c, const char *receipt)
 		ctl_say("%s is no receipt of 'kmcctl vtpm import'", receipt);
 		code = EXIT_ERROR;
 	} else {
-		code = ctl_ask(c, ADM_VTPM_MOVED, &m, ignore, NULL);
+		code = ctl_order(c, ADM_VTPM_MOVED, &m);
 	}
 	keyfile_free(&f);
 	if (code == EXIT_FINE)

@@ -316,14 +316,6 @@ static const char *change(struct policy *policy, const struct ctl_policy_options
 	return NULL;
 }
 
-static bool ignore(void *arg, uint64_t type, const void *fields)
-{
-	(void)arg;
-	(void)type;
-	(void)fields;
-	return false;
-}
-
 int ctl_policy_set(struct ctl_client *c, const char *pool, const struct ctl_policy_options *o)
 {
 	struct policy p;
@@ -337,12 +329,12 @@ int ctl_policy_set(struct ctl_client *c, const char *pool, const struct ctl_poli
 		ctl_say("%s", wrong);
 		return EXIT_USAGE;
 	}
-	return ctl_ask(c, ADM_POLICY_SET, &p.m, ignore, NULL);
+	return ctl_order(c, ADM_POLICY_SET, &p.m);
 }
 
 int ctl_policy_accept(struct ctl_client *c, const char *host)
 {
 	const struct adm_name m = {.name = view_text(host)};
 
-	return ctl_ask(c, ADM_POLICY_ACCEPT, &m, ignore, NULL);
+	return ctl_order(c, ADM_POLICY_ACCEPT, &m);
 }

@@ -24,17 +24,9 @@ static const char *when(uint64_t t, char text[TIME_TEXT])
 	return text;
 }
 
-static bool ignore(void *arg, uint64_t type, const void *fields)
-{
-	(void)arg;
-	(void)type;
-	(void)fields;
-	return false;
-}
-
 int ctl_rewrap(struct ctl_client *c)
 {
-	int code = ctl_ask(c, ADM_KEY_REWRAP, NULL, ignore, NULL);
+	int code = ctl_order(c, ADM_KEY_REWRAP, NULL);
 
 	if (code == EXIT_FINE)
 		results_tell("a new wrapping key is made; kmcd wraps seeds and keys anew while it serves: see 'kmcctl key list'\n");
@@ -103,5 +95,5 @@ int ctl_replica_forget(struct ctl_client *c, const char *name)
 {
 	const struct adm_name m = {.name = view_text(name)};
 
-	return ctl_ask(c, ADM_REPLICA_FORGET, &m, ignore, NULL);
+	return ctl_order(c, ADM_REPLICA_FORGET, &m);
 }

@@ -11,7 +11,7 @@ KMCD_SRCS += $(addprefix kmc/,engine_replica.c engine_rewrap.c engine_wrapping.c
 KMC_LIBS := $(COMMON_LIBS) $(KMC_TSS_LIBS) $(KMC_STORE_LIBS)
 
 $(eval $(call program,kmcd,$(KMCD_SRCS),$(KMC_LIBS) -ltpms))
-KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_check.c store_open.c ctl_client.c ctl_init.c ctl_replica.c ctl_recovery.c ctl_backup.c store_copy.c lease.c shares.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c ctl_ca.c ctl_authority.c ctl_server.c ctl_life.c ctl_move.c movefile.c ctl_wrapping.c admmsg.c keyring.c keyring_wrapping.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
+KMCCTL_SRCS := $(addprefix kmc/,kmcctl.c ctl_options.c ctl_commands_kmc.c ctl_commands_host.c ctl_commands_vtpm.c ctl_commands_key.c ctl_commands_audit.c ctl_check.c store_open.c ctl_client.c ctl_init.c ctl_replica.c ctl_recovery.c ctl_backup.c store_copy.c lease.c shares.c keyfile.c ekcert.c quote.c ctl_host.c ctl_show.c ctl_trust.c ctl_audit.c ctl_audit_show.c ctl_ca.c ctl_authority.c ctl_server.c ctl_life.c ctl_move.c movefile.c ctl_wrapping.c admmsg.c keyring.c keyring_wrapping.c kmctpm.c kmctpm_move.c ca.c wrap.c cleanheap.c \
 	kmcconf.c address.c) $(KMC_STORE_SRCS)
 $(eval $(call program,kmcctl,$(KMCCTL_SRCS),$(KMC_LIBS) -ljansson -lgfshare))
 
