@@ -60,14 +60,26 @@ struct guest *guests_by_stub(struct guests *t, unsigned int stub)
 	return NULL;
 }
 
+static bool has(const struct guest *g, const struct uuid *uuid)
+{
+	return g->ticket && g->machine.state != GUEST_FAILED && uuid_equal(&g->uuid, uuid);
+}
+
 struct guest *guests_holder(struct guests *t, const struct guest *self, const struct uuid *uuid)
 {
-	for (size_t i = 0; i < GUESTS_MAX; i++) {
-		struct guest *g = &t->table[i];
+	const struct guest *source = self ? guests_source(t, self) : NULL;
 
-		if (g->ticket && g != self && g->machine.state != GUEST_FAILED && uuid_equal(&g->uuid, uuid))
-			return g;
-	}
+	for (size_t i = 0; i < GUESTS_MAX; i++)
+		if (&t->table[i] != self && &t->table[i] != source && has(&t->table[i], uuid))
+			return &t->table[i];
+	return NULL;
+}
+
+struct guest *guests_source(struct guests *t, const struct guest *g)
+{
+	for (size_t i = 0; i < GUESTS_MAX && g->incarnation > 1; i++)
+		if (&t->table[i] != g && t->table[i].image + 1 == g->incarnation && has(&t->table[i], &g->uuid))
+			return &t->table[i];
 	return NULL;
 }
 

@@ -40,7 +40,7 @@ struct guest {
 	unsigned int backend; /* the domain that its line names, below which libxl waits; 0: dom0 */
 	struct guest_machine machine;
 	struct uuid uuid, handle; /* the vTPM's; the domain's own */
-	uint32_t incarnation; /* as the domain came: 1, or one more than the image that it was restored from */
+	uint32_t incarnation; /* one more than the image that the domain was restored from, or 1 */
 	uint32_t image;	      /* its mark: what its next image is known by */
 	uint8_t request[KMC_REQUEST_ID_SIZE]; /* of its reservation */
 	struct guest_lease lease;
@@ -92,8 +92,11 @@ struct guest *guests_find(struct guests *t, struct node_ids ids); /* by guest an
 struct guest *guests_by_ticket(struct guests *t, uint64_t ticket);
 struct guest *guests_by_stub(struct guests *t, unsigned int stub);
 
-/** guests_holder() - another entry than @self that has the vTPM @uuid, or NULL. */
+/** guests_holder() - an entry that has the vTPM @uuid, is not @self and not its source, or NULL. @self: NULL counts all. */
 struct guest *guests_holder(struct guests *t, const struct guest *self, const struct uuid *uuid);
+
+/** guests_source() - who @g was resumed from, still here: xl migrates it to its own host. NULL: nobody. */
+struct guest *guests_source(struct guests *t, const struct guest *g);
 
 /** guests_remember() - keep @g's reason for vtpmctl. */
 void guests_remember(struct guests *t, const struct guest *g);

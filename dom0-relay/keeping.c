@@ -48,10 +48,10 @@ static bool is_ready(const struct kept *e)
 	return e->parked && errand_is_idle(&e->save) && errand_is_idle(&e->push) && errand_is_idle(&e->park) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
 }
 
-bool keeping_has(const struct keeping *k, const struct uuid *uuid)
+bool keeping_has(const struct keeping *k, const struct uuid *uuid, uint64_t but)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
-		if (kept_is_of(&k->table[i], uuid) && !is_ready(&k->table[i]))
+		if (kept_is_of(&k->table[i], uuid) && k->table[i].ticket != but && !is_ready(&k->table[i]))
 			return true;
 	return false;
 }
@@ -94,12 +94,16 @@ int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *
 		return E_EXISTS;
 	if (e)
 		return unpark(k, e, ticket, r);
-	for (size_t i = 0; i < KEEPING_MAX; i++)
+	for (size_t i = 0; i < KEEPING_MAX && r->phase != PHASE_RESERVED; i++)
 		if (kept_is_of(&k->table[i], &r->uuid) && k->table[i].on_disk)
 			return E_EXISTS;
 	e = kept_add(k, ticket, r);
 	if (!e)
 		return E_NOMEM;
+	if (e->place == STATE_PLACES) {
+		kept_clear(e);
+		return E_EXISTS;
+	}
 	e->fresh = true;
 	e->base = e->pushed = r->version;
 	e->save.wanted = true;
@@ -247,14 +251,15 @@ void keeping_release(struct keeping *k, uint64_t ticket)
 		leave(k, e);
 }
 
-int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record *r)
+int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p)
 {
-	struct kept *e = kept_add(k, ticket, r);
+	struct kept *e = kept_add(k, ticket, &p->record);
 
 	if (!e)
 		return E_NOMEM;
+	e->place = p->place;
 	e->found = e->on_disk = true;
-	if (record_copy_set(&e->safe, r) != 0) {
+	if (record_copy_set(&e->safe, &p->record) != 0) {
 		kept_clear(e);
 		return E_NOMEM;
 	}

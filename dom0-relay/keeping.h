@@ -37,7 +37,8 @@ void keeping_free(struct keeping **k);
 /**
  * keeping_hold() - a lease is ours from now on, or a reservation may be (phase)
  *
- * @r may have the state that came with it. A lease that was parked is a guest's again. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM.
+ * @r may have the state that came with it. A lease that was parked is a guest's again. A reservation may stand beside the lease of the guest that sleeps
+ * here and is to come in, as long as the KMC sees to it that one of both ends. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM.
  */
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r);
 
@@ -62,8 +63,8 @@ void keeping_commit(struct keeping *k, uint64_t ticket);
 /** keeping_release() - give the lease back, after what is still to be stored. */
 void keeping_release(struct keeping *k, uint64_t ticket);
 
-/** keeping_has() - is anything kept for @uuid? Then it must not be opened yet. */
-bool keeping_has(const struct keeping *k, const struct uuid *uuid);
+/** keeping_has() - is anything kept for @uuid but what goes by the ticket @but? Then it must not be opened yet. */
+bool keeping_has(const struct keeping *k, const struct uuid *uuid, uint64_t but);
 
 /* What is kept, for people. */
 struct keeping_count {
@@ -75,8 +76,8 @@ void keeping_count(const struct keeping *k, struct keeping_count *c);
 
 /* --- after a restart --- */
 
-/** keeping_found() - @r stands in the state directory since an earlier run. 0 or E_NOMEM. */
-int keeping_found(struct keeping *k, uint64_t ticket, const struct state_record *r);
+/** keeping_found() - @p stands in the state directory since an earlier run. 0 or E_NOMEM. */
+int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p);
 
 /** keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on. */
 const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket);

@@ -51,8 +51,23 @@ void kept_end(struct keeping *k, struct kept *e)
 	k->ops->ended(k->arg, &uuid);
 }
 
+/* For the next record of @uuid. */
+static uint64_t free_place(const struct keeping *k, const struct uuid *uuid)
+{
+	bool taken[STATE_PLACES] = {false};
+	uint64_t place = 0;
+
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (kept_is_of(&k->table[i], uuid) && k->table[i].place < STATE_PLACES && (k->table[i].on_disk || k->table[i].save.wanted))
+			taken[k->table[i].place] = true;
+	while (place < STATE_PLACES && taken[place])
+		place++;
+	return place;
+}
+
 struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_record *r)
 {
+	const uint64_t place = free_place(k, &r->uuid);
 	struct kept *e = kept_find(k, 0);
 
 	if (!e)
@@ -60,6 +75,7 @@ struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_rec
 	if (record_copy_set(&e->now, r) != 0)
 		return NULL;
 	e->ticket = ticket;
+	e->place = place;
 	return e;
 }
 
@@ -97,7 +113,7 @@ static void send_save(struct keeping *k, struct kept *e)
 		source_set_ms(k->retry, RETRY_MS);
 		return;
 	}
-	link_send(k->disk, STATE_SAVE, e->ticket, &e->saving.r);
+	link_send(k->disk, STATE_SAVE, e->ticket, &(const struct state_placed){.record = e->saving.r, .place = e->place});
 	e->on_disk = true;
 	k->saves++;
 	e->save = (struct errand){.sent = true, .version = e->saving.r.version};
@@ -134,7 +150,7 @@ static void send_move(struct keeping *k, struct kept *e)
 
 static void send_drop(struct keeping *k, struct kept *e)
 {
-	const struct state_drop m = {.uuid = e->now.r.uuid};
+	const struct state_name m = {.uuid = e->now.r.uuid, .place = e->place};
 
 	link_send(k->disk, STATE_DROP, e->ticket, &m);
 	e->drop = (struct errand){.sent = true};

@@ -30,6 +30,7 @@ struct errand {
 
 struct kept {
 	uint64_t ticket; /* 0: free */
+	uint64_t place;	 /* of its record among those of its vTPM; STATE_PLACES: there is none left, and it is not to be saved */
 	struct record_copy now;	   /* the newest */
 	struct record_copy saving; /* on its way to the disk */
 	struct record_copy safe;   /* as the disk has it: what a failed save goes back to */
@@ -64,7 +65,7 @@ struct keeping {
 	struct kept table[KEEPING_MAX];
 };
 
-/** kept_add() - a fresh entry, or NULL if there is no room or no memory; kept_clear() - free it; kept_end() - and tell the owner. */
+/** kept_add() - a fresh entry, with a place where no other record of its vTPM is, or NULL if there is no room or no memory; kept_clear() - free it; kept_end() - and tell the owner. */
 struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_record *r);
 void kept_clear(struct kept *e);
 void kept_end(struct keeping *k, struct kept *e);

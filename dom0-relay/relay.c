@@ -32,7 +32,9 @@ const char *relay_name_of(const struct guest *g)
 
 bool relay_is_kept(const struct guest *g)
 {
-	return keeping_has(g->relay->keeping, &g->uuid) || openings_has(g->relay->openings, &g->uuid);
+	const struct guest *source = guests_source(&g->relay->guests, g); /* sleeps on, until this one runs or is given up */
+
+	return keeping_has(g->relay->keeping, &g->uuid, source ? source->ticket : 0) || openings_has(g->relay->openings, &g->uuid);
 }
 
 /* The KMC learns of a lease's last state and end before it is asked for the next one, or it would give an older state. */
@@ -265,7 +267,7 @@ static bool is_restored(const struct builder_domain *d)
 
 void relay_identified(struct guest *g, const struct builder_domain *d)
 {
-	const struct guest *other = guests_holder(&g->relay->guests, g, &g->uuid);
+	const struct guest *other;
 	char why[NAMED_WHY];
 
 	if (g->machine.state == GUEST_ADOPTING || g->machine.state == GUEST_REVIVING) {
@@ -276,7 +278,8 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 		return;
 	}
 	g->handle = d->handle;
-	g->incarnation = (uint32_t)d->incarnation;
+	g->incarnation = is_restored(d) ? (uint32_t)d->incarnation : 1;
+	other = guests_holder(&g->relay->guests, g, &g->uuid);
 	if (uuid_is_nil(&g->uuid))
 		relay_fail(g, GEV_BROKEN, "its vtpm line has no usable uuid= in xenstore");
 	else if (other)

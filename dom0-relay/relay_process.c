@@ -275,9 +275,9 @@ static void ask_record(struct relay *r, uint64_t number)
 	link_send(r->disk, STATE_NEXT, number, &q);
 }
 
-static void on_record(struct relay *r, uint64_t number, const struct state_record *record)
+static void on_record(struct relay *r, uint64_t number, const struct state_placed *p)
 {
-	if ((record->lease_epoch || record->phase == PHASE_RESERVED) && keeping_found(r->keeping, ++r->guests.last_ticket, record) != 0)
+	if ((p->record.lease_epoch || p->record.phase == PHASE_RESERVED) && keeping_found(r->keeping, ++r->guests.last_ticket, p) != 0)
 		fatal("the state directory holds more than this host can serve");
 	ask_record(r, number + 1);
 }

@@ -35,7 +35,7 @@ struct state_process {
 	struct history *history; /* NULL: it can't be used */
 	bool history_failed; /* and that was said */
 	struct buf record;
-	struct uuid list[LIST_MAX]; /* as it was at start */
+	struct state_name list[LIST_MAX]; /* as it was at start */
 	int n;
 };
 
@@ -66,23 +66,22 @@ static void fail(struct state_process *p, uint64_t id, const char *reason)
 /* Records that can't be read are left where they are, for people to look at. */
 static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 {
+	const struct state_name *name = number < (uint64_t)p->n ? &p->list[number] : NULL;
+	struct state_placed found;
 	char text[UUID_TEXT];
-	struct state_record r;
 	int e;
 
-	if (number >= (uint64_t)p->n) {
+	if (!name) {
 		link_send(p->relay, STATE_LISTED, id, &(const struct state_listed){.contact = statedir_contact(p->dir)});
 		return;
 	}
-	e = statedir_load(p->dir, &p->list[number], &p->record, &r);
-	if (e == 0) {
-		link_send(p->relay, STATE_RECORD, id, &r);
-		return;
+	e = statedir_load(p->dir, name, &p->record, &found.record);
+	if (e != 0) {
+		log_error("vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&name->uuid, text), error_text(e));
+		found.record = (struct state_record){.uuid = name->uuid}; /* lease epoch 0: no lease, but the number counts on */
 	}
-	log_error("vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&p->list[number], text),
-		  error_text(e));
-	r = (struct state_record){.uuid = p->list[number]};
-	link_send(p->relay, STATE_RECORD, id, &r); /* lease epoch 0: no lease, but the number counts on */
+	found.place = name->place;
+	link_send(p->relay, STATE_RECORD, id, &found);
 }
 
 /* For people: what can't be written is said once, and nothing stops for it. */
@@ -118,7 +117,7 @@ static void on_message(void *arg, uint64_t type, uint64_t id, const void *fields
 			fail(p, id, why);
 		break;
 	case STATE_DROP:
-		if (statedir_drop(p->dir, &((const struct state_drop *)fields)->uuid, why) == 0)
+		if (statedir_drop(p->dir, fields, why) == 0)
 			link_send(p->relay, STATE_DROPPED, id, NULL);
 		else
 			fail(p, id, why);

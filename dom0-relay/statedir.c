@@ -26,7 +26,7 @@
 
 /* What is known of a file: open as long as it exists. */
 struct file {
-	struct uuid uuid;
+	struct state_name name;
 	int fd; /* -1: free */
 	unsigned int newest; /* slot */
 	uint64_t sequence;   /* of that slot; 0: neither is whole */
@@ -44,11 +44,16 @@ static int complain(char why[STATEDIR_WHY], const char *what, const char *name)
 	return E_IO;
 }
 
-static void file_name(const struct uuid *uuid, char name[UUID_TEXT + 8])
+#define NAME_SIZE (UUID_TEXT + 16)
+
+static const char *const endings[STATE_PLACES] = {".state", ".second.state"};
+
+static const char *file_name(const struct state_name *n, char name[NAME_SIZE])
 {
 	char text[UUID_TEXT];
 
-	snprintf(name, UUID_TEXT + 8, "%s.state", uuid_format(uuid, text));
+	snprintf(name, NAME_SIZE, "%s%s", uuid_format(&n->uuid, text), endings[n->place]);
+	return name;
 }
 
 int statedir_open(struct statedir **out, const char *path, char why[STATEDIR_WHY])
@@ -168,19 +173,19 @@ static int write_slot(struct statedir *d, struct file *f, const struct state_rec
 
 /* --- files --- */
 
-static struct file *find(struct statedir *d, const struct uuid *uuid)
+static struct file *find(struct statedir *d, const struct state_name *name)
 {
 	for (size_t i = 0; i < FILES_MAX; i++)
-		if (d->files[i].fd >= 0 && uuid_equal(&d->files[i].uuid, uuid))
+		if (d->files[i].fd >= 0 && d->files[i].name.place == name->place && uuid_equal(&d->files[i].name.uuid, &name->uuid))
 			return &d->files[i];
 	return NULL;
 }
 
-/* The file of @uuid, opened and examined; with @make it is created, with its space. NULL with errno set. */
-static struct file *get(struct statedir *d, const struct uuid *uuid, bool make)
+/* The file @name, opened and examined; with @make it is created, with its space. NULL with errno set. */
+static struct file *get(struct statedir *d, const struct state_name *name, bool make)
 {
-	struct file *f = find(d, uuid);
-	char name[UUID_TEXT + 8];
+	struct file *f = find(d, name);
+	char text[NAME_SIZE];
 	int e = 0;
 
 	if (f)
@@ -192,11 +197,10 @@ static struct file *get(struct statedir *d, const struct uuid *uuid, bool make)
 		errno = EMFILE;
 		return NULL;
 	}
-	file_name(uuid, name);
-	f->fd = openat(d->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
+	f->fd = openat(d->fd, file_name(name, text), O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
 	if (f->fd < 0)
 		return NULL;
-	f->uuid = *uuid;
+	f->name = *name;
 	if (make && ((e = posix_fallocate(f->fd, 0, 2 * SLOT_SIZE)) != 0 || fsync(f->fd) != 0 || fsync(d->fd) != 0)) {
 		e = e ? e : errno;
 		close(f->fd);
@@ -208,44 +212,49 @@ static struct file *get(struct statedir *d, const struct uuid *uuid, bool make)
 	return f;
 }
 
-int statedir_save(struct statedir *d, const struct state_record *r, char why[STATEDIR_WHY])
+int statedir_save(struct statedir *d, const struct state_placed *p, char why[STATEDIR_WHY])
 {
-	struct file *f = get(d, &r->uuid, true);
-	char name[UUID_TEXT + 8];
+	const struct state_name name = {.uuid = p->record.uuid, .place = p->place};
+	struct file *f = get(d, &name, true);
+	char text[NAME_SIZE];
 
-	file_name(&r->uuid, name);
-	if (!f || write_slot(d, f, r) != 0)
-		return complain(why, "write", name);
+	if (!f || write_slot(d, f, &p->record) != 0)
+		return complain(why, "write", file_name(&name, text));
 	return 0;
 }
 
-int statedir_drop(struct statedir *d, const struct uuid *uuid, char why[STATEDIR_WHY])
+int statedir_drop(struct statedir *d, const struct state_name *name, char why[STATEDIR_WHY])
 {
-	struct file *f = find(d, uuid);
-	char name[UUID_TEXT + 8];
+	struct file *f = find(d, name);
+	char text[NAME_SIZE];
 
-	file_name(uuid, name);
+	file_name(name, text);
 	if (f) {
 		close(f->fd);
 		f->fd = -1;
 	}
-	if (unlinkat(d->fd, name, 0) != 0 && errno != ENOENT)
-		return complain(why, "remove", name);
-	return fsync(d->fd) == 0 ? 0 : complain(why, "remove", name);
+	if (unlinkat(d->fd, text, 0) != 0 && errno != ENOENT)
+		return complain(why, "remove", text);
+	return fsync(d->fd) == 0 ? 0 : complain(why, "remove", text);
 }
 
-static bool is_state_name(const char *name, struct uuid *uuid)
+static bool is_state_name(const char *file, struct state_name *name)
 {
 	char text[UUID_TEXT];
 
-	if (strlen(name) != UUID_TEXT - 1 + strlen(".state") || strcmp(name + UUID_TEXT - 1, ".state") != 0)
+	if (strlen(file) < UUID_TEXT)
 		return false;
-	memcpy(text, name, UUID_TEXT - 1);
+	memcpy(text, file, UUID_TEXT - 1);
 	text[UUID_TEXT - 1] = '\0';
-	return uuid_parse(text, uuid) == 0;
+	if (uuid_parse(text, &name->uuid) != 0)
+		return false;
+	for (name->place = 0; name->place < STATE_PLACES; name->place++)
+		if (strcmp(file + UUID_TEXT - 1, endings[name->place]) == 0)
+			return true;
+	return false;
 }
 
-int statedir_list(struct statedir *d, struct uuid *list, size_t max)
+int statedir_list(struct statedir *d, struct state_name *list, size_t max)
 {
 	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -281,36 +290,49 @@ static int load(struct statedir *d, const struct file *f, const struct uuid *uui
 	return e;
 }
 
-int statedir_load(struct statedir *d, const struct uuid *uuid, struct buf *b, struct state_record *r)
+int statedir_load(struct statedir *d, const struct state_name *name, struct buf *b, struct state_record *r)
 {
-	const struct file *f = get(d, uuid, false);
+	const struct file *f = get(d, name, false);
 
 	if (!f)
 		return errno == ENOENT ? E_NOTFOUND : E_IO;
-	return load(d, f, uuid, b, r);
+	return load(d, f, &name->uuid, b, r);
 }
 
-int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, struct state_record *r, char why[STATEDIR_WHY])
+static int peek(const char *path, const struct state_name *name, struct buf *b, struct state_record *r, char why[STATEDIR_WHY])
 {
-	struct file f = {.uuid = *uuid};
-	char name[UUID_TEXT + 8], full[512];
+	struct file f = {.name = *name};
+	char text[NAME_SIZE], full[512];
 	struct statedir d = {.fd = -1};
 	int e;
 
-	file_name(uuid, name);
-	snprintf(full, sizeof(full), "%.400s/%s", path, name);
+	snprintf(full, sizeof(full), "%.400s/%s", path, file_name(name, text));
 	f.fd = open(full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (f.fd < 0)
 		return errno == ENOENT ? E_NOTFOUND : complain(why, "read", full);
 	e = buf_init(&d.slot, SLOT_SIZE);
 	if (e == 0) {
 		examine(&d, &f);
-		e = load(&d, &f, uuid, b, r);
+		e = load(&d, &f, &name->uuid, b, r);
 	}
 	buf_free(&d.slot);
 	close(f.fd);
 	if (e != 0)
-		snprintf(why, STATEDIR_WHY, "state directory: %.120s can't be read: %s", name, error_text(e));
+		snprintf(why, STATEDIR_WHY, "state directory: %.120s can't be read: %s", text, error_text(e));
+	return e;
+}
+
+int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, struct state_record *r, char why[STATEDIR_WHY])
+{
+	const struct state_name first = {.uuid = *uuid}, second = {.uuid = *uuid, .place = 1};
+	int e = peek(path, &second, b, r, why);
+	uint64_t lease_epoch = r->lease_epoch;
+
+	if (e != 0)
+		return e == E_NOTFOUND ? peek(path, &first, b, r, why) : e;
+	e = peek(path, &first, b, r, why);
+	if (e == E_NOTFOUND || (e == 0 && r->lease_epoch < lease_epoch))
+		e = peek(path, &second, b, r, why);
 	return e;
 }
 

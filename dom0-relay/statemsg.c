@@ -11,24 +11,30 @@ static const struct msg_field next[] = {
 	MSG_FIELD_UINT(3, struct state_next, number, 1u << 20),
 };
 
-static const struct msg_field record[] = {
-	MSG_FIELD_UUID(3, struct state_record, uuid),
-	MSG_FIELD_UUID(4, struct state_record, handle),
-	MSG_FIELD_UUID(5, struct state_record, boot),
-	MSG_FIELD_UINT(6, struct state_record, guest, 0x7fef),
-	MSG_FIELD_UINT(7, struct state_record, dev, UINT16_MAX),
-	MSG_FIELD_UINT(8, struct state_record, stub, 0x7fef),
-	MSG_FIELD_UINT(9, struct state_record, lease_epoch, UINT64_MAX),
-	MSG_FIELD_UINT(10, struct state_record, version, UINT64_MAX),
-	MSG_FIELD_UINT(11, struct state_record, owner_epoch, UINT32_MAX),
-	MSG_FIELD_UINT(12, struct state_record, endorsement_epoch, UINT32_MAX),
-	MSG_FIELD_UINT(13, struct state_record, platform_epoch, UINT32_MAX),
-	MSG_FIELD_BYTES_OPT(14, struct state_record, state, 1, HANDOFF_STATE_MAX),
-	MSG_FIELD_UINT(15, struct state_record, phase, PHASE_RESERVED),
-	MSG_FIELD_UINT(16, struct state_record, image, UINT32_MAX),
-	MSG_FIELD_BYTES_OPT(17, struct state_record, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE),
-	MSG_FIELD_BYTES_OPT(18, struct state_record, transient, 1, HANDOFF_TRANSIENT_MAX),
-	MSG_FIELD_BYTES_OPT(19, struct state_record, grace, 1, STATE_GRACE_MAX),
+#define RECORD_FIELDS \
+	MSG_FIELD_UUID(3, struct state_record, uuid), \
+	MSG_FIELD_UUID(4, struct state_record, handle), \
+	MSG_FIELD_UUID(5, struct state_record, boot), \
+	MSG_FIELD_UINT(6, struct state_record, guest, 0x7fef), \
+	MSG_FIELD_UINT(7, struct state_record, dev, UINT16_MAX), \
+	MSG_FIELD_UINT(8, struct state_record, stub, 0x7fef), \
+	MSG_FIELD_UINT(9, struct state_record, lease_epoch, UINT64_MAX), \
+	MSG_FIELD_UINT(10, struct state_record, version, UINT64_MAX), \
+	MSG_FIELD_UINT(11, struct state_record, owner_epoch, UINT32_MAX), \
+	MSG_FIELD_UINT(12, struct state_record, endorsement_epoch, UINT32_MAX), \
+	MSG_FIELD_UINT(13, struct state_record, platform_epoch, UINT32_MAX), \
+	MSG_FIELD_BYTES_OPT(14, struct state_record, state, 1, HANDOFF_STATE_MAX), \
+	MSG_FIELD_UINT(15, struct state_record, phase, PHASE_RESERVED), \
+	MSG_FIELD_UINT(16, struct state_record, image, UINT32_MAX), \
+	MSG_FIELD_BYTES_OPT(17, struct state_record, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE), \
+	MSG_FIELD_BYTES_OPT(18, struct state_record, transient, 1, HANDOFF_TRANSIENT_MAX), \
+	MSG_FIELD_BYTES_OPT(19, struct state_record, grace, 1, STATE_GRACE_MAX)
+
+/* As a file has it, and as the two processes say it. */
+static const struct msg_field record[] = {RECORD_FIELDS};
+static const struct msg_field placed[] = {
+	RECORD_FIELDS,
+	MSG_FIELD_UINT(20, struct state_placed, place, STATE_PLACES - 1),
 };
 
 static const struct msg_field listed[] = {
@@ -51,8 +57,9 @@ static const struct msg_field note[] = {
 	MSG_FIELD_TEXT_OPT(7, struct state_note, detail, 1, 240),
 };
 
-static const struct msg_field drop[] = {
-	MSG_FIELD_UUID(3, struct state_drop, uuid),
+static const struct msg_field name[] = {
+	MSG_FIELD_UUID(3, struct state_name, uuid),
+	MSG_FIELD_UINT(4, struct state_name, place, STATE_PLACES - 1),
 };
 
 static const struct msg_field failed[] = {
@@ -65,11 +72,11 @@ static const struct msg_field failed[] = {
 
 static const struct msg_schema schemas[] = {
 	SCHEMA(STATE_NEXT, "next", state_next, next),
-	SCHEMA(STATE_RECORD, "record", state_record, record),
+	SCHEMA(STATE_RECORD, "record", state_placed, placed),
 	SCHEMA(STATE_LISTED, "listed", state_listed, listed),
-	SCHEMA(STATE_SAVE, "save", state_record, record),
+	SCHEMA(STATE_SAVE, "save", state_placed, placed),
 	EMPTY(STATE_SAVED, "saved"),
-	SCHEMA(STATE_DROP, "drop", state_drop, drop),
+	SCHEMA(STATE_DROP, "drop", state_name, name),
 	EMPTY(STATE_DROPPED, "dropped"),
 	SCHEMA(STATE_FAILED, "failed", state_failed, failed),
 	SCHEMA(STATE_TOUCH, "touch", state_touch, touch),
@@ -82,9 +89,11 @@ static const struct msg_schema schemas[] = {
 const struct privsep_protocol state_protocol = {
 	.name = "state", .body_max = STATE_BODY_MAX, .schemas = schemas, .n_schemas = COUNT(schemas)};
 
+static const struct msg_schema in_file = SCHEMA(STATE_RECORD, "record", state_record, record);
+
 int state_record_write(struct buf *out, const struct state_record *r)
 {
-	return msg_write(out, msg_schema_find(schemas, COUNT(schemas), STATE_RECORD), RECORD_VERSION, 0, r);
+	return msg_write(out, &in_file, RECORD_VERSION, 0, r);
 }
 
 int state_record_read(struct buf *in, struct state_record *r)
@@ -100,5 +109,5 @@ int state_record_read(struct buf *in, struct state_record *r)
 		return E_VERSION;
 	if (m.head.type != STATE_RECORD)
 		return E_UNKNOWN;
-	return msg_fields(&m, msg_schema_find(schemas, COUNT(schemas), STATE_RECORD), r);
+	return msg_fields(&m, &in_file, r);
 }

@@ -42,7 +42,7 @@ enum state_phase {
 	PHASE_RESERVED, /* its guest was resumed here and has not run yet, as far as is known: it goes back with CANCEL */
 };
 
-/* A lease that this host holds, whom it serves, and the newest sealed state. The body of RECORD and of SAVE. */
+/* A lease that this host holds, whom it serves, and the newest sealed state: what a file holds. */
 struct state_record {
 	struct uuid uuid;	      /* the vTPM's */
 	struct uuid handle;	      /* the guest domain's own UUID */
@@ -58,8 +58,22 @@ struct state_record {
 	struct view grace; /* see gracing.h; absent: the KMC is needed to start it again */
 };
 
-struct state_drop {
+/*
+ * A guest that migrates to its own host sleeps in one domain while the other comes in: its vTPM has two records for a while, each in a place of its own.
+ * Which of them is where means nothing.
+ */
+#define STATE_PLACES 2
+
+/* The body of RECORD and of SAVE. */
+struct state_placed {
+	struct state_record record;
+	uint64_t place;
+};
+
+/* A file. The body of DROP. */
+struct state_name {
 	struct uuid uuid;
+	uint64_t place;
 };
 
 struct state_failed {

@@ -69,6 +69,31 @@ static void a_vtpm_has_one_holder_unless_it_failed(void **state)
 	assert_ptr_equal(guests_holder(&table, a, &uuid), b);
 }
 
+static void who_was_resumed_from_it_stands_beside_its_source(void **state)
+{
+	const struct uuid uuid = {{1}};
+	struct guest *source = add(5, 0), *g = add(6, 0), *third = add(7, 0);
+
+	(void)state;
+	source->uuid = g->uuid = uuid;
+	source->image = 0x40000002;
+	g->incarnation = 1;
+	assert_null(guests_source(&table, g));
+	g->incarnation = 0x40000001; /* of another image */
+	assert_null(guests_source(&table, g));
+	assert_ptr_equal(guests_holder(&table, g, &uuid), source);
+	g->incarnation = 0x40000003;
+	assert_ptr_equal(guests_source(&table, g), source);
+	assert_null(guests_holder(&table, g, &uuid));
+	third->uuid = uuid;
+	third->incarnation = 0x40000003; /* of the same image */
+	assert_ptr_equal(guests_holder(&table, third, &uuid), g);
+	source->machine.state = GUEST_FAILED;
+	assert_null(guests_source(&table, g));
+	source->image = g->incarnation = 0; /* whoever has no mark yet is nobody's source */
+	assert_null(guests_source(&table, g));
+}
+
 static void the_last_refusals_are_remembered_until_forgiven(void **state)
 {
 	unsigned int n = 0;
@@ -113,6 +138,7 @@ int main(void)
 		TEST(devices_are_found_by_what_names_them),
 		TEST(the_table_has_an_end),
 		TEST(a_vtpm_has_one_holder_unless_it_failed),
+		TEST(who_was_resumed_from_it_stands_beside_its_source),
 		TEST(the_last_refusals_are_remembered_until_forgiven),
 		TEST(a_dropped_device_leaves_no_seed),
 	};

@@ -9,7 +9,7 @@
 #include "dom0-relay/opening.h"
 #include "tests/unit/unit.h"
 
-enum { TICKET = 5 };
+enum { TICKET = 5, COMES_IN = 6 };
 static const struct uuid vtpm = {{1, 2, 3}};
 
 /* --- what keeping.c talks to: everything that it sends is noted --- */
@@ -28,18 +28,23 @@ static struct world {
 	uint64_t move_image, move_epoch; /* in SUSPEND; as told */
 	enum keeping_move move;
 	struct state_record saved; /* without views */
+	uint64_t place, dropped_place;
 } w;
 
 void link_send(struct link *l, uint64_t type, uint64_t id, const void *fields)
 {
 	(void)l;
-	assert_int_equal(id, TICKET);
+	assert_true(id == TICKET || id == COMES_IN);
 	if (type == STATE_SAVE) {
+		const struct state_placed *p = fields;
+
 		w.saves++;
-		w.saved = *(const struct state_record *)fields;
+		w.saved = p->record;
 		w.saved_version = w.saved.version;
+		w.place = p->place;
 	} else if (type == STATE_DROP) {
 		w.drops++;
+		w.dropped_place = ((const struct state_name *)fields)->place;
 	}
 }
 
@@ -59,7 +64,7 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	(void)k;
 	if (!w.up)
 		return E_STATE;
-	assert_int_equal(KMC_ID_TICKET(id), TICKET);
+	assert_true(KMC_ID_TICKET(id) == TICKET || KMC_ID_TICKET(id) == COMES_IN);
 	if (type == KMC_STORE) {
 		w.pushes++;
 		w.pushed_version = ((const struct kmc_store *)fields)->version;
@@ -108,7 +113,7 @@ static void on_ended(void *arg, const struct uuid *uuid)
 static void on_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why)
 {
 	(void)arg, (void)why;
-	assert_int_equal(ticket, TICKET);
+	assert_true(ticket == TICKET || ticket == COMES_IN);
 	w.moved++;
 	w.move = what;
 	w.move_epoch = lease_epoch;
@@ -188,10 +193,10 @@ static void kmc_released(void)
 
 static void found(uint64_t version, const struct uuid *boot)
 {
-	const struct state_record r = {.uuid = vtpm, .boot = *boot, .guest = 7, .dev = 0, .stub = 8, .lease_epoch = 3, .version = version,
-				       .state = version ? view_text("sealed") : (struct view){0}};
+	const struct state_placed p = {.record = {.uuid = vtpm, .boot = *boot, .guest = 7, .dev = 0, .stub = 8, .lease_epoch = 3, .version = version,
+				       .state = version ? view_text("sealed") : (struct view){0}}};
 
-	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
 }
 
 /* --- guests that sleep and move --- */
@@ -375,16 +380,102 @@ static void a_committed_reservation_is_a_lease(void **state)
 
 static void what_slept_when_the_host_went_down_is_told_at_the_next_start(void **state)
 {
-	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 4, .phase = PHASE_FROZEN, .image = 10,
-				       .state = view_text("sealed"), .transient = view_text("pcrs")};
+	const struct state_placed p = {.record = {.uuid = vtpm, .lease_epoch = 3, .version = 4, .phase = PHASE_FROZEN, .image = 10,
+				       .state = view_text("sealed"), .transient = view_text("pcrs")}};
 
 	(void)state;
-	assert_int_equal(keeping_found(w.k, TICKET, &r), 0);
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
 	keeping_settle(w.k);
 	assert_int_equal(w.pushes, 0);
 	assert_int_equal(w.move_type, KMC_SUSPEND);
 	kmc_moved(KMC_SUSPENDED, 3);
 	assert_int_equal(w.drops, 1);
+}
+
+/* --- a guest that migrates to its own host --- */
+
+static void reserve_beside(void)
+{
+	const struct state_record r = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+
+	assert_true(keeping_has(w.k, &vtpm, 0));
+	assert_false(keeping_has(w.k, &vtpm, TICKET));
+	assert_int_equal(keeping_hold(w.k, COMES_IN, &r), 0);
+}
+
+static void a_guest_that_comes_in_beside_its_source_has_a_record_of_its_own(void **state)
+{
+	const struct kmc_committed committed = {.lease_epoch = 4};
+
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.place, 0);
+	freeze_it(1, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	reserve_beside();
+	assert_int_equal(w.place, 1);
+	keeping_disk(w.k, STATE_SAVED, COMES_IN, NULL);
+	keeping_commit(w.k, COMES_IN);
+	assert_int_equal(w.move_type, KMC_COMMIT);
+	keeping_kmc(w.k, KMC_COMMITTED, KMC_ID(KMC_ID_MOVE, COMES_IN), &committed);
+	assert_int_equal(w.place, 1);
+	keeping_disk(w.k, STATE_SAVED, COMES_IN, NULL);
+	assert_int_equal(w.move, MOVE_SERVES);
+	keeping_release(w.k, TICKET); /* the source is destroyed: nothing but its own record goes */
+	assert_int_equal(w.drops, 1);
+	assert_int_equal(w.dropped_place, 0);
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.releases, 0);
+	assert_true(keeping_has(w.k, &vtpm, TICKET));
+	keeping_release(w.k, COMES_IN);
+	assert_int_equal(w.releases, 1);
+}
+
+static void a_source_that_runs_on_keeps_its_record(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	freeze_it(1, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	reserve_beside();
+	keeping_disk(w.k, STATE_SAVED, COMES_IN, NULL);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, COMES_IN);
+	assert_int_equal(w.move_type, KMC_CANCEL);
+	keeping_kmc(w.k, KMC_CANCELLED, KMC_ID(KMC_ID_MOVE, COMES_IN), NULL);
+	assert_int_equal(w.dropped_place, 1);
+	keeping_disk(w.k, STATE_DROPPED, COMES_IN, NULL);
+	assert_true(keeping_has(w.k, &vtpm, 0));
+	kmc_moved(KMC_RESUMED, 4);
+	assert_int_equal(w.place, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.move, MOVE_SERVES);
+}
+
+static void two_records_of_a_vtpm_are_found_where_they_were(void **state)
+{
+	const struct state_placed source = {.record = {.uuid = vtpm, .guest = 7, .lease_epoch = 3, .phase = PHASE_FROZEN, .image = 10, .version = 4}, .place = 1};
+	const struct state_placed incoming = {.record = {.uuid = vtpm, .guest = 8, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")}};
+	const struct state_record third = {.uuid = vtpm, .phase = PHASE_RESERVED};
+	const struct uuid boot = {{0}};
+	uint64_t ticket;
+
+	(void)state;
+	assert_int_equal(keeping_found(w.k, TICKET, &source), 0);
+	assert_int_equal(keeping_found(w.k, COMES_IN, &incoming), 0);
+	assert_int_equal(keeping_hold(w.k, 77, &third), E_EXISTS); /* there is room for two */
+	assert_non_null(keeping_claim(w.k, 8, 0, &boot, &ticket));
+	assert_int_equal(ticket, COMES_IN);
+	keeping_settle(w.k); /* the source is gone */
+	assert_int_equal(w.move_type, KMC_SUSPEND);
+	kmc_moved(KMC_SUSPENDED, 3);
+	assert_int_equal(w.drops, 1);
+	assert_int_equal(w.dropped_place, 1);
 }
 
 /* --- the tests --- */
@@ -537,14 +628,14 @@ static void a_release_waits_for_the_last_state_and_drops_the_record_last(void **
 	kmc_stored(1);
 	assert_int_equal(w.releases, 1);
 	assert_int_equal(w.drops, 0);
-	assert_true(keeping_has(w.k, &vtpm));
+	assert_true(keeping_has(w.k, &vtpm, 0));
 	kmc_released();
 	assert_int_equal(w.released, 1);
 	assert_int_equal(w.drops, 1);
 	assert_int_equal(w.ended, 0);
 	disk_says(STATE_DROPPED);
 	assert_int_equal(w.ended, 1);
-	assert_false(keeping_has(w.k, &vtpm));
+	assert_false(keeping_has(w.k, &vtpm, 0));
 }
 
 static void a_broken_link_makes_it_ask_again(void **state)
@@ -683,11 +774,11 @@ static void a_lease_with_a_copy_is_parked_and_not_released(void **state)
 	disk_says(STATE_SAVED);
 	assert_int_equal(w.released, 1); /* the guest may go */
 	assert_int_equal(w.parks, 1);
-	assert_true(keeping_has(w.k, &vtpm)); /* the KMC does not know yet */
+	assert_true(keeping_has(w.k, &vtpm, 0)); /* the KMC does not know yet */
 	assert_non_null(keeping_parked(w.k, &vtpm));
 	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
 	assert_int_equal(w.ended, 1);
-	assert_false(keeping_has(w.k, &vtpm));
+	assert_false(keeping_has(w.k, &vtpm, 0));
 	assert_true(keeping_has_parked(w.k));
 	assert_int_equal(w.releases + w.drops, 0);
 }
@@ -787,6 +878,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_reservation_is_committed_or_cancelled, setup_host, teardown),
 		cmocka_unit_test_setup_teardown(a_committed_reservation_is_a_lease, setup_host, teardown),
 		cmocka_unit_test_setup_teardown(what_slept_when_the_host_went_down_is_told_at_the_next_start, setup_host, teardown),
+		HOST(a_guest_that_comes_in_beside_its_source_has_a_record_of_its_own),
+		HOST(a_source_that_runs_on_keeps_its_record),
+		HOST(two_records_of_a_vtpm_are_found_where_they_were),
 		HOST(a_lease_with_a_copy_is_parked_and_not_released),
 		HOST(a_parked_lease_is_a_guests_again),
 		HOST(a_recalled_lease_is_erased_before_it_is_released),

@@ -12,7 +12,7 @@
 #include "dom0-relay/statemsg.h"
 #include "tests/unit/unit.h"
 
-static const struct uuid one = {{1, 2, 3}}, two = {{4, 5, 6}};
+static const struct state_name one = {.uuid = {{1, 2, 3}}}, two = {.uuid = {{4, 5, 6}}}, one_beside = {.uuid = {{1, 2, 3}}, .place = 1};
 
 struct fixture {
 	char path[64];
@@ -40,6 +40,7 @@ static int teardown(void **state)
 
 	statedir_drop(f->d, &one, why);
 	statedir_drop(f->d, &two, why);
+	statedir_drop(f->d, &one_beside, why);
 	statedir_close(&f->d);
 	buf_free(&f->b);
 	rmdir(f->path);
@@ -47,21 +48,26 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void save(struct fixture *f, const struct uuid *uuid, uint64_t version, size_t size)
+static void save_under(struct fixture *f, const struct state_name *name, uint64_t lease_epoch, uint64_t version, size_t size)
 {
-	struct state_record r = {.uuid = *uuid, .lease_epoch = 7, .version = version, .guest = 3, .stub = 4};
+	struct state_placed p = {.record = {.uuid = name->uuid, .lease_epoch = lease_epoch, .version = version, .guest = 3, .stub = 4}, .place = name->place};
 	char why[STATEDIR_WHY];
 
 	memset(f->state, (int)version, size);
-	r.state = view_of(size ? f->state : NULL, size);
-	assert_int_equal(statedir_save(f->d, &r, why), 0);
+	p.record.state = view_of(size ? f->state : NULL, size);
+	assert_int_equal(statedir_save(f->d, &p, why), 0);
 }
 
-static void expect(struct fixture *f, const struct uuid *uuid, uint64_t version, size_t size)
+static void save(struct fixture *f, const struct state_name *name, uint64_t version, size_t size)
+{
+	save_under(f, name, 7, version, size);
+}
+
+static void expect(struct fixture *f, const struct state_name *name, uint64_t version, size_t size)
 {
 	struct state_record r;
 
-	assert_int_equal(statedir_load(f->d, uuid, &f->b, &r), 0);
+	assert_int_equal(statedir_load(f->d, name, &f->b, &r), 0);
 	assert_int_equal(r.version, version);
 	assert_int_equal(r.lease_epoch, 7);
 	assert_int_equal(r.state.n, size);
@@ -83,7 +89,7 @@ static int file_of_one(struct fixture *f)
 	char path[160], text[UUID_TEXT];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s.state", f->path, uuid_format(&one, text));
+	snprintf(path, sizeof(path), "%s/%s.state", f->path, uuid_format(&one.uuid, text));
 	fd = open(path, O_RDWR);
 	assert_true(fd >= 0);
 	return fd;
@@ -166,8 +172,8 @@ static void a_record_under_another_name_is_not_believed(void **state)
 	struct state_record r;
 
 	save(f, &one, 1, 100);
-	snprintf(a, sizeof(a), "%s/%s.state", f->path, uuid_format(&one, text));
-	snprintf(b, sizeof(b), "%s/%s.state", f->path, uuid_format(&two, text));
+	snprintf(a, sizeof(a), "%s/%s.state", f->path, uuid_format(&one.uuid, text));
+	snprintf(b, sizeof(b), "%s/%s.state", f->path, uuid_format(&two.uuid, text));
 	assert_int_equal(rename(a, b), 0);
 	reopen(f);
 	assert_int_equal(statedir_load(f->d, &two, &f->b, &r), E_INTEGRITY);
@@ -176,7 +182,7 @@ static void a_record_under_another_name_is_not_believed(void **state)
 static void the_list_holds_what_was_saved_and_not_dropped(void **state)
 {
 	struct fixture *f = *state;
-	struct uuid list[4];
+	struct state_name list[4];
 	char why[STATEDIR_WHY];
 
 	assert_int_equal(statedir_list(f->d, list, 4), 0);
@@ -186,7 +192,7 @@ static void the_list_holds_what_was_saved_and_not_dropped(void **state)
 	assert_int_equal(statedir_list(f->d, list, 1), 1);
 	assert_int_equal(statedir_drop(f->d, &one, why), 0);
 	assert_int_equal(statedir_list(f->d, list, 4), 1);
-	assert_true(uuid_equal(&list[0], &two));
+	assert_true(uuid_equal(&list[0].uuid, &two.uuid) && list[0].place == 0);
 	assert_int_equal(statedir_drop(f->d, &one, why), 0);
 }
 
@@ -222,21 +228,46 @@ static void the_newest_record_can_be_looked_at_by_another(void **state)
 	char why[STATEDIR_WHY] = "";
 	struct state_record r;
 
-	assert_int_equal(statedir_peek(f->path, &one, &f->b, &r, why), E_NOTFOUND);
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), E_NOTFOUND);
 	for (uint64_t version = 1; version <= 3; version++) {
 		save(f, &one, version, 1000);
-		assert_int_equal(statedir_peek(f->path, &one, &f->b, &r, why), 0);
+		assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0);
 		assert_true(r.version == version && r.state.n == 1000 && r.state.p[999] == version);
 	}
 	save(f, &one, 4, 10);
 	expect(f, &one, 4, 10);
 }
 
+/* A guest migrates to its own host. */
+static void a_vtpm_may_have_a_second_record(void **state)
+{
+	struct fixture *f = *state;
+	char why[STATEDIR_WHY] = "";
+	struct state_name list[4];
+	struct state_record r;
+
+	save(f, &one, 5, 100);
+	save_under(f, &one_beside, 0, 1, 10); /* reserved: no lease yet */
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0);
+	assert_int_equal(r.version, 5);
+	save_under(f, &one_beside, 8, 6, 10);
+	reopen(f);
+	assert_int_equal(statedir_list(f->d, list, 4), 2);
+	assert_int_equal(list[0].place + list[1].place, 1);
+	expect(f, &one, 5, 100);
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0);
+	assert_int_equal(r.version, 6);
+	assert_int_equal(statedir_drop(f->d, &one, why), 0);
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0);
+	assert_int_equal(r.version, 6);
+	assert_int_equal(statedir_load(f->d, &one, &f->b, &r), E_NOTFOUND);
+}
+
 static void an_identity_takes_the_place_of_the_one_before(void **state)
 {
 	struct fixture *f = *state;
 	char path[128], text[16] = "", why[STATEDIR_WHY];
-	struct uuid list[2];
+	struct state_name list[2];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/" STATEDIR_IDENTITY ".new", f->path);
@@ -279,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(room_is_taken_when_a_lease_begins, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_relays_do_not_share_a_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_newest_record_can_be_looked_at_by_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_vtpm_may_have_a_second_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_identity_takes_the_place_of_the_one_before, setup, teardown),
 		cmocka_unit_test(a_directory_that_cannot_be_is_named),
 	};

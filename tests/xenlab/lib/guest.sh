@@ -109,6 +109,11 @@ guest_migrate() {
 	xl migrate -s '' "$1" "socat -t600 - TCP:$LAB_PEER:9999"
 }
 
+# guest_migrate_here NAME: live-migrate it to this host.
+guest_migrate_here() {
+	xl migrate -s '' "$1" 'xl migrate-receive'
+}
+
 # guest_console NAME: print the path of the console log that xenconsoled now writes (it keeps a migrated guest's first name).
 guest_console() {
 	local line found=''

@@ -5,6 +5,8 @@
 . /lab/lib/guest.sh
 . /lab/lib/vtpm.sh
 . /lab/lib/guestd.sh
+. /lab/lib/holder.sh
+. /lab/lib/load.sh
 . /lab/lib/kmc.sh
 . /lab/lib/kmcdomain.sh
 . /lab/lib/packages.sh

@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# A guest that uses its TPM as fast as it goes, and logs what it was answered.
+
+# load_start NAME TCTI: extend PCR 16 and count on at 0x1500001 over TCTI, which the guest's shell evaluates anew each time.
+load_start() {
+	guest_run "$1" "cat >/tmp/load.sh <<'X'
+n=0
+echo 0 >/tmp/extends; : >/tmp/counts; : >/tmp/errors
+while [ ! -e /tmp/stop ]; do
+	export TPM2TOOLS_TCTI=$2
+	tpm2_pcrextend 16:sha256=$(printf 'ab%.0s' {1..32}) 2>>/tmp/errors && n=\$((n + 1)) && echo \$n >/tmp/extends
+	tpm2_nvincrement -C o 0x1500001 2>>/tmp/errors && tpm2_nvread -C o 0x1500001 2>>/tmp/errors | od -An -tx1 | tr -d ' ' >>/tmp/counts
+done
+X
+sh /tmp/load.sh >/dev/null 2>&1 &"
+}
+
+# load_extends NAME: how often it has extended; load_says NAME: for people.
+load_extends() { guest_run "$1" cat /tmp/extends; }
+# shellcheck disable=SC2016
+load_says() { guest_run "$1" 'echo "extends: $(cat /tmp/extends), counts: $(wc -l </tmp/counts), errors: $(wc -l </tmp/errors)"'; }
+
+# load_expect NAME TCTI: the load ends; the counter never fell nor repeated, and the PCR is what the guest's own log says.
+load_expect() {
+	local pcr digest n extends
+	guest_run "$1" 'touch /tmp/stop; sleep 3'
+	guest_run "$1" 'sort -c -u /tmp/counts' || fail "counts out of order: $(guest_run "$1" 'tail -n 5 /tmp/counts')"
+	extends=$(load_extends "$1")
+	[ "$extends" -gt 3 ] || fail "the load has extended $extends times only: $(guest_run "$1" 'tail -n 3 /tmp/errors')"
+	pcr=$(printf '0%.0s' {1..64}) digest=$(printf 'ab%.0s' {1..32})
+	for ((n = 0; n < extends; n++)); do
+		pcr=$(printf %s "$pcr$digest" | xxd -r -p | sha256sum | cut -c1-64)
+	done
+	expect_same "$(guest_run "$1" "TPM2TOOLS_TCTI=$2 tpm2_pcrread sha256:16" | sed -n 's/.*16: *0x//p' | tr 'A-F' 'a-f')" "$pcr" "PCR 16 after $extends extensions"
+}
