@@ -128,6 +128,12 @@ pid_t process_spawn(void)
 	return 0;
 }
 
+int process_keep(int fd, int as)
+{
+	log_close();
+	return dup2(fd, as) == as && close_range((unsigned int)as + 1, ~0U, 0) == 0 ? 0 : E_IO;
+}
+
 int process_lock_memory(size_t bytes)
 {
 	const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};

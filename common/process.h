@@ -39,6 +39,13 @@ void process_begin(void);
  */
 pid_t process_spawn(void);
 
+/**
+ * process_keep() - of all descriptors a child keeps the standard ones and @fd, which is @as from now on
+ *
+ * Its first act, before log_open(). Return: 0 or E_IO with errno.
+ */
+int process_keep(int fd, int as);
+
 /** process_confine() - give up what is not needed any more; fatal() if that fails. */
 void process_confine(const struct confinement *c);
 

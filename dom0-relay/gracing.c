@@ -102,7 +102,7 @@ static void on_sealed(struct relay *r, struct guest *g, const struct tpm_sealed 
 
 	buf_over(&b, room, sizeof(room));
 	if (grace_copy_write(&b, &c) != 0 || keeping_grace(r->keeping, g->ticket, view_of(room, b.len)) != 0)
-		log_warn("domain %u device %u: no copy of its seed could be kept for a start without KMC", g->ids.guest, g->ids.dev);
+		guest_log(g, LOG_LV_WARN, "no copy of its seed could be kept for a start without KMC");
 }
 
 /* --- using them --- */
@@ -165,8 +165,8 @@ static void on_seed(struct relay *r, struct guest *g, const struct tpm_seed *m)
 		.lease_epoch = record->lease_epoch, .owner_epoch = record->owner_epoch, .endorsement_epoch = record->endorsement_epoch,
 		.platform_epoch = record->platform_epoch, .state_version = record->version, .origin = c.origin,
 	};
-	log_warn("domain %u device %u: %s: started in grace from the copy sealed to this host's TPM, %" PRIu64 " s after the last contact",
-		 g->ids.guest, g->ids.dev, kmclink_why(r->kmc), wall_clock() - r->contact);
+	guest_log(g, LOG_LV_WARN, "%s: started in grace from the copy sealed to this host's TPM, %" PRIu64 " s after the last contact", kmclink_why(r->kmc),
+		  wall_clock() - r->contact);
 	relay_opened(r, g->ticket, &o);
 	keeping_verify(r->keeping, g->ticket); /* the KMC may have given the lease away meanwhile: hear of it */
 }
@@ -186,8 +186,7 @@ void gracing_tpm(struct relay *r, uint64_t type, uint64_t ticket, const void *fi
 		relay_fail(g, GEV_OPEN_FAILED, "%s; it can't be started without: %.*s", kmclink_why(r->kmc), (int)failed->reason.n,
 			   (const char *)failed->reason.p);
 	else if (type == TPM_FAILED)
-		log_warn("domain %u device %u: no copy of its seed for a start without KMC: %.*s", g->ids.guest, g->ids.dev, (int)failed->reason.n,
-			 (const char *)failed->reason.p);
+		guest_log(g, LOG_LV_WARN, "no copy of its seed for a start without KMC: %.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 	else
 		fatal("the host-tpm process sent message %" PRIu64 " out of turn", type);
 }
@@ -212,6 +211,6 @@ void gracing_kmc(struct relay *r, enum kmc_type type, const void *fields)
 		return;
 	for (size_t i = 0; i < sizeof(uuid.b); i++)
 		uuid.b[i] = m->uuid.p[i];
-	log_info("vTPM %s: another host waits for it", uuid_format(&uuid, text));
+	log_about(LOG_LV_INFO, ABOUT(.vtpm = &uuid), "vTPM %s: another host waits for it", uuid_format(&uuid, text));
 	keeping_recall(r->keeping, &uuid);
 }

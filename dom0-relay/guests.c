@@ -1,6 +1,8 @@
 /* The table of vTPM devices. */
 #include "dom0-relay/guests.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/loop.h"
@@ -81,6 +83,18 @@ struct guest *guests_source(struct guests *t, const struct guest *g)
 		if (&t->table[i] != g && t->table[i].image + 1 == g->incarnation && has(&t->table[i], &g->uuid))
 			return &t->table[i];
 	return NULL;
+}
+
+void guest_log(const struct guest *g, enum log_level level, const char *fmt, ...)
+{
+	char text[GUEST_REASON + 160], uuid[UUID_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_about(level, ABOUT(.vtpm = &g->uuid, .domid = g->ids.guest), "domain %u device %u vTPM %s: %s", g->ids.guest, g->ids.dev,
+		  uuid_format(&g->uuid, uuid), text);
 }
 
 void guests_remember(struct guests *t, const struct guest *g)

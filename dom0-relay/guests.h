@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "common/handoff.h"
 #include "common/kmcmsg.h"
+#include "common/log.h"
 #include "common/origin.h"
 #include "common/uuid.h"
 #include "dom0-relay/guest_machine.h"
@@ -97,6 +98,9 @@ struct guest *guests_holder(struct guests *t, const struct guest *self, const st
 
 /** guests_source() - who @g was resumed from, still here: xl migrates it to its own host. NULL: nobody. */
 struct guest *guests_source(struct guests *t, const struct guest *g);
+
+/** guest_log() - a line about @g: "domain 5 device 0 vTPM 8c6f...: " and the rest. */
+void guest_log(const struct guest *g, enum log_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** guests_remember() - keep @g's reason for vtpmctl. */
 void guests_remember(struct guests *t, const struct guest *g);

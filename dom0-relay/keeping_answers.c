@@ -37,7 +37,7 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 
 	snprintf(why, sizeof(why), "the KMC refused its state (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
 		 (const char *)refused->reason.p);
-	log_error("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
 	if (refused->code == KMC_REFUSED_ROLLBACK) { /* of this very lease the KMC has a newer one: it was stored before a restart */
 		uint64_t ticket = e->ticket, version = e->push.version;
 
@@ -98,7 +98,7 @@ static void on_park_answer(struct keeping *k, struct kept *e, enum kmc_type type
 		log_warn("the KMC answered a parking with something else");
 		return;
 	}
-	log_warn("vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
+	log_about(LOG_LV_WARN, ABOUT(.vtpm = &uuid), "vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
 		 (int)refused->reason.n, (const char *)refused->reason.p);
 	if (is_final(refused->code)) {
 		e->park = (struct errand){0};
@@ -116,7 +116,7 @@ static void on_release_answer(struct keeping *k, struct kept *e, enum kmc_type t
 	char uuid[UUID_TEXT];
 
 	if (type == KMC_REFUSED) {
-		log_warn("vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
+		log_about(LOG_LV_WARN, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
 			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
 		if (!is_final(refused->code)) {
 			kept_ask_later(k, &e->release);
@@ -158,7 +158,7 @@ static void on_move_refused(struct keeping *k, struct kept *e, const struct kmc_
 	char why[320], uuid[UUID_TEXT];
 
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
-	log_warn("vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	log_about(LOG_LV_WARN, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
 	if (!moves_is_final(m->code)) {
 		e->move.wanted = true;
 		kept_ask_later(k, &e->move);

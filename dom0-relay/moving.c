@@ -201,7 +201,7 @@ void relay_not_yet(void *arg, uint64_t ticket, const char *why)
 
 void relay_commit(struct guest *g)
 {
-	log_info("%s: its guest runs, asking for its lease", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "its guest runs, asking for its lease");
 	keeping_commit(g->relay->keeping, g->ticket);
 }
 
@@ -211,7 +211,7 @@ void relay_freeze(struct guest *g)
 {
 	const struct handoff_freeze f = {.image = g->image, .lease_epoch = g->lease.epoch};
 
-	log_info("%s: sleeps, its TPM is being sealed", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "sleeps, its TPM is being sealed");
 	if (stublink_send(g->stub, HANDOFF_FREEZE, &f) != 0)
 		relay_fail(g, GEV_BROKEN, "the stub domain does not read that the guest sleeps");
 }
@@ -229,7 +229,7 @@ void relay_frozen(struct guest *g, const struct handoff_frozen *f)
 
 void relay_resume(struct guest *g)
 {
-	log_info("%s: runs on, asking for its lease", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "runs on, asking for its lease");
 	keeping_resume(g->relay->keeping, g->ticket, g->image);
 }
 
@@ -242,7 +242,7 @@ void relay_thaw(struct guest *g)
 	if (stublink_send(g->stub, HANDOFF_THAW, &t) != 0)
 		relay_fail(g, GEV_BROKEN, "the stub domain does not read that the guest runs");
 	else
-		log_info("%s: served by stub domain %u, lease %" PRIu64, relay_name_of(g), g->ids.stub, g->lease.epoch);
+		guest_log(g, LOG_LV_INFO, "served by stub domain %u, lease %" PRIu64, g->ids.stub, g->lease.epoch);
 }
 
 void relay_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t lease_epoch, const char *why)
@@ -254,12 +254,12 @@ void relay_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_t le
 		return;
 	switch (what) {
 	case MOVE_FROZEN:
-		log_info("%s: sealed, on record here", relay_name_of(g));
+		guest_log(g, LOG_LV_INFO, "sealed, on record here");
 		relay_event(g, GEV_FROZEN);
 		break;
 	case MOVE_SUSPENDED:
 		g->lease.epoch = lease_epoch;
-		log_info("%s: suspended, the KMC has its state", relay_name_of(g));
+		guest_log(g, LOG_LV_INFO, "suspended, the KMC has its state");
 		noting(r->disk, g, HISTORY_SUSPENDED, "the KMC has its state");
 		break;
 	case MOVE_SERVES:

@@ -128,7 +128,7 @@ static void tell_ready(struct prepared *p)
 		return;
 	p->settled = true;
 	p->reason[0] = '\0';
-	log_info("backend %s is prepared for vTPM %s: stub domain %u", p->name, uuid_format(&p->uuid, uuid), p->stub);
+	log_about(LOG_LV_INFO, ABOUT(.vtpm = &p->uuid), "backend %s is prepared for vTPM %s: stub domain %u", p->name, uuid_format(&p->uuid, uuid), p->stub);
 }
 
 static void be_ready(struct prepared *p)

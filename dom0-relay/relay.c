@@ -20,16 +20,6 @@
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 
-/* "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest. */
-const char *relay_name_of(const struct guest *g)
-{
-	static char text[96];
-	char uuid[UUID_TEXT];
-
-	snprintf(text, sizeof(text), "domain %u device %u vTPM %s", g->ids.guest, g->ids.dev, uuid_format(&g->uuid, uuid));
-	return text;
-}
-
 bool relay_is_kept(const struct guest *g)
 {
 	const struct guest *source = guests_source(&g->relay->guests, g); /* sleeps on, until this one runs or is given up */
@@ -70,10 +60,10 @@ static void answer(struct guest *g)
 	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
 
 	if (xenstore_answer(g->relay->xs, g->backend ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids, 6) != 0)
-		log_error("%s: can't tell libxl that the device is closed: xenstore refused", relay_name_of(g));
+		guest_log(g, LOG_LV_ERROR, "can't tell libxl that the device is closed: xenstore refused");
 	if (g->backend)
 		named_leave(g->relay->named, g->ticket); /* its stub domain may have gone before */
-	log_info("%s: closed", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "closed");
 }
 
 static const struct {
@@ -124,7 +114,7 @@ static void on_deadline(void *arg, unsigned int what)
 	else if (g->machine.state == GUEST_PREPARING || g->machine.state == GUEST_HANDOFF)
 		snprintf(why, sizeof(why), "the stub domain was not ready in time");
 	else
-		log_warn("%s: still %s after %u ms, going on", relay_name_of(g), guest_state_text(g->machine.state),
+		guest_log(g, LOG_LV_WARN, "still %s after %u ms, going on", guest_state_text(g->machine.state),
 			 guest_deadline_ms(g->machine.state));
 	if (why[0])
 		relay_fail(g, GEV_DEADLINE, "%s", why);
@@ -176,7 +166,7 @@ void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)
 		vsnprintf(g->reason, sizeof(g->reason), fmt, ap);
 		text_make_printable(g->reason); /* a stub domain's words end up on a terminal */
 		va_end(ap);
-		log_error("%s: no vTPM: %s", relay_name_of(g), g->reason);
+		guest_log(g, LOG_LV_ERROR, "no vTPM: %s", g->reason);
 		g->relay->tally.refusals[event]++;
 		guests_remember(&g->relay->guests, g);
 	}
@@ -188,14 +178,14 @@ static struct guest *add(struct relay *r, struct node_ids ids)
 	struct guest *g = guests_add(&r->guests, ids);
 
 	if (!g) {
-		log_error("domain %u device %u: no vTPM: this host serves %d already, its limit", ids.guest, ids.dev, GUESTS_MAX);
+		log_about(LOG_LV_ERROR, ABOUT(.domid = ids.guest), "domain %u device %u: no vTPM: this host serves %d already, its limit", ids.guest, ids.dev, GUESTS_MAX);
 		return NULL;
 	}
 	g->relay = r;
 	g->deadline = source_timer(r->loop, on_deadline, g);
 	g->look = source_timer(r->loop, relay_on_look, g);
 	if (!g->deadline || !g->look) {
-		log_error("domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
+		log_about(LOG_LV_ERROR, ABOUT(.domid = ids.guest), "domain %u device %u: no vTPM: out of memory", ids.guest, ids.dev);
 		guests_drop(g);
 		return NULL;
 	}
@@ -230,7 +220,7 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 	g->image = (uint32_t)record->image;
 	reserved = record->phase == PHASE_RESERVED;
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_ADOPTING));
-	log_info("%s: served by stub domain %u since before this start", relay_name_of(g), ids.stub);
+	guest_log(g, LOG_LV_INFO, "served by stub domain %u since before this start", ids.stub);
 	perform(g, guest_adopt(&g->machine, reserved));
 	noting_state(r->disk, g, GUEST_ADOPTING);
 	return g;
@@ -254,7 +244,7 @@ void relay_request(struct relay *r, struct node_ids ids)
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
 	g->asked_ms = loop_now_ms();
 	r->tally.requests++;
-	log_info("%s: requested", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "requested");
 	noting(r->disk, g, HISTORY_REQUESTED, NULL);
 	perform(g, guest_start(&g->machine));
 }
@@ -338,7 +328,7 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 		hold(g);
 		return;
 	}
-	log_info("%s: reserved at the KMC", relay_name_of(g));
+	guest_log(g, LOG_LV_INFO, "reserved at the KMC");
 	relay_event(g, GEV_SEED);
 	relay_event(g, GEV_KEPT); /* its reservation is, since before it was asked for */
 }

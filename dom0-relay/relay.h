@@ -53,9 +53,6 @@ struct relay {
 /** relay_request() - libxl asks for a vTPM: state 1 in the control directory, below dom0 or, where the line names it, the domain ids.stub. */
 void relay_request(struct relay *r, struct node_ids ids);
 
-/** relay_name_of() - "domain 5 device 0 vTPM 8c6f...": the beginning of every line about a guest; valid until the next call. */
-const char *relay_name_of(const struct guest *g);
-
 /** relay_is_kept() - an earlier lease or opening of its vTPM is not done with: the KMC is not to be asked for the next one yet. */
 bool relay_is_kept(const struct guest *g);
 

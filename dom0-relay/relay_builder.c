@@ -97,7 +97,7 @@ void relay_build(struct guest *g)
 
 void relay_rebuild(struct guest *g)
 {
-	log_info("%s: building a stand-in for stub domain %u", relay_name_of(g), g->ids.stub);
+	guest_log(g, LOG_LV_INFO, "building a stand-in for stub domain %u", g->ids.stub);
 	order_stub(g, g->ids.stub);
 }
 

@@ -62,9 +62,9 @@ void relay_serve(struct guest *g)
 	histogram_add(&g->relay->tally.start, loop_now_ms() - g->asked_ms);
 	guests_forgive(&g->relay->guests, &g->uuid);
 	if (g->machine.restored)
-		log_info("%s: resumed in stub domain %u, served once the guest runs", relay_name_of(g), g->ids.stub);
+		guest_log(g, LOG_LV_INFO, "resumed in stub domain %u, served once the guest runs", g->ids.stub);
 	else
-		log_info("%s: served by stub domain %u, lease %" PRIu64, relay_name_of(g), g->ids.stub, g->lease.epoch);
+		guest_log(g, LOG_LV_INFO, "served by stub domain %u, lease %" PRIu64, g->ids.stub, g->lease.epoch);
 }
 
 void relay_stand_in(struct guest *g)
@@ -73,7 +73,7 @@ void relay_stand_in(struct guest *g)
 	if (standin_begin(g, g->relay->xs) != 0)
 		relay_fail(g, GEV_BROKEN, "xenstore refused to hand the device to a stand-in");
 	else
-		log_warn("%s: stub domain %u stands in: TPM_RC_INITIALIZE until the guest is started anew", relay_name_of(g), g->ids.stub);
+		guest_log(g, LOG_LV_WARN, "stub domain %u stands in: TPM_RC_INITIALIZE until the guest is started anew", g->ids.stub);
 }
 
 void relay_close_stub(struct guest *g)
@@ -110,14 +110,14 @@ static void on_hello(struct guest *g, const struct handoff_hello *h)
 
 	if (ours && (h->held.p || h->lease_epoch == g->lease.epoch)) { /* what is held gets its lease's epoch when it is thawed */
 		g->connected = h->connected;
-		log_info("%s: stub domain %u %s", relay_name_of(g), g->ids.stub, h->held.p ? "has waited" : "served on");
+		guest_log(g, LOG_LV_INFO, "stub domain %u %s", g->ids.stub, h->held.p ? "has waited" : "served on");
 		relay_event(g, h->held.p ? GEV_STUB_HELD : GEV_STUB);
 		if (h->connected)
 			relay_event(g, GEV_CONNECTED);
 	} else if (ours && h->lease_epoch == 0) {
 		g->connected = h->connected;
 		standin_explain(g);
-		log_warn("%s: stub domain %u stands in as before", relay_name_of(g), g->ids.stub);
+		guest_log(g, LOG_LV_WARN, "stub domain %u stands in as before", g->ids.stub);
 		relay_event(g, GEV_STANDS_IN);
 	} else if (!adopting && !h->vtpm.p) {
 		relay_event(g, GEV_STUB);

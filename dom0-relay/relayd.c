@@ -51,7 +51,7 @@ static int start(void (*child)(const struct relayconf *conf, int fd), const stru
 	if (privsep_pair(fd) != 0 || (pid = process_spawn()) < 0)
 		fatal("can't start the %s process: %s", name, strerror(errno));
 	if (pid == 0) { /* of all descriptors the child gets its own link, and no other child's */
-		if (dup2(fd[1], LINK_FD) != LINK_FD || close_range(LINK_FD + 1, ~0U, 0) != 0)
+		if (process_keep(fd[1], LINK_FD) != 0)
 			fatal("can't start the %s process: %s", name, strerror(errno));
 		child(conf, LINK_FD);
 	}

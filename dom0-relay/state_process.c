@@ -77,7 +77,7 @@ static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 	}
 	e = statedir_load(p->dir, name, &p->record, &found.record);
 	if (e != 0) {
-		log_error("vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&name->uuid, text), error_text(e));
+		log_about(LOG_LV_ERROR, ABOUT(.vtpm = &name->uuid), "vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&name->uuid, text), error_text(e));
 		found.record = (struct state_record){.uuid = name->uuid}; /* lease epoch 0: no lease, but the number counts on */
 	}
 	found.place = name->place;

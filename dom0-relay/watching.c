@@ -42,7 +42,7 @@ void watching_device(void *arg, struct node_ids ids)
 	else if (!g && ids.stub && state == 6)
 		named_answered(r->named, ids);
 	else if (!g && state >= 2 && state <= 4)
-		log_error("domain %u device %u: has a vTPM that this relay knows nothing of: destroy the domain and create it again",
+		log_about(LOG_LV_ERROR, ABOUT(.domid = ids.guest), "domain %u device %u: has a vTPM that this relay knows nothing of: destroy the domain and create it again",
 			  ids.guest, ids.dev);
 }
 

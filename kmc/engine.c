@@ -76,7 +76,7 @@ static void record_refusal(struct engine *e, const struct asker *a, enum kmc_ref
 	case REPEATS_FRESH:
 		break;
 	}
-	log_warn("host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), act.detail);
+	log_about(LOG_LV_WARN, ABOUT(.host = a->host), "host '%s' was refused (%s): %s", a->host, kmc_refusal_text(code), act.detail);
 	if (auditlog_add_alone(&e->audit, &act) == 0)
 		return;
 	log_error("a refusal could not be recorded: %s", e->store->why);
@@ -112,7 +112,7 @@ void engine_refuse_db(struct engine *e, const struct asker *a)
 	static const char reason[] = "the KMC's database failed: its log says more";
 
 	if (repeats_look(&e->repeats, a->host, KMC_REFUSED_INTERNAL, e->store->why, loop_now_ms()) == REPEATS_FRESH)
-		log_error("host '%s' is refused: %s", a->host, e->store->why); /* and that can't be recorded */
+		log_about(LOG_LV_ERROR, ABOUT(.host = a->host), "host '%s' is refused: %s", a->host, e->store->why); /* and that can't be recorded */
 	refuse(e, a, KMC_REFUSED_INTERNAL, reason);
 }
 

@@ -302,7 +302,7 @@ void admin_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 		const struct adm_host_added added = {.cert = m->cert, .ca = view_of(e->server_ca.der, e->server_ca.size),
 			.address = view_text(e->conf->address)};
 
-		log_info("host '%s' was added to pool '%s'", h.name, h.pool);
+		log_about(LOG_LV_INFO, ABOUT(.host = h.name), "host '%s' was added to pool '%s'", h.name, h.pool);
 		reply(&q, ADM_HOST_ADDED, &added);
 	}
 }
@@ -341,7 +341,7 @@ static void on_host_remove(const struct request *q, const struct adm_name *m)
 	}
 	cut.host = view_text(h.name);
 	link_send(q->e->front, FRONT_CUT, 0, &cut);
-	log_info("host '%s' was removed", h.name);
+	log_about(LOG_LV_INFO, ABOUT(.host = h.name), "host '%s' was removed", h.name);
 	reply(q, ADM_DONE, NULL);
 }
 
@@ -396,7 +396,7 @@ static void on_vtpm_takeover(const struct request *q, const struct adm_uuid *m)
 	} else if (r != 0) {
 		fail_db(q);
 	} else {
-		log_info("vTPM %s was taken over from host '%s' (lease %" PRIu64 ")", u, loser, before.lease.epoch);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &before.uuid, .host = loser), "vTPM %s was taken over from host '%s' (lease %" PRIu64 ")", u, loser, before.lease.epoch);
 		if (send_vtpm(q, &before) == 0)
 			end_page(q, E_NOTFOUND);
 	}

@@ -167,7 +167,7 @@ void engine_attest_quote(struct engine *e, const struct asker *a, struct view fi
 		engine_refuse(e, a, KMC_REFUSED_ATTESTATION, "%s", j.v.text);
 	} else {
 		if (j.v.text[0])
-			log_warn("host '%s' is let pass: %s", a->host, j.v.text);
+			log_about(LOG_LV_WARN, ABOUT(.host = a->host), "host '%s' is let pass: %s", a->host, j.v.text);
 		answer.interval = j.policy.interval_s;
 		answer.remark = j.v.text[0] ? view_text(j.v.text) : (struct view){0};
 		engine_answer(e, a, KMC_ATTESTED, &answer);

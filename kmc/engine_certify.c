@@ -177,11 +177,11 @@ void certify_endorsed(struct engine *e, struct ticket *t, const struct vault_end
 		r = store_transact(e->store, keep, &i);
 	uuid_format(&t->uuid, u);
 	if (r == 0)
-		log_info("the endorsement keys of vTPM %s were certified for host '%s'", u, t->asker.host);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t->uuid, .host = t->asker.host), "the endorsement keys of vTPM %s were certified for host '%s'", u, t->asker.host);
 	else if (r == E_DENIED)
-		log_info("vTPM %s changed hands while its endorsement keys were certified: the certificates are dropped", u);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t->uuid), "vTPM %s changed hands while its endorsement keys were certified: the certificates are dropped", u);
 	else
-		log_error("the certificates of vTPM %s can't be kept: %s", u, e->store->why);
+		log_about(LOG_LV_ERROR, ABOUT(.vtpm = &t->uuid), "the certificates of vTPM %s can't be kept: %s", u, e->store->why);
 	engine_ticket_end(t);
 }
 
@@ -190,6 +190,6 @@ void certify_failed(struct engine *e, struct ticket *t, const struct vault_faile
 	char u[UUID_TEXT];
 
 	(void)e;
-	log_error("can't certify the endorsement keys of vTPM %s: %.*s", uuid_format(&t->uuid, u), (int)m->reason.n, (const char *)m->reason.p);
+	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &t->uuid), "can't certify the endorsement keys of vTPM %s: %.*s", uuid_format(&t->uuid, u), (int)m->reason.n, (const char *)m->reason.p);
 	engine_ticket_end(t);
 }

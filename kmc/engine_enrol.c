@@ -326,7 +326,7 @@ void engine_enrol_issued(struct engine *e, struct ticket *t, const struct vault_
 		const struct kmc_enrolled answer = {.name = view_text(n->host), .pool = view_text(n->pool), .certificate = m->cert,
 						    .ca = view_of(e->server_ca.der, e->server_ca.size)};
 
-		log_info("host '%s' was enrolled into pool '%s': endorsement key %s%s", n->host, n->pool, ek_check_text(n->ek_check),
+		log_about(LOG_LV_INFO, ABOUT(.host = n->host), "host '%s' was enrolled into pool '%s': endorsement key %s%s", n->host, n->pool, ek_check_text(n->ek_check),
 			 n->software_key ? ", TLS key in a file (insecure)" : "");
 		engine_answer(e, &a, KMC_ENROLLED, &answer);
 	} else if (r == E_DENIED) {

@@ -242,7 +242,7 @@ void export_made(struct engine *e, struct ticket *t, const struct vault_exported
 	if (r != 0) {
 		fail(&x, t->client, r);
 	} else {
-		log_warn("vTPM %s is on its way to KMC '%s': nobody opens it here", uuid_format(&x.uuid, u), x.destination);
+		log_about(LOG_LV_WARN, ABOUT(.vtpm = &x.uuid), "vTPM %s is on its way to KMC '%s': nobody opens it here", uuid_format(&x.uuid, u), x.destination);
 		admin_answer(e->admin, t->client, ADM_EXPORTED, &(const struct adm_exported){.package = m->package, .repeated = x.repeated});
 		if (buf_left(&e->state))
 			admin_answer(e->admin, t->client, ADM_STATE_BYTES,
@@ -287,7 +287,7 @@ static void cancel(struct engine *e, uint64_t client, const struct adm_uuid *m)
 		fail(&x, client, r);
 		return;
 	}
-	log_warn("vTPM %s stays: its move to KMC '%s' was cancelled by order", uuid_format(&x.uuid, u), x.end.destination);
+	log_about(LOG_LV_WARN, ABOUT(.vtpm = &x.uuid), "vTPM %s stays: its move to KMC '%s' was cancelled by order", uuid_format(&x.uuid, u), x.end.destination);
 	admin_answer(e->admin, client, ADM_DONE, NULL);
 }
 
@@ -345,7 +345,7 @@ static void finish(struct engine *e, uint64_t client, const struct adm_moved *m)
 		return;
 	}
 	if (!x.repeated)
-		log_info("vTPM %s has moved to KMC '%s'", uuid_format(&x.uuid, u), x.end.destination);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &x.uuid), "vTPM %s has moved to KMC '%s'", uuid_format(&x.uuid, u), x.end.destination);
 	admin_answer(e->admin, client, ADM_DONE, NULL);
 }
 

@@ -292,7 +292,7 @@ void import_made(struct engine *e, struct ticket *t, const struct vault_made *m)
 		end(t);
 	} else {
 		if (!x.repeated)
-			log_info("vTPM %s has come from KMC '%s' into pool '%s'", uuid_format(&x.vtpm.uuid, u), x.arrival.from, x.vtpm.lease.pool);
+			log_about(LOG_LV_INFO, ABOUT(.vtpm = &x.vtpm.uuid), "vTPM %s has come from KMC '%s' into pool '%s'", uuid_format(&x.vtpm.uuid, u), x.arrival.from, x.vtpm.lease.pool);
 		ask_receipt(e, t, &x);
 	}
 }

@@ -144,7 +144,7 @@ static void log_change(const struct change *c, const char *what)
 {
 	char u[UUID_TEXT];
 
-	log_info("host '%s' %s vTPM %s, lease %" PRIu64 "%s", c->a->host, what, uuid_format(c->uuid, u), c->vtpm.lease.epoch,
+	log_about(LOG_LV_INFO, ABOUT(.vtpm = c->uuid, .host = c->a->host), "host '%s' %s vTPM %s, lease %" PRIu64 "%s", c->a->host, what, uuid_format(c->uuid, u), c->vtpm.lease.epoch,
 		 c->verdict.result == LEASE_ALREADY ? " (once more)" : "");
 }
 

@@ -229,7 +229,7 @@ static void on_time(void *arg, unsigned int what)
 
 	(void)what;
 	if (r == 0)
-		log_info("vTPM %s is retired for good: its seed is destroyed", uuid_format(&a.uuid, u));
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &a.uuid), "vTPM %s is retired for good: its seed is destroyed", uuid_format(&a.uuid, u));
 	else if (r != E_NOTFOUND)
 		log_error("a retired seed can't be destroyed: %s", e->store->why);
 	source_set_ms(timer, r == 0 ? 0 : LOOK_MS); /* there may be more */
@@ -252,7 +252,7 @@ static void perform(struct act *a, uint64_t client, store_fn *fn, const char *wh
 		fail_act(a, client, r);
 		return;
 	}
-	log_info("vTPM %s %s", uuid_format(&a->uuid, u), what);
+	log_about(LOG_LV_INFO, ABOUT(.vtpm = &a->uuid), "vTPM %s %s", uuid_format(&a->uuid, u), what);
 	if (fn == retire_it) {
 		const struct adm_retirement m = {.due_at = (uint64_t)a->retirement.due_at, .sharers = a->sharers.all};
 

@@ -54,7 +54,7 @@ void engine_park(struct engine *e, const struct asker *a, const struct kmc_park 
 	} else if (r != 0) {
 		engine_refuse_db(e, a);
 	} else {
-		log_info("host '%s' parked vTPM %s, lease %" PRIu64, a->host, uuid_format(&m->uuid, u), m->lease_epoch);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &m->uuid, .host = a->host), "host '%s' parked vTPM %s, lease %" PRIu64, a->host, uuid_format(&m->uuid, u), m->lease_epoch);
 		engine_answer(e, a, KMC_PARKED, NULL);
 	}
 }

@@ -150,7 +150,7 @@ static void on_token_add(const struct request *q, const struct adm_token_add *m)
 		fail_db(q);
 	else {
 		answer.text = view_text(text);
-		log_info("a token was made for host '%s' of pool '%s', good for %" PRIu64 " s", t.host, t.pool, m->ttl);
+		log_about(LOG_LV_INFO, ABOUT(.host = t.host), "a token was made for host '%s' of pool '%s', good for %" PRIu64 " s", t.host, t.pool, m->ttl);
 		reply(q, ADM_TOKEN, &answer);
 	}
 	wipe(text, sizeof(text));
@@ -212,7 +212,7 @@ static void on_accept(const struct request *q, const struct adm_name *m)
 	} else if (r != 0) {
 		fail_db(q);
 	} else {
-		log_info("the present state of host '%s' was accepted: it holds from its next attestation on", name);
+		log_about(LOG_LV_INFO, ABOUT(.host = name), "the present state of host '%s' was accepted: it holds from its next attestation on", name);
 		reply(q, ADM_DONE, NULL);
 	}
 }

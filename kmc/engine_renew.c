@@ -168,7 +168,7 @@ void renew_issued(struct engine *e, struct ticket *t, const struct vault_issued 
 	} else if (r != 0) {
 		engine_refuse_db(e, &a);
 	} else {
-		log_info("host '%s' of pool '%s' gets a new certificate", a.host, a.pool);
+		log_about(LOG_LV_INFO, ABOUT(.host = a.host), "host '%s' of pool '%s' gets a new certificate", a.host, a.pool);
 		give(e, &a, m->cert);
 	}
 }
@@ -222,7 +222,7 @@ void renew_used(struct engine *e, const struct asker *a, struct view fingerprint
 	if (r == 0)
 		r = store_transact(e->store, put_used, &u);
 	if (r != 0 && r != E_NOTFOUND) /* it is tried again at the next HELLO, and the certificate stands meanwhile */
-		log_warn("that host '%s' uses its new certificate could not be recorded: %s", a->host, e->store->why);
+		log_about(LOG_LV_WARN, ABOUT(.host = a->host), "that host '%s' uses its new certificate could not be recorded: %s", a->host, e->store->why);
 	else if (r == 0 && u.newer)
-		log_info("host '%s' uses its new certificate", a->host);
+		log_about(LOG_LV_INFO, ABOUT(.host = a->host), "host '%s' uses its new certificate", a->host);
 }

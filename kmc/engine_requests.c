@@ -30,7 +30,7 @@ static void on_hello(struct engine *e, struct asker *a, struct view fingerprint,
 		return;
 	}
 	renew_used(e, a, fingerprint);
-	log_info("host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n,
+	log_about(LOG_LV_INFO, ABOUT(.host = a->host), "host '%s' of pool '%s' is connected with %.*s", a->host, a->pool, (int)m->software.n,
 		 (const char *)m->software.p);
 	engine_answer(e, a, KMC_WELCOME, &w);
 }

@@ -178,7 +178,7 @@ void share_made(struct engine *e, struct ticket *t, const struct vault_made *m)
 	if (r != 0) {
 		fail(&h, t->client, r);
 	} else {
-		log_warn("vTPM %s was cloned as %s, which shares its keys", uuid_format(&h.from, u), uuid_format(&h.to, k));
+		log_about(LOG_LV_WARN, ABOUT(.vtpm = &h.from), "vTPM %s was cloned as %s, which shares its keys", uuid_format(&h.from, u), uuid_format(&h.to, k));
 		admin_answer(e->admin, t->client, ADM_DONE, NULL);
 	}
 	engine_ticket_end(t);

@@ -129,7 +129,7 @@ static void on_restore(struct engine *e, uint64_t client, const struct adm_state
 		log_error("%s", e->store->why);
 		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
-		log_info("vTPM %s went back to state version %" PRIu64 " from %" PRIu64, u, m->version, t.from);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &m->uuid), "vTPM %s went back to state version %" PRIu64 " from %" PRIu64, u, m->version, t.from);
 		admin_answer(e->admin, client, ADM_DONE, NULL);
 	}
 }
@@ -208,7 +208,7 @@ static void on_put(struct engine *e, uint64_t client, const struct statefile *f)
 		log_error("%s", e->store->why);
 		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
-		log_info("vTPM %s went forward to state version %" PRIu64 ", by hand", u, f->version);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &f->uuid), "vTPM %s went forward to state version %" PRIu64 ", by hand", u, f->version);
 		admin_answer(e->admin, client, ADM_DONE, NULL);
 	}
 }

@@ -160,7 +160,7 @@ static void limit_host(struct front *f, const struct entry *latest)
 	if (!oldest || n <= f->conf->per_host)
 		return;
 	if (may_log(f))
-		log_warn("host '%s' has more than %llu connections: its oldest is closed", name,
+		log_about(LOG_LV_WARN, ABOUT(.host = name), "host '%s' has more than %llu connections: its oldest is closed", name,
 			 (unsigned long long)f->conf->per_host);
 	drop(f, oldest);
 }
@@ -214,7 +214,7 @@ static void on_cut(struct front *f, const struct front_cut *m)
 
 		if (!e->conn || strcmp(conn_name(e->conn), name) != 0)
 			continue;
-		log_info("a connection of host '%s' is cut off", name);
+		log_about(LOG_LV_INFO, ABOUT(.host = name), "a connection of host '%s' is cut off", name);
 		drop(f, e);
 	}
 }

@@ -564,7 +564,7 @@ static int start_maker(void (*child)(const struct kmcconf *conf, int fd), const 
 	if (privsep_pair(fd) != 0 || (pid = process_spawn()) < 0)
 		fatal("can't start the %s process", name);
 	if (pid == 0) {
-		if (dup2(fd[1], engine_fd) != engine_fd || close_range((unsigned int)engine_fd + 1, ~0U, 0) != 0)
+		if (process_keep(fd[1], engine_fd) != 0)
 			fatal("can't start the %s process: %s", name, strerror(errno));
 		child(conf, engine_fd);
 	}

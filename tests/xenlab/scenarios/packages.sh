@@ -46,6 +46,8 @@ expect_ok tpm guest tpm2_nvdefine -Q -C o 0x1500001 -a 'ownerread|ownerwrite|nt=
 expect_ok tpm guest tpm2_nvincrement -C o 0x1500001
 expect_ok tpm guest tpm2_pcrextend "16:sha256=$(printf 'ab%.0s' {1..32})"
 before=$(tpm_marks guest)
+expect_output requested journalctl -q "VTPM_UUID=$uuid"
+expect_output opened journalctl -q "VTPM_UUID=$uuid" HOST=xen1
 xl list -l 2>/dev/null | jq -r '.[].config.c_info.name' | grep -qx guest || fail "xl list -l does not know the guest"
 [[ $(xl list -l 2>/dev/null | jq -r '.[].config.c_info.name') != *vtpm* ]] || fail "xl list -l shows stub domains"
 
