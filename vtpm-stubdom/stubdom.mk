@@ -31,7 +31,7 @@ $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
 $(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms $(COMMON_LIBS)))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c standin.c backend.c port.c port_unix.c) $(VTPM_SRCS)
-$(eval $(call unit,service,tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS)))
+$(foreach test,service service_guest service_sleep service_standin,$(eval $(call unit,$(test),tests/unit/stub.c tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS))))
 
 # Fuzz targets
 $(eval $(call fuzzer,tpmif,vtpm-stubdom/tpmif.c,$(COMMON_LIBS)))
