@@ -83,6 +83,7 @@ make_payload() {
 	{
 		grep -E '^KMC_PORT=' "$LAB_RUN/kmc-env"
 		echo "KMC_ADDRESS=10.0.2.2 LAB_LOG='$LAB_LOG' LAB_HOSTS=$LAB_HOSTS LAB_DAEMONS=/run/lab/daemons LAB_DAEMON_LOGS=/var/log/lab LAB_TERM='${TERM:-linux}' LAB_TRACE='${LAB_TRACE:-}'"
+		echo "ROUNDS='${ROUNDS:-}' ROWS='${ROWS:-}'" # what scenarios ask for: how often, and which
 	} >"$stage/lab/env"
 	tar -C "$stage" --owner=0 --group=0 -cf "$LAB_RUN/payload.tar" lab || return
 	installed=${installed:-$LAB_PAYLOAD}
