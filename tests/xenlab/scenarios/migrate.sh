@@ -16,7 +16,8 @@ extend=8002000000410000018200000010${auth}00000001000b$digest
 create_primary=8002000000430000013140000001${auth}000400000000001a0023000b0003007200000006008000430010000300100000000000000000000000
 read_public=80010000000e0000017380000000
 
-# In the guest: extend and count as fast as it goes, and log what was answered; the TPM device changes with each migration.
+# In the guest: extend and count without end, and log what was answered; the TPM device changes with each migration. The pause leaves the
+# emulated processors to those that send the guest.
 load='
 n=0
 echo 0 >/tmp/extends; : >/tmp/counts; : >/tmp/errors; : >/tmp/unanswered
@@ -37,6 +38,7 @@ while [ ! -e /tmp/stop ]; do
 	????????????00000000*) echo $answer | cut -c 33-48 >>/tmp/counts ;;
 	*) echo "read: $answer" >>/tmp/errors ;;
 	esac
+	sleep 0.2
 done
 '
 
