@@ -209,11 +209,13 @@ static void hmac_session(struct scene *s, struct tpm_command *c)
 	static const uint8_t parameters[6] = {0, 0, 0x01, 0x7b, 0, 32}; /* code, bytes: what cpHash is over */
 	uint8_t message[32 + 32 + 32 + 1], mac[32];
 
-	EVP_Digest(parameters, sizeof(parameters), message, NULL, EVP_sha256(), NULL);
+	if (!EVP_Digest(parameters, sizeof(parameters), message, NULL, EVP_sha256(), NULL))
+		die("cpHash", s);
 	memset(message + 32, 0x5a, 32);
 	memcpy(message + 64, s->nonce_tpm, 32);
 	message[96] = 0x81; /* continueSession, audit */
-	HMAC(EVP_sha256(), "", 0, message, sizeof(message), mac, NULL);
+	if (!HMAC(EVP_sha256(), "", 0, message, sizeof(message), mac, NULL))
+		die("HMAC", s);
 	tpm_begin(c, 0x8002, 0x17b);
 	buf_put_u32(&c->b, 4 + 2 + 32 + 1 + 2 + 32);
 	buf_put_u32(&c->b, s->session);
@@ -350,7 +352,8 @@ static void echo(int in, int out)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	uint64_t one = 1;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		_exit(1);
 	epoll_ctl(epoll, EPOLL_CTL_ADD, in, &e);
 	while (epoll_wait(epoll, &e, 1, -1) == 1)
 		if (read(in, &one, sizeof(one)) != (ssize_t)sizeof(one) || write(out, &one, sizeof(one)) != (ssize_t)sizeof(one))

@@ -147,10 +147,12 @@ static pid_t spawn(const char *const argv[], const int keep[2])
 
 	if (pid != 0)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+		_exit(127);
 	for (int i = 0; keep && i < 2; i++)
 		fcntl(keep[i], F_SETFD, 0);
-	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDERR_FILENO);
+	if (dup2(open("/dev/null", O_RDWR | O_CLOEXEC), STDERR_FILENO) < 0)
+		_exit(127);
 	execvp(argv[0], (char *const *)(uintptr_t)argv);
 	_exit(127);
 }

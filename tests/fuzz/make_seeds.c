@@ -1,4 +1,5 @@
 /* Writes the seed corpora of the targets for common/ and dom0-relay/: the smallest valid input of each kind. */
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -16,7 +17,7 @@ static void put(const char *target, const char *name, const void *p, size_t n)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", root, target);
-	mkdir(path, 0755);
+	must(mkdir(path, 0755) == 0 || errno == EEXIST);
 	snprintf(path, sizeof(path), "%s/%s/%s", root, target, name);
 	f = fopen(path, "w");
 	must(f && fwrite(p, 1, n, f) == n && fclose(f) == 0);

@@ -1,4 +1,5 @@
 /* Writes the seeds of fuzz_sealed, fuzz_tpmif, fuzz_tpm12 and fuzz_handoff below a directory. Those of fuzz_blob are libtpms' own. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,10 @@ static void save(const char *target, const char *name)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", root, target);
-	mkdir(path, 0777);
+	if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+		perror(path);
+		exit(1);
+	}
 	snprintf(path, sizeof(path), "%s/%s/%s", root, target, name);
 	f = fopen(path, "wb");
 	if (!f || fwrite(buf_ptr(&out), 1, buf_left(&out), f) != buf_left(&out) || fclose(f) != 0) {

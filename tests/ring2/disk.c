@@ -19,6 +19,7 @@
 
 #define BLOCK 4096
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming): the linker's names */
 int __real_openat(int dir, const char *name, int flags, ...);
 int __real_fsync(int fd);
 int __real_fdatasync(int fd);
@@ -32,6 +33,7 @@ ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
 int __wrap_fdatasync(int fd);
 int __wrap_unlinkat(int dir, const char *name, int flags);
 int __wrap_fsync(int fd);
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming) */
 
 static int state_dir = -1;
 

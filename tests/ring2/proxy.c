@@ -83,10 +83,8 @@ static bool pass(int from, int to, FILE *record, size_t *left)
 
 	if (n <= 0 || send(to, bytes, (size_t)n, MSG_NOSIGNAL) != n)
 		return false;
-	if (record) {
-		fwrite(bytes, 1, (size_t)n, record);
-		fflush(record);
-	}
+	if (record && (fwrite(bytes, 1, (size_t)n, record) != (size_t)n || fflush(record) != 0))
+		return false;
 	*left -= (size_t)n;
 	return *left > 0;
 }

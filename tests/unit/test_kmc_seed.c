@@ -53,9 +53,9 @@ static void reference_update(uint8_t k[32], uint8_t v[32], const uint8_t *data, 
 	uint8_t in[32 + 1 + 256];
 	unsigned int size;
 
-	for (uint8_t round = 0; round < (n ? 2 : 1); round++) {
+	for (int round = 0; round < (n ? 2 : 1); round++) {
 		memcpy(in, v, 32);
-		in[32] = round;
+		in[32] = (uint8_t)round;
 		memcpy(in + 33, data, n);
 		assert_non_null(HMAC(EVP_sha256(), k, 32, in, 33 + n, k, &size));
 		assert_non_null(HMAC(EVP_sha256(), k, 32, v, 32, v, &size));
@@ -71,9 +71,11 @@ static void the_algorithm_written_down_again_agrees(void **state)
 
 	(void)state;
 	memset(v, 1, sizeof(v));
+	/* NOLINTBEGIN(bugprone-not-null-terminated-result): bytes, no text */
 	memcpy(seed, entropy_bytes, 32);
 	memcpy(seed + 32, nonce, 16);
 	memcpy(seed + 48, "personal", 8);
+	/* NOLINTEND(bugprone-not-null-terminated-result) */
 	reference_update(k, v, seed, sizeof(seed));
 	assert_non_null(HMAC(EVP_sha256(), k, 32, v, 32, v, &size));
 	assert_int_equal(drbg_generate(entropy, view_of(nonce, 16), view_text("personal"), 0, 32, &out), 0);

@@ -244,6 +244,7 @@ static void a_recovery_is_as_a_takeover_of_every_lease(void **state)
 /* Everything that two hosts with any epoch they may have seen can do in @depth steps. */
 #define EPOCHS 4
 
+/* NOLINTNEXTLINE(misc-no-recursion): @depth deep */
 static void walk(const struct lease *l, int depth)
 {
 	static const char *const hosts[] = {"a", "b"};
