@@ -1,10 +1,7 @@
 /* TLS 1.3 with mutual certificates, on OpenSSL 3. */
 #include "common/tls.h"
 
-#define OPENSSL_SUPPRESS_DEPRECATED /* EC_KEY_METHOD: see make_foreign() */
 #include <errno.h>
-#include <openssl/async.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -16,6 +13,8 @@
 
 #include "common/channel_bio.h"
 #include "common/error.h"
+#include "common/tls_signing.h"
+#include "common/tls_words.h"
 
 #define CIPHERSUITES "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
 #define GROUPS "X25519:P-256:P-384"
@@ -30,27 +29,13 @@ struct tls_context {
 	const struct tls_signer *signer; /* NULL: the key was read from a file */
 };
 
-enum signing { SIGNING_NOT, SIGNING_ASKED, SIGNING_DONE };
-
 struct tls {
 	SSL *ssl;
 	enum tls_role role;
 	bool dead, done, anonymous;
-	const struct tls_signer *signer;
-	enum signing signing;
-	uint8_t signature[80]; /* DER */
-	size_t signature_size; /* 0: it could not be had, signer_why says why */
-	char signer_why[TLS_WHY];
+	struct tls_signing signing; /* of a key that lives elsewhere */
 	char why[TLS_WHY];
 };
-
-static const char *crypto_reason(void)
-{
-	unsigned long e = ERR_peek_last_error();
-	const char *text = e ? ERR_reason_error_string(e) : NULL;
-
-	return text ? text : "no reason given";
-}
 
 /* A private key that others can read is no longer private. */
 static int check_key_file(const char *path, char why[TLS_WHY])
@@ -71,11 +56,11 @@ static int check_key_file(const char *path, char why[TLS_WHY])
 static int load_certificates(SSL_CTX *ssl, const char *ca, const char *cert, char why[TLS_WHY])
 {
 	if (SSL_CTX_load_verify_file(ssl, ca) != 1) {
-		snprintf(why, TLS_WHY, "can't use %s as the CA's certificate: %s", ca, crypto_reason());
+		snprintf(why, TLS_WHY, "can't use %s as the CA's certificate: %s", ca, tls_crypto_reason());
 		return E_CRYPTO;
 	}
 	if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1) {
-		snprintf(why, TLS_WHY, "can't use the certificate %s: %s", cert, crypto_reason());
+		snprintf(why, TLS_WHY, "can't use the certificate %s: %s", cert, tls_crypto_reason());
 		return E_CRYPTO;
 	}
 	return 0;
@@ -88,7 +73,7 @@ static int load(SSL_CTX *ssl, const char *ca, const char *cert, const char *key,
 	if (r != 0 || (r = load_certificates(ssl, ca, cert, why)) != 0)
 		return r;
 	if (SSL_CTX_use_PrivateKey_file(ssl, key, SSL_FILETYPE_PEM) != 1) {
-		snprintf(why, TLS_WHY, "can't use the private key %s with the certificate %s: %s", key, cert, crypto_reason());
+		snprintf(why, TLS_WHY, "can't use the private key %s with the certificate %s: %s", key, cert, tls_crypto_reason());
 		return E_CRYPTO;
 	}
 	return 0;
@@ -120,7 +105,7 @@ static int make(struct tls_context **ctx, enum tls_role role, char why[TLS_WHY])
 		SSL_CTX_set_read_ahead(c->ssl, 1); /* one read for a record, not two; a client may handshake in a job, which can't have it */
 	if (c->ssl && restrict_to_13(c->ssl))
 		return 0;
-	snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", crypto_reason());
+	snprintf(why, TLS_WHY, "OpenSSL can't do TLS 1.3: %s", tls_crypto_reason());
 	tls_context_free(ctx);
 	return E_CRYPTO;
 }
@@ -138,61 +123,16 @@ int tls_context_new(struct tls_context **ctx, enum tls_role role, const char *ca
 
 /* --- a key that lives elsewhere --- */
 
-static struct tls *shaking; /* whose handshake OpenSSL goes on with just now */
-
-/*
- * OpenSSL wants its signature at once. The handshake runs as a job of OpenSSL's own (a second stack), which is left here until the
- * signature is there: SSL_do_handshake() returns meanwhile.
- */
-static int sign_elsewhere(int type, const unsigned char *digest, int n, unsigned char *out, unsigned int *n_out, const BIGNUM *kinv,
-			  const BIGNUM *r, EC_KEY *key)
-{
-	struct tls *t = shaking;
-
-	(void)type, (void)kinv, (void)r, (void)key;
-	if (!t || !t->signer || n != 32 || !ASYNC_get_current_job() || !t->signer->sign(t->signer->arg, t, digest))
-		return 0;
-	t->signing = SIGNING_ASKED;
-	while (t->signing == SIGNING_ASKED)
-		ASYNC_pause_job();
-	memcpy(out, t->signature, t->signature_size);
-	*n_out = (unsigned int)t->signature_size;
-	return t->signature_size != 0;
-}
-
-/* The certificate's public half, with our way to sign. A provider would need ten times the lines for the same one operation. */
-static EVP_PKEY *make_foreign(SSL_CTX *ssl)
-{
-	static EC_KEY_METHOD *method;
-	const EVP_PKEY *public = X509_get0_pubkey(SSL_CTX_get0_certificate(ssl));
-	EVP_PKEY *key = EVP_PKEY_new();
-	unsigned char *der = NULL;
-	const unsigned char *p;
-	EC_KEY *ec = NULL;
-	int n = public ? i2d_PUBKEY(public, &der) : 0;
-
-	if (!method && (method = EC_KEY_METHOD_new(EC_KEY_OpenSSL())))
-		EC_KEY_METHOD_set_sign(method, sign_elsewhere, NULL, NULL);
-	p = der;
-	ec = n > 0 ? d2i_EC_PUBKEY(NULL, &p, n) : NULL;
-	OPENSSL_free(der);
-	if (key && ec && method && EC_KEY_set_method(ec, method) == 1 && EVP_PKEY_assign_EC_KEY(key, ec) == 1)
-		return key;
-	EC_KEY_free(ec);
-	EVP_PKEY_free(key);
-	return NULL;
-}
-
 static int load_foreign(SSL_CTX *ssl, const char *cert, char why[TLS_WHY])
 {
-	EVP_PKEY *key = make_foreign(ssl);
+	EVP_PKEY *key = tls_signing_key(X509_get0_pubkey(SSL_CTX_get0_certificate(ssl)));
 	int ok = key && SSL_CTX_use_PrivateKey(ssl, key) == 1;
 
 	EVP_PKEY_free(key);
 	SSL_CTX_set_mode(ssl, SSL_MODE_ASYNC);
 	if (ok)
 		return 0;
-	snprintf(why, TLS_WHY, "can't use the certificate %s with a key in the TPM (is it for one on P-256?): %s", cert, crypto_reason());
+	snprintf(why, TLS_WHY, "can't use the certificate %s with a key in the TPM (is it for one on P-256?): %s", cert, tls_crypto_reason());
 	return E_CRYPTO;
 }
 
@@ -212,18 +152,7 @@ int tls_context_new_signer(struct tls_context **ctx, enum tls_role role, const c
 	return r;
 }
 
-void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *why)
-{
-	if (t->signing != SIGNING_ASKED)
-		return;
-	if (n > sizeof(t->signature))
-		n = 0;
-	if (n)
-		memcpy(t->signature, signature, n);
-	t->signature_size = n;
-	snprintf(t->signer_why, sizeof(t->signer_why), "%s", n ? "" : why);
-	t->signing = SIGNING_DONE;
-}
+/* --- a CA that is known by its hash --- */
 
 /* The certificate with the pinned hash becomes the one trust anchor; all else is verified as ever: chain, times, name, purpose. */
 static int verify_pinned(X509_STORE_CTX *store, void *arg)
@@ -268,10 +197,12 @@ int tls_context_new_pinned(struct tls_context **ctx, const uint8_t ca[32], const
 	SSL_CTX_set_cert_verify_callback((*ctx)->ssl, verify_pinned, *ctx);
 	if (offer((*ctx)->ssl, alpn))
 		return 0;
-	snprintf(why, TLS_WHY, "can't name the protocol: %s", crypto_reason());
+	snprintf(why, TLS_WHY, "can't name the protocol: %s", tls_crypto_reason());
 	tls_context_free(ctx);
 	return E_CRYPTO;
 }
+
+/* --- what is shown, and who is trusted --- */
 
 int tls_context_fingerprint(const struct tls_context *ctx, uint8_t hash[32])
 {
@@ -373,6 +304,8 @@ void tls_context_free(struct tls_context **ctx)
 	*ctx = NULL;
 }
 
+/* --- connections --- */
+
 /* The server's certificate must carry @peer as an IP address or as a DNS name. */
 static int expect_name(SSL *ssl, const char *peer)
 {
@@ -392,7 +325,8 @@ static struct tls *new_bare(struct tls_context *ctx, const char *peer)
 	if (!t)
 		return NULL;
 	t->role = ctx->role;
-	t->signer = ctx->signer;
+	if (ctx->signer)
+		t->signing = (struct tls_signing){.sign = ctx->signer->sign, .arg = ctx->signer->arg, .t = t};
 	t->ssl = SSL_new(ctx->ssl);
 	if (!t->ssl || (ctx->role == TLS_CLIENT && (!peer || !expect_name(t->ssl, peer)))) {
 		tls_free(&t);
@@ -431,10 +365,15 @@ static int shake(struct tls *t)
 {
 	int result;
 
-	shaking = t;
+	tls_signing_enter(&t->signing);
 	result = SSL_do_handshake(t->ssl);
-	shaking = NULL;
+	tls_signing_leave();
 	return result;
+}
+
+void tls_signed(struct tls *t, const uint8_t *signature, size_t n, const char *why)
+{
+	tls_signing_done(&t->signing, signature, n, why);
 }
 
 void tls_free(struct tls **t)
@@ -444,64 +383,13 @@ void tls_free(struct tls **t)
 	ERR_clear_error();
 	if ((*t)->ssl && (*t)->done && !(*t)->dead)
 		SSL_shutdown((*t)->ssl);
-	if ((*t)->signing == SIGNING_ASKED) { /* the job has to end before its connection */
+	if (tls_signing_waits(&(*t)->signing)) { /* the job has to end before its connection */
 		tls_signed(*t, NULL, 0, "given up");
 		shake(*t);
 	}
 	SSL_free((*t)->ssl);
 	free(*t);
 	*t = NULL;
-}
-
-/* Alerts in the words of an administrator; what is not here is told in OpenSSL's. */
-static const char *alert_text(int reason)
-{
-	switch (reason) {
-	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-		return "the peer does not know the CA of our certificate";
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-		return "the peer says that our certificate has expired";
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-		return "the peer says that our certificate is revoked";
-	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
-	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
-		return "the peer refused our certificate";
-	case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
-		return "our key is not the one of our certificate: was the TPM that holds it replaced or cleared? Enrol this host anew";
-	case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-		return "no client certificate was shown";
-	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
-	case SSL_R_UNSUPPORTED_PROTOCOL:
-	case SSL_R_WRONG_SSL_VERSION:
-		return "the other side does not speak TLS 1.3";
-	default:
-		return NULL;
-	}
-}
-
-static const char *verify_text(long verdict)
-{
-	switch (verdict) {
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-		return "its certificate is from an unknown CA";
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		return "its certificate has expired";
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		return "its certificate is not valid yet (is this clock right?)";
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return "its certificate is for another name";
-	default:
-		return X509_verify_cert_error_string(verdict);
-	}
 }
 
 static int fail(struct tls *t, int code, const char *text)
@@ -534,21 +422,19 @@ static int outcome(struct tls *t, int result)
 	default:
 		break;
 	}
-	if (t->signer_why[0]) {
-		snprintf(line, sizeof(line), "%s", t->signer_why);
-		return fail(t, E_CRYPTO, line);
-	}
+	if (t->signing.why[0])
+		return fail(t, E_CRYPTO, t->signing.why);
 	e = ERR_peek_last_error();
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
-		snprintf(line, sizeof(line), "the %s was refused: %s", t->role == TLS_CLIENT ? "server" : "client", verify_text(verdict));
+		snprintf(line, sizeof(line), "the %s was refused: %s", t->role == TLS_CLIENT ? "server" : "client", tls_verify_text(verdict));
 		return fail(t, E_DENIED, line);
 	}
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL && ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return fail(t, E_EOF, "the peer broke off the connection");
-	text = ERR_GET_LIB(e) == ERR_LIB_SSL ? alert_text(ERR_GET_REASON(e)) : NULL;
+	text = ERR_GET_LIB(e) == ERR_LIB_SSL ? tls_alert_text(ERR_GET_REASON(e)) : NULL;
 	if (text)
 		return fail(t, E_DENIED, text);
-	snprintf(line, sizeof(line), "TLS protocol error: %s", crypto_reason());
+	snprintf(line, sizeof(line), "TLS protocol error: %s", tls_crypto_reason());
 	return fail(t, E_CRYPTO, line);
 }
 
@@ -560,7 +446,7 @@ int tls_handshake(struct tls *t)
 		return E_STATE;
 	ERR_clear_error();
 	errno = 0;
-	if (t->signing == SIGNING_ASKED)
+	if (tls_signing_waits(&t->signing))
 		return E_BUSY;
 	result = shake(t);
 	t->done = result == 1;
