@@ -18,7 +18,7 @@
 #include "common/secret.h"
 #include "common/text.h"
 #include "common/tls.h"
-#include "dom0-relay/identity.h"
+#include "dom0-relay/credentials.h"
 #include "dom0-relay/kmcwire.h"
 #include "dom0-relay/relayconf.h"
 
@@ -48,11 +48,9 @@ struct kmclink {
 	const struct relayconf *conf;
 	const struct kmclink_ops *ops;
 	void *arg;
-	struct tls_context *ctx;
+	struct credentials credentials;
 	struct tls_signer signer; /* where the key is in the TPM */
 	uint64_t last_ticket;	  /* of what it was asked to sign */
-	struct certinfo_der certificate, former; /* what is shown; what was before, empty for nothing */
-	bool fell_back; /* the one before is shown, because a KMC did not take the other */
 	struct place places[RELAYCONF_ADDRESSES];
 	unsigned int n_places, at; /* at: the place that is used, or tried next */
 	enum link_state state;
@@ -90,7 +88,7 @@ static struct kmcwire *dial(struct kmclink *k, unsigned int at, unsigned int ms,
 {
 	const struct kmc_address *a = &k->places[at].address;
 
-	return kmcwire_new(k->loop, k->ctx, k->xs, a, relayconf_peer(k->conf, a), ms, ops, k);
+	return kmcwire_new(k->loop, k->credentials.ctx, k->xs, a, relayconf_peer(k->conf, a), ms, ops, k);
 }
 
 static unsigned int step_ms(const struct kmclink *k)
@@ -127,22 +125,6 @@ static void plan(struct kmclink *k, bool was_up)
 	}
 }
 
-/*
- * A certificate that a KMC does not take gives way to the one before, which that KMC may know: its database may have come from a backup.
- * They take turns until one of them is welcome.
- */
-static void fall_back(struct kmclink *k)
-{
-	struct certinfo_der other = k->former;
-
-	if (!other.size || tls_context_renew(k->ctx, other.bytes, other.size) != 0)
-		return;
-	k->fell_back = !k->fell_back;
-	k->former = k->certificate;
-	k->certificate = other;
-	log_warn("this host's %s certificate is not taken: the %s one is tried", k->fell_back ? "renewed" : "former", k->fell_back ? "former" : "renewed");
-}
-
 /* The only way down: close, tell, and try again later. */
 static void go_away(struct kmclink *k, bool refused, const char *why)
 {
@@ -160,7 +142,7 @@ static void go_away(struct kmclink *k, bool refused, const char *why)
 	disconnect(k);
 	k->state = LINK_AWAY;
 	if (refused && !was_up)
-		fall_back(k);
+		credentials_fall_back(&k->credentials);
 	if (k->returning && k->return_factor < RETURN_FACTOR)
 		k->return_factor *= 2;
 	k->returning = false;
@@ -260,7 +242,7 @@ static bool take(struct kmclink *k, const struct msg *m)
 		welcome(k, (const void *)fields);
 		return k->state == LINK_UP;
 	}
-	if (m->head.type == KMC_REFUSED && refused->code == KMC_REFUSED_UNKNOWN_HOST && (!k->former.size || k->fell_back))
+	if (m->head.type == KMC_REFUSED && refused->code == KMC_REFUSED_UNKNOWN_HOST && credentials_are_all_tried(&k->credentials))
 		k->ops->unwelcome(k->arg);
 	if (m->head.type == KMC_REFUSED)
 		snprintf(text, sizeof(text), "%s: %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
@@ -428,48 +410,7 @@ void kmclink_signed(struct kmclink *k, uint64_t ticket, struct view signature, c
 		kmcwire_signed(k->probe, ticket, signature, why);
 }
 
-static int load_key(struct kmclink *k, char why[TLS_WHY])
-{
-	const struct relayconf *c = k->conf;
-
-	k->signer = (struct tls_signer){.sign = on_sign, .arg = k};
-	if (relayconf_key_in_tpm(c))
-		return tls_context_new_signer(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, &k->signer, why);
-	log_warn("this host's TLS key is a file (insecure-software-key): enrol it anew for a key in its TPM");
-	return tls_context_new(&k->ctx, TLS_CLIENT, c->tls_ca, c->tls_certificate, c->tls_key, why);
-}
-
-int kmclink_trust(struct kmclink *k, const struct identity *id)
-{
-	struct view cas[IDENTITY_CAS];
-
-	for (unsigned int i = 0; i < id->n_cas; i++)
-		cas[i] = view_of(id->cas[i].bytes, id->cas[i].size);
-	return tls_context_trust(k->ctx, cas, id->n_cas);
-}
-
-int kmclink_root(const struct kmclink *k, uint8_t hash[32])
-{
-	return k->wire ? kmcwire_root(k->wire, hash) : E_STATE;
-}
-
-/* The files of the enrolment, and what came since. */
-static int load_tls(struct kmclink *k, const struct identity *id, char why[TLS_WHY])
-{
-	int r = load_key(k, why);
-
-	k->certificate = id->certificate;
-	if (r != 0 || !id->kept)
-		return r;
-	r = tls_context_renew(k->ctx, id->certificate.bytes, id->certificate.size);
-	if (r == 0)
-		r = kmclink_trust(k, id);
-	if (r != 0)
-		snprintf(why, TLS_WHY, "can't use the certificate in %.200s: %s", id->path, error_text(r));
-	else if (id->certificate.size != id->enrolled.size || memcmp(id->certificate.bytes, id->enrolled.bytes, id->enrolled.size) != 0)
-		k->former = id->enrolled;
-	return r;
-}
+/* --- its life --- */
 
 int kmclink_new(struct kmclink **link, struct loop *loop, struct xenstore *xs, const struct relayconf *conf, const struct identity *id,
 		const struct kmclink_ops *ops, void *arg, char why[KMCLINK_WHY])
@@ -490,7 +431,8 @@ int kmclink_new(struct kmclink **link, struct loop *loop, struct xenstore *xs, c
 	if (!k->timer || !k->return_timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
 	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t))) != 0)
 		goto out;
-	r = load_tls(k, id, tls);
+	k->signer = (struct tls_signer){.sign = on_sign, .arg = k};
+	r = credentials_load(&k->credentials, conf, id, &k->signer, tls);
 	if (r != 0)
 		goto out;
 	snprintf(k->why, sizeof(k->why), "KMC %s: not tried yet", conf->kmc_address);
@@ -511,7 +453,7 @@ void kmclink_free(struct kmclink **k)
 	disconnect(*k);
 	source_free(&(*k)->timer);
 	source_free(&(*k)->return_timer);
-	tls_context_free(&(*k)->ctx);
+	credentials_free(&(*k)->credentials);
 	buf_free(&(*k)->in);
 	buf_free(&(*k)->out);
 	free(*k);
@@ -523,22 +465,24 @@ int kmclink_certificate(const struct kmclink *k, uint8_t hash[32])
 	return k->wire ? kmcwire_certificate(k->wire, hash) : E_STATE;
 }
 
+int kmclink_root(const struct kmclink *k, uint8_t hash[32])
+{
+	return k->wire ? kmcwire_root(k->wire, hash) : E_STATE;
+}
+
 int kmclink_renew(struct kmclink *k, struct view der)
 {
-	int r = der.n <= sizeof(k->certificate.bytes) ? tls_context_renew(k->ctx, der.p, der.n) : E_FORMAT;
+	return credentials_renew(&k->credentials, der);
+}
 
-	if (r != 0)
-		return r;
-	k->former = k->certificate;
-	k->fell_back = false;
-	memcpy(k->certificate.bytes, der.p, der.n);
-	k->certificate.size = der.n;
-	return 0;
+int kmclink_trust(struct kmclink *k, const struct identity *id)
+{
+	return credentials_trust(&k->credentials, id);
 }
 
 struct view kmclink_shown(const struct kmclink *k)
 {
-	return view_of(k->certificate.bytes, k->certificate.size);
+	return view_of(k->credentials.certificate.bytes, k->credentials.certificate.size);
 }
 
 void kmclink_reconnect(struct kmclink *k, const char *why)
@@ -556,7 +500,7 @@ int kmclink_sign(const struct kmclink *k, struct view message, uint8_t signature
 {
 	_Static_assert(KMCLINK_SIGNATURE == TLS_SIGNATURE_MAX, "one size of signatures");
 
-	return tls_context_sign(k->ctx, message.p, message.n, signature);
+	return tls_context_sign(k->credentials.ctx, message.p, message.n, signature);
 }
 
 bool kmclink_is_up(const struct kmclink *k)

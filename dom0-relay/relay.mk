@@ -8,7 +8,7 @@ TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 $(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson -lxenstore -lxenvchan))
 
 RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay_vtpmctl.c watching.c moving.c moves.c relay_metrics.c relay.c relay_builder.c relay_stub.c spares.c named.c prepared.c retiring.c standin.c guests.c guest_machine.c stublink.c gracing.c grace.c keeping.c keeping_answers.c kept.c record_copy.c opening.c attesting.c certifying.c renewing.c identity.c statemsg.c statedir.c history.c noting.c state_process.c \
-	kmcvchan.c kmcwire.c kmclink.c control.c ctlmsg.c relaymsg.c relayconf.c host_tpm_process.c host_tpm.c host_seal.c host_identity.c host_tlskey.c builder_process.c stub_domain.c stub_image.c stub_records.c \
+	credentials.c kmcvchan.c kmcwire.c kmclink.c control.c ctlmsg.c relaymsg.c relayconf.c host_tpm_process.c host_tpm.c host_seal.c host_identity.c host_tlskey.c builder_process.c stub_domain.c stub_image.c stub_records.c \
 	hypervisor.c xenstore.c) $(SCHEMA_SRCS)
 XEN_LIBS := -lxenlight -lxenctrl -lxenstore -lxenvchan -lxentoollog
 $(eval $(call program,vtpm-relayd,$(RELAYD_SRCS),$(COMMON_LIBS) $(TSS_LIBS) $(XEN_LIBS)))
