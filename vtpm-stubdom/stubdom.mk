@@ -29,7 +29,7 @@ $(eval $(call unit,endorsement,vtpm-stubdom/endorsement.c $(ENGINE_SRCS),-ltpms 
 $(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
-$(eval $(call unit,vtpm,$(VTPM_SRCS),-ltpms $(COMMON_LIBS)))
+$(foreach test,vtpm vtpm_changes vtpm_sleep,$(eval $(call unit,$(test),tests/unit/one_vtpm.c $(VTPM_SRCS),-ltpms $(COMMON_LIBS))))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c standin.c backend.c port.c port_unix.c) $(VTPM_SRCS)
 $(foreach test,service service_guest service_sleep service_standin,$(eval $(call unit,$(test),tests/unit/stub.c tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS))))
 
