@@ -9,7 +9,7 @@ echo 0 >/tmp/extends; : >/tmp/counts; : >/tmp/errors
 while [ ! -e /tmp/stop ]; do
 	export TPM2TOOLS_TCTI=$2
 	tpm2_pcrextend 16:sha256=$(printf 'ab%.0s' {1..32}) 2>>/tmp/errors && n=\$((n + 1)) && echo \$n >/tmp/extends
-	tpm2_nvincrement -C o 0x1500001 2>>/tmp/errors && tpm2_nvread -C o 0x1500001 2>>/tmp/errors | od -An -tx1 | tr -d ' ' >>/tmp/counts
+	tpm2_nvincrement -C o 0x1500001 2>>/tmp/errors && tpm2_nvread -C o -s 8 0x1500001 2>>/tmp/errors | od -An -tx1 | tr -d ' ' >>/tmp/counts
 done
 X
 sh /tmp/load.sh >/dev/null 2>&1 &"
