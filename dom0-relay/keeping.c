@@ -212,6 +212,25 @@ void keeping_resume(struct keeping *k, uint64_t ticket, uint64_t image)
 	kept_send(k, e);
 }
 
+int keeping_reserved(struct keeping *k, uint64_t ticket, const struct state_record *r)
+{
+	struct kept *e = kept_find(k, ticket);
+	struct state_record next;
+
+	if (!e)
+		return 0;
+	next = e->now.r;
+	next.version = r->version;
+	next.owner_epoch = r->owner_epoch;
+	next.endorsement_epoch = r->endorsement_epoch;
+	next.platform_epoch = r->platform_epoch;
+	next.state = r->state;
+	if (record_copy_set(&e->now, &next) != 0)
+		return E_NOMEM;
+	e->base = e->pushed = r->version;
+	return 0;
+}
+
 void keeping_commit(struct keeping *k, uint64_t ticket)
 {
 	struct kept *e = kept_find(k, ticket);
@@ -222,10 +241,13 @@ void keeping_commit(struct keeping *k, uint64_t ticket)
 	kept_send(k, e);
 }
 
-/* Give back what the record says that there is; a lease that is another's now is nobody's to give. */
+/*
+ * Give back what the record says that there is, or park it where the guest can be started from it: without its state, which a relay that
+ * took over between reservation and commit does not have, that would be an empty TPM. A lease that is another's now is nobody's to give.
+ */
 static void leave(struct keeping *k, struct kept *e)
 {
-	if (k->parks && e->now.r.grace.n && e->now.r.phase == PHASE_SERVING && !e->fenced) {
+	if (k->parks && e->now.r.grace.n && e->now.r.state.n && e->now.r.phase == PHASE_SERVING && !e->fenced) {
 		e->closing = true;
 		park(k, e);
 		return;
@@ -325,7 +347,7 @@ const struct state_record *keeping_parked(struct keeping *k, const struct uuid *
 {
 	struct kept *e = kept_find_parked(k, uuid);
 
-	return e && e->now.r.grace.n && errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop) ? &e->now.r : NULL;
+	return e && e->now.r.grace.n && e->now.r.state.n && errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop) ? &e->now.r : NULL;
 }
 
 bool keeping_has_parked(const struct keeping *k)

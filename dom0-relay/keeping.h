@@ -57,6 +57,13 @@ int keeping_freeze(struct keeping *k, uint64_t ticket, uint64_t image, const str
 /** keeping_resume() - it runs on, under the mark @image: ask for the lease. */
 void keeping_resume(struct keeping *k, uint64_t ticket, uint64_t image);
 
+/**
+ * keeping_reserved() - the reservation of keeping_hold() brought the state of @r: it is on record with the lease that comes of it
+ *
+ * Return: 0 or E_NOMEM.
+ */
+int keeping_reserved(struct keeping *k, uint64_t ticket, const struct state_record *r);
+
 /** keeping_commit() - it runs here: make the reservation @r of keeping_hold() a lease. */
 void keeping_commit(struct keeping *k, uint64_t ticket);
 
@@ -87,7 +94,7 @@ void keeping_settle(struct keeping *k);
 
 /* --- starting without the KMC (gracing.h) --- */
 
-/** keeping_park_leases() - from now on keeping_release() keeps leases for which keeping_grace() gave a copy, and settling likewise. */
+/** keeping_park_leases() - from now on keeping_release() keeps leases for which keeping_grace() gave a copy and that have a state, and settling likewise. */
 void keeping_park_leases(struct keeping *k);
 
 /** keeping_grace() - what a later start needs instead of the KMC, copied: 0, E_NOTFOUND or E_NOMEM. */

@@ -280,8 +280,8 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 		relay_event(g, is_restored(d) ? GEV_RESTORED : GEV_IDENTIFIED);
 }
 
-/* GEV_KEPT follows when the record is on the disk. */
-static void hold(struct guest *g)
+/* The record of what was opened; with the state that came, if a start without the KMC is to be possible. */
+static struct state_record record_of(const struct guest *g)
 {
 	const struct guest_lease *l = &g->lease;
 	struct state_record record = {
@@ -289,13 +289,19 @@ static void hold(struct guest *g)
 		.lease_epoch = l->epoch, .owner_epoch = l->owner_epoch, .endorsement_epoch = l->endorsement_epoch,
 		.platform_epoch = l->platform_epoch, .phase = PHASE_SERVING, .image = g->image,
 	};
-	int e;
 
-	if (g->relay->conf->grace_s && buf_left(&l->state)) { /* what a start without KMC needs */
+	if (g->relay->conf->grace_s && buf_left(&l->state)) {
 		record.version = l->state_version;
 		record.state = view_of(buf_ptr(&l->state), buf_left(&l->state));
 	}
-	e = keeping_hold(g->relay->keeping, g->ticket, &record);
+	return record;
+}
+
+/* GEV_KEPT follows when the record is on the disk. */
+static void hold(struct guest *g)
+{
+	const struct state_record record = record_of(g);
+	int e = keeping_hold(g->relay->keeping, g->ticket, &record);
 	relay_event(g, GEV_SEED);
 	if (e != 0)
 		relay_fail(g, GEV_BROKEN, "can't put its lease on record: %s", error_text(e));
@@ -310,6 +316,7 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 {
 	struct relay *r = arg;
 	struct guest *g = guests_by_ticket(&r->guests, ticket);
+	struct state_record record;
 	struct guest_lease *l;
 
 	if (!g)
@@ -326,6 +333,12 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 	}
 	if (!g->machine.restored) {
 		hold(g);
+		return;
+	}
+	record = record_of(g);
+	if (keeping_reserved(r->keeping, ticket, &record) != 0) {
+		relay_event(g, GEV_SEED);
+		relay_fail(g, GEV_BROKEN, "no memory for its state");
 		return;
 	}
 	guest_log(g, LOG_LV_INFO, "reserved at the KMC");

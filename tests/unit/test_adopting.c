@@ -70,6 +70,7 @@ NEVER(relay_watch_sleep)
 
 void relay_on_look(void *arg, unsigned int what) { (void)arg, (void)what; fail_msg("relay_on_look"); }
 bool keeping_has(const struct keeping *k, const struct uuid *uuid, uint64_t but) { (void)k, (void)uuid, (void)but; return false; }
+int keeping_reserved(struct keeping *k, uint64_t ticket, const struct state_record *r) { (void)k, (void)ticket, (void)r; return E_NOMEM; }
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r) { (void)k, (void)ticket, (void)r; return E_NOMEM; }
 const char *kmclink_why(const struct kmclink *k) { (void)k; return ""; }
 void named_kept(struct named *n, unsigned int stub, uint64_t ticket) { (void)n, (void)stub, (void)ticket; fail_msg("named_kept"); }

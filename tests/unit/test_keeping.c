@@ -755,10 +755,17 @@ static void a_vtpm_is_kept_once(void **state)
 
 /* --- parked leases --- */
 
+static void hold_with_state(void)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")};
+
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+}
+
 static void hold_with_copy(void)
 {
 	keeping_park_leases(w.k);
-	hold();
+	hold_with_state();
 	disk_says(STATE_SAVED);
 	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
 	disk_says(STATE_SAVED);
@@ -783,11 +790,55 @@ static void a_lease_with_a_copy_is_parked_and_not_released(void **state)
 	assert_int_equal(w.releases + w.drops, 0);
 }
 
+/* A guest that came with its TPM and has stored nothing here: what came is what a start without the KMC begins with. */
+static void what_a_reservation_brought_is_parked_with_it(void **state)
+{
+	const struct state_record reservation = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+	const struct state_record brought = {.version = 7, .owner_epoch = 2, .state = view_text("sealed")};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &reservation), 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_reserved(w.k, TICKET, &brought), 0);
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 4);
+	assert_true(w.saved.version == 7 && w.saved.owner_epoch == 2 && w.saved.lease_epoch == 4 && w.saved.phase == PHASE_SERVING);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.pushes, 0); /* it came from there */
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.parks, 1);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->version, 7);
+}
+
+/* A relay that took over in between has the lease and not the state: an empty TPM must not come of that. */
+static void a_lease_without_its_state_is_not_parked(void **state)
+{
+	const struct state_record reservation = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &reservation), 0);
+	disk_says(STATE_SAVED);
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.parks, 0);
+	assert_int_equal(w.releases, 1);
+	assert_null(keeping_parked(w.k, &vtpm));
+}
+
 static void a_parked_lease_is_a_guests_again(void **state)
 {
 	(void)state;
 	a_lease_with_a_copy_is_parked_and_not_released(NULL);
-	hold();
+	hold_with_state();
 	assert_null(keeping_parked(w.k, &vtpm));
 	disk_says(STATE_SAVED);
 	assert_int_equal(w.told_version, 0);
@@ -882,6 +933,8 @@ int main(void)
 		HOST(a_source_that_runs_on_keeps_its_record),
 		HOST(two_records_of_a_vtpm_are_found_where_they_were),
 		HOST(a_lease_with_a_copy_is_parked_and_not_released),
+		HOST(what_a_reservation_brought_is_parked_with_it),
+		HOST(a_lease_without_its_state_is_not_parked),
 		HOST(a_parked_lease_is_a_guests_again),
 		HOST(a_recalled_lease_is_erased_before_it_is_released),
 		HOST(a_recalled_lease_whose_copy_stays_on_the_disk_is_not_released),
