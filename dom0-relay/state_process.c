@@ -76,10 +76,11 @@ static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 		return;
 	}
 	e = statedir_load(p->dir, name, &p->record, &found.record);
-	if (e != 0) {
-		log_about(LOG_LV_ERROR, ABOUT(.vtpm = &name->uuid), "vTPM %s: its file in the state directory can't be used: %s; it is left alone", uuid_format(&name->uuid, text), error_text(e));
+	if (e != 0 && e != E_NOTFOUND)
+		log_about(LOG_LV_ERROR, ABOUT(.vtpm = &name->uuid), "vTPM %s: its file in the state directory can't be used: %s; it is left alone",
+			  uuid_format(&name->uuid, text), error_text(e));
+	if (e != 0)
 		found.record = (struct state_record){.uuid = name->uuid}; /* lease epoch 0: no lease, but the number counts on */
-	}
 	found.place = name->place;
 	link_send(p->relay, STATE_RECORD, id, &found);
 }

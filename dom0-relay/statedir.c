@@ -290,12 +290,30 @@ static int load(struct statedir *d, const struct file *f, const struct uuid *uui
 	return e;
 }
 
+/* Made, and then the power was cut: no slot has ever begun with anything. */
+static bool was_never_written(const struct file *f)
+{
+	static const uint8_t nothing[SLOT_HEADER];
+	uint8_t header[SLOT_HEADER];
+
+	for (unsigned int n = 0; n < 2; n++) {
+		ssize_t got = pread(f->fd, header, sizeof(header), (off_t)(n * SLOT_SIZE));
+
+		if (got < 0 || memcmp(header, nothing, (size_t)got) != 0)
+			return false;
+	}
+	return true;
+}
+
 int statedir_load(struct statedir *d, const struct state_name *name, struct buf *b, struct state_record *r)
 {
 	const struct file *f = get(d, name, false);
+	char why[STATEDIR_WHY];
 
 	if (!f)
 		return errno == ENOENT ? E_NOTFOUND : E_IO;
+	if (was_never_written(f))
+		return statedir_drop(d, name, why) == 0 ? E_NOTFOUND : E_IO;
 	return load(d, f, &name->uuid, b, r);
 }
 
@@ -329,9 +347,9 @@ int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, stru
 	uint64_t lease_epoch = r->lease_epoch;
 
 	if (e != 0)
-		return e == E_NOTFOUND ? peek(path, &first, b, r, why) : e;
+		return e == E_NOTFOUND || e == E_INTEGRITY ? peek(path, &first, b, r, why) : e;
 	e = peek(path, &first, b, r, why);
-	if (e == E_NOTFOUND || (e == 0 && r->lease_epoch < lease_epoch))
+	if (e == E_NOTFOUND || e == E_INTEGRITY || (e == 0 && r->lease_epoch < lease_epoch))
 		e = peek(path, &second, b, r, why);
 	return e;
 }

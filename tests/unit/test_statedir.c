@@ -263,6 +263,29 @@ static void a_vtpm_may_have_a_second_record(void **state)
 	assert_int_equal(statedir_load(f->d, &one, &f->b, &r), E_NOTFOUND);
 }
 
+/* Power is cut between the making of a file and its first record. */
+static void a_file_that_was_never_written_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	char path[160], text[UUID_TEXT], why[STATEDIR_WHY] = "";
+	struct state_name list[2];
+	struct state_record r;
+	int fd;
+
+	save(f, &one, 5, 100);
+	snprintf(path, sizeof(path), "%s/%s.second.state", f->path, uuid_format(&one.uuid, text));
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(posix_fallocate(fd, 0, 1 << 20), 0);
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0); /* the whole one */
+	assert_int_equal(r.version, 5);
+	assert_int_equal(statedir_list(f->d, list, 2), 2);
+	assert_int_equal(statedir_load(f->d, &one_beside, &f->b, &r), E_NOTFOUND);
+	assert_int_equal(statedir_list(f->d, list, 2), 1);
+	close(fd);
+	expect(f, &one, 5, 100);
+}
+
 static void an_identity_takes_the_place_of_the_one_before(void **state)
 {
 	struct fixture *f = *state;
@@ -311,6 +334,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_relays_do_not_share_a_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_newest_record_can_be_looked_at_by_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_vtpm_may_have_a_second_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_was_never_written_is_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_identity_takes_the_place_of_the_one_before, setup, teardown),
 		cmocka_unit_test(a_directory_that_cannot_be_is_named),
 	};
