@@ -2,7 +2,8 @@
  * One line per event, to standard error or systemd's journal.
  *
  * To the journal a line goes as one datagram of fields, "NAME=value" and a line break each (systemd's native protocol): that way an entry has fields of
- * its own, and a process without any way to the file system keeps its log, as its socket is connected before.
+ * its own, and a process without any way to the file system keeps its log, as its socket is connected before. What the journal does not take at once
+ * goes to standard error: nobody waits for a journal that stands still.
  */
 #include "common/log.h"
 
@@ -26,6 +27,7 @@
 
 static const char *process_name = "xen-vtpm";
 static enum log_level level_max = LOG_LV_INFO;
+static bool under_journal; /* standard error is systemd's */
 static int journal = -1;
 
 void log_close(void)
@@ -66,7 +68,8 @@ void log_open(const char *name, enum log_level max)
 {
 	process_name = name;
 	level_max = max;
-	if (is_under_journal())
+	under_journal = is_under_journal();
+	if (under_journal)
 		(void)log_journal(JOURNAL);
 }
 
@@ -87,7 +90,7 @@ static bool put_journal(enum log_level level, const struct log_about *a, const c
 		snprintf(host, sizeof(host), "%s", a->host);
 		n += snprintf(fields + n, sizeof(fields) - (size_t)n, "HOST=%s\n", text_make_printable(host));
 	}
-	return write(journal, fields, (size_t)n) == n;
+	return send(journal, fields, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n; /* its queue is short and everybody's */
 }
 
 static void put_stderr(enum log_level level, const char *text)
@@ -97,10 +100,14 @@ static void put_stderr(enum log_level level, const char *text)
 	struct tm tm;
 	int n;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	n = snprintf(line, sizeof(line), "%s.%03ldZ %s: %s%s\n", when, now.tv_nsec / 1000000, process_name, words[level], text);
+	if (under_journal) { /* sd-daemon(3) */
+		n = snprintf(line, sizeof(line), "<%d>%s: %s%s\n", (int)level, process_name, words[level], text);
+	} else {
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+		n = snprintf(line, sizeof(line), "%s.%03ldZ %s: %s%s\n", when, now.tv_nsec / 1000000, process_name, words[level], text);
+	}
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
 		return; /* nobody is left to tell */
 }
@@ -145,6 +152,7 @@ void fatal(const char *fmt, ...)
 {
 	va_list ap;
 
+	log_close(); /* the journal looks up whose a datagram is, and finds nobody any more; of a stream it knows */
 	va_start(ap, fmt);
 	put_line(LOG_LV_ERROR, &(struct log_about){0}, fmt, ap);
 	va_end(ap);

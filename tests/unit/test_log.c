@@ -103,6 +103,33 @@ static void a_child_does_not_write_into_what_has_the_journals_number(void **stat
 	close(link[0]);
 }
 
+static void nobody_waits_for_a_journal_that_stands_still(void **state)
+{
+	int keep = dup(STDERR_FILENO), out[2];
+	unsigned int read_by_journal = 0;
+	char got[200000];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(log_journal(journal.sun_path), 0);
+	assert_int_equal(pipe(out), 0);
+	assert_int_equal(dup2(out[1], STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 600; i++)
+		log_info("line %d", i);
+	dup2(keep, STDERR_FILENO);
+	close(keep);
+	close(out[1]);
+	n = read(out[0], got, sizeof(got) - 1);
+	close(out[0]);
+	assert_true(n > 0);
+	got[n] = '\0';
+	assert_non_null(strstr(got, "line 599\n")); /* what does not fit comes by the other way */
+	while (entry()[0])
+		read_by_journal++;
+	assert_true(read_by_journal > 0);
+	assert_null(strstr(got, "line 0\n"));
+}
+
 static void only_what_systemd_gave_is_the_journal(void **state)
 {
 	struct stat st;
@@ -126,6 +153,7 @@ int main(void)
 		cmocka_unit_test(an_entry_has_fields_for_whom_it_is_about),
 		cmocka_unit_test(no_word_of_a_peer_becomes_a_field),
 		cmocka_unit_test(a_child_does_not_write_into_what_has_the_journals_number),
+		cmocka_unit_test(nobody_waits_for_a_journal_that_stands_still),
 		cmocka_unit_test(only_what_systemd_gave_is_the_journal),
 	};
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/error.h"
+#include "common/log.h"
 #include "common/process.h"
 
 struct keeper {
@@ -52,6 +53,7 @@ static void keep(int fd, char *argv0)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	process_confine(&c);
+	log_close(); /* it has nothing to say */
 	while (take_one(fd))
 		holds = true;
 	while (holds) /* NOLINT(bugprone-infinite-loop): until it is killed */

@@ -168,8 +168,8 @@ int main(int argc, char **argv)
 	struct bus *bus;
 	int signals, r;
 
-	log_open("vtpm-guestd", LOG_LV_INFO);
 	process_begin();
+	log_open("vtpm-guestd", LOG_LV_INFO);
 	read_options(argc, argv, &options);
 	if (!options.port) {
 		keeper = options.check ? NULL : keeper_new(argv[0]);
