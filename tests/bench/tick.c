@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 {
 	const struct timespec millisecond = {.tv_nsec = 1000000};
 	FILE *notes = argc == 2 ? fopen(argv[1], "w") : NULL;
-	int64_t last = now_us(), now;
+	int64_t last = now_us(), now = last;
 
 	if (!notes) {
 		fprintf(stderr, "usage: tick FILE\n");
