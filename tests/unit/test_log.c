@@ -116,7 +116,7 @@ static void nobody_waits_for_a_journal_that_stands_still(void **state)
 	assert_int_equal(dup2(out[1], STDERR_FILENO), STDERR_FILENO);
 	for (int i = 0; i < 600; i++)
 		log_info("line %d", i);
-	dup2(keep, STDERR_FILENO);
+	assert_int_equal(dup2(keep, STDERR_FILENO), STDERR_FILENO);
 	close(keep);
 	close(out[1]);
 	n = read(out[0], got, sizeof(got) - 1);
