@@ -74,7 +74,7 @@ host_on() {
 # when it enters or leaves an emulated virtual machine. Xen's eager-fpu helps against the same: no lazy switching.
 accelerator() {
 	case ${LAB_ACCEL:-tcg} in
-	tcg) echo "-accel tcg,thread=${LAB_TCG:-multi},tb-size=1024 -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;
+	tcg) echo "-accel tcg,thread=${LAB_TCG:-multi},tb-size=${LAB_TB:-1024} -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;
 	kvm) echo "-accel kvm -cpu host" ;;
 	*) die "LAB_ACCEL is tcg or kvm, not '$LAB_ACCEL'" ;;
 	esac

@@ -20,7 +20,7 @@ strike() {
 	stub) xl destroy "$(vtpm_field "$uuid" stub_domain)" ;;
 	guest) xl destroy sleeper ;;
 	xl) pkill -KILL -f '(^|/)xl (restore|migrate-receive)' ;;
-	wire) pkill -KILL -f '^socat -t600 - TCP:.*:9999' ;;
+	wire) pkill -KILL -f '^socat -t2 - TCP:.*:9999' ;;
 	esac
 }
 
@@ -53,7 +53,7 @@ strike_when() {
 		;;
 	*) return 0 ;;
 	esac
-	lab_follow $log "$3" 60 grep -qm 1 "$text" || return 99
+	lab_follow $log "$3" 120 grep -qm 1 "$text" || return 99
 	[ "$1" = requested ] || kill -STOP "$pid" || return 99
 	strike "$2"
 	if [ "$1" = requested ]; then release_kmc; else kill -CONT "$pid" 2>/dev/null || true; fi
@@ -318,9 +318,10 @@ row_migrate() {
 	case $1 in
 	before) at b strike "$2" ;;
 	requested) at b strike_when requested "$2" "$(peer_run stat -c %s /var/log/lab/vtpm-relayd.log)" & fault_process=$! ;;
-	sleeps) point=sleeps ;;
+	sleeps | stored) point=$1 ;;
 	esac
-	with_fault $point "$2" migrate -s '' mover "socat -t600 - TCP:$LAB_PEER:9999" || status=$?
+	# when the receiver has gone, xl hears of it from socat's end, as from that of ssh
+	with_fault $point "$2" migrate -s '' mover "socat -t2 - TCP:$LAB_PEER:9999" || status=$?
 	[ -z "$fault_process" ] || wait "$fault_process" || fail "the fault did not come"
 	note "xl migrate: status $status after $((SECONDS - began)) s"
 	case $3 in
@@ -330,6 +331,7 @@ row_migrate() {
 		whole b
 		;;
 	stays)
+		[ $status -ne 99 ] || fail "the migration was over before the fault"
 		[ $status -ne 0 ] || fail "xl migrate succeeded"
 		mended b "$2"
 		peer_run 'for g in mover mover--incoming; do ! guest_id $g >/dev/null || xl destroy $g; done'
@@ -388,7 +390,7 @@ old-file   -         -               refused
 file-twice -         -               refused
 migrate    none      nothing         moved
 migrate    before    relay           stays
-migrate    requested kmc             stays
+migrate    stored    kmc             stays
 migrate    requested xl              stays
 migrate    sleeps    wire            stays
 TABLE
