@@ -343,14 +343,14 @@ static int peek(const char *path, const struct state_name *name, struct buf *b, 
 int statedir_peek(const char *path, const struct uuid *uuid, struct buf *b, struct state_record *r, char why[STATEDIR_WHY])
 {
 	const struct state_name first = {.uuid = *uuid}, second = {.uuid = *uuid, .place = 1};
-	int e = peek(path, &second, b, r, why);
-	uint64_t lease_epoch = r->lease_epoch;
+	int other = peek(path, &second, b, r, why), e;
+	uint64_t lease_epoch = other == 0 ? r->lease_epoch : 0;
 
-	if (e != 0)
-		return e == E_NOTFOUND || e == E_INTEGRITY ? peek(path, &first, b, r, why) : e;
+	if (other != 0 && other != E_NOTFOUND && other != E_INTEGRITY)
+		return other;
 	e = peek(path, &first, b, r, why);
-	if (e == E_NOTFOUND || e == E_INTEGRITY || (e == 0 && r->lease_epoch < lease_epoch))
-		e = peek(path, &second, b, r, why);
+	if ((e == E_NOTFOUND && other != E_NOTFOUND) || (e == E_INTEGRITY && other == 0) || (e == 0 && r->lease_epoch < lease_epoch))
+		e = peek(path, &second, b, r, why); /* damaged, it is no "there is none" */
 	return e;
 }
 

@@ -267,7 +267,7 @@ static void a_vtpm_may_have_a_second_record(void **state)
 static void a_file_that_was_never_written_is_removed(void **state)
 {
 	struct fixture *f = *state;
-	char path[160], text[UUID_TEXT], why[STATEDIR_WHY] = "";
+	char path[160], away[80], text[UUID_TEXT], why[STATEDIR_WHY] = "";
 	struct state_name list[2];
 	struct state_record r;
 	int fd;
@@ -279,6 +279,11 @@ static void a_file_that_was_never_written_is_removed(void **state)
 	assert_int_equal(posix_fallocate(fd, 0, 1 << 20), 0);
 	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), 0); /* the whole one */
 	assert_int_equal(r.version, 5);
+	snprintf(path, sizeof(path), "%s/%s.state", f->path, uuid_format(&one.uuid, text));
+	snprintf(away, sizeof(away), "%s/away", f->path);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(statedir_peek(f->path, &one.uuid, &f->b, &r, why), E_INTEGRITY); /* not: nothing is there */
+	assert_int_equal(rename(away, path), 0);
 	assert_int_equal(statedir_list(f->d, list, 2), 2);
 	assert_int_equal(statedir_load(f->d, &one_beside, &f->b, &r), E_NOTFOUND);
 	assert_int_equal(statedir_list(f->d, list, 2), 1);
