@@ -162,8 +162,8 @@ static void on_refused(struct certifying *c, struct wanted *w, const struct kmc_
 		w->due_ms = w->q.lease_epoch == c->asked_epoch ? NEVER : loop_now_ms();
 		return;
 	}
-	log_about(LOG_LV_WARN, ABOUT(.vtpm = &w->q.uuid), "vTPM %s gets no certificates of its endorsement keys now: the KMC refused (%s): %.*s", uuid_format(&w->q.uuid, u),
-		 kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
+	log_about(LOG_LV_WARN, ABOUT(.vtpm = &w->q.uuid), "vTPM %s gets no certificates of its endorsement keys now: the KMC refused (%s): %.*s",
+		  uuid_format(&w->q.uuid, u), kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
 	if (m->code == KMC_REFUSED_BUSY || m->code == KMC_REFUSED_INTERNAL || m->code == KMC_REFUSED_ATTESTATION)
 		w->due_ms = loop_now_ms() + RETRY_MS;
 	else

@@ -190,6 +190,7 @@ void certify_failed(struct engine *e, struct ticket *t, const struct vault_faile
 	char u[UUID_TEXT];
 
 	(void)e;
-	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &t->uuid), "can't certify the endorsement keys of vTPM %s: %.*s", uuid_format(&t->uuid, u), (int)m->reason.n, (const char *)m->reason.p);
+	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &t->uuid), "can't certify the endorsement keys of vTPM %s: %.*s", uuid_format(&t->uuid, u),
+		  (int)m->reason.n, (const char *)m->reason.p);
 	engine_ticket_end(t);
 }

@@ -136,7 +136,8 @@ static void on_allow(struct engine *e, uint64_t client, const struct adm_image_a
 		log_error("%s", e->store->why);
 		admin_fail(e->admin, client, r, "%s", e->store->why);
 	} else {
-		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t.m->uuid), "image %" PRIu64 " of vTPM %s was allowed: back to state version %" PRIu64 " from %" PRIu64, m->image, u, t.image.version, t.from);
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t.m->uuid), "image %" PRIu64 " of vTPM %s was allowed: back to state version %" PRIu64 " from %" PRIu64,
+			  m->image, u, t.image.version, t.from);
 		admin_answer(e->admin, client, ADM_DONE, NULL);
 	}
 }

@@ -144,8 +144,8 @@ static void log_change(const struct change *c, const char *what)
 {
 	char u[UUID_TEXT];
 
-	log_about(LOG_LV_INFO, ABOUT(.vtpm = c->uuid, .host = c->a->host), "host '%s' %s vTPM %s, lease %" PRIu64 "%s", c->a->host, what, uuid_format(c->uuid, u), c->vtpm.lease.epoch,
-		 c->verdict.result == LEASE_ALREADY ? " (once more)" : "");
+	log_about(LOG_LV_INFO, ABOUT(.vtpm = c->uuid, .host = c->a->host), "host '%s' %s vTPM %s, lease %" PRIu64 "%s", c->a->host, what,
+		  uuid_format(c->uuid, u), c->vtpm.lease.epoch, c->verdict.result == LEASE_ALREADY ? " (once more)" : "");
 }
 
 /* What a table of fields can't say of a state; if it is not good, it was refused. */

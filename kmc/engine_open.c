@@ -388,8 +388,8 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 	} else {
 		e->opens++;
 		histogram_add(&e->tally.open, loop_now_ms() - t->since_ms);
-		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t->uuid, .host = t->asker.host), "host '%s' %s vTPM %s of pool '%s', lease %" PRIu64 "%s", t->asker.host, t->reserve ? "reserved" : "opened",
-			 uuid_format(&t->uuid, u), l->pool, l->epoch, l->epoch == 1 && !t->reserve ? " (new)" : "");
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = &t->uuid, .host = t->asker.host), "host '%s' %s vTPM %s of pool '%s', lease %" PRIu64 "%s",
+			  t->asker.host, t->reserve ? "reserved" : "opened", uuid_format(&t->uuid, u), l->pool, l->epoch, l->epoch == 1 && !t->reserve ? " (new)" : "");
 		if (t->reserve)
 			answer_reserved(e, t, m->reply);
 		else

@@ -115,3 +115,16 @@ key_names() {
 			tpm2_flushcontext -t
 		done'
 }
+
+# spares_keep: have the relay keep one spare stub domain, and wait for it. spares_are N: so many of the one are ready.
+spares_keep() {
+	sed -i "s/^spares = .*/spares = 1/" /etc/xen-vtpm/relay.conf
+	relay_stop
+	relay_start || fail "the relay does not start: $(relay_log 3)"
+	wait_for 40 spares_are 1 || fail "no spare within 40 s: $(relay_log 3)"
+}
+
+spares_are() {
+	local text
+	text=$(vtpmctl list) && [[ $text == *"spare stub domains: $1 of 1 ready"* ]]
+}

@@ -3,18 +3,10 @@
 set -e
 conf=/etc/xen-vtpm/relay.conf
 
-pool_is() {
-	local text
-	text=$(vtpmctl list) && [[ $text == *"spare stub domains: $1 of 1 ready"* ]]
-}
-
 spare() { xl list | awk '$1 ~ /^vtpm-spare-/ { print $2; exit }'; }
 
 step "a spare stub domain is built before anybody asks"
-sed -i "s/^spares = .*/spares = 1/" $conf
-relay_stop
-expect_ok relay_start
-wait_for 40 pool_is 1 || fail "no spare within 40 s: $(relay_log 3)"
+spares_keep
 first=$(spare)
 [ -n "$first" ] || fail "xl list shows no spare"
 
@@ -25,19 +17,19 @@ expect_same "$(vtpm_field "$(vtpm_uuid alpha)" stub_domain)" "$first" "stub doma
 expect_output "vtpm-$(guest_id alpha)-0" xl list
 expect_ok guest_wait alpha
 wait_for 15 tiny_random alpha >/dev/null || fail "no TPM in the guest"
-wait_for 40 pool_is 1 || fail "no new spare within 40 s: $(relay_log 3)"
+wait_for 40 spares_are 1 || fail "no new spare within 40 s: $(relay_log 3)"
 
 step "a spare that dies is replaced"
 second=$(spare)
 xl destroy "$second"
-wait_for 60 eval 'pool_is 1 && [ "$(spare)" != "$second" ]' || fail "not replaced within 60 s: $(relay_log 5)"
+wait_for 60 eval 'spares_are 1 && [ "$(spare)" != "$second" ]' || fail "not replaced within 60 s: $(relay_log 5)"
 
 step "when memory is short, the spare goes first"
 free=$(xl info free_memory)
 tiny_cfg filler pv "memory=$((free - 50))" 'vtpm=[]' >/dev/null
 quiet_xl create /etc/xen/lab/filler.cfg
 note "free before: $free MiB, with the filler: $(xl info free_memory) MiB"
-wait_for 40 pool_is 0 || fail "the spare is still there: $(vtpmctl list | head -n 2)"
+wait_for 40 spares_are 0 || fail "the spare is still there: $(vtpmctl list | head -n 2)"
 expect_output "short of memory" relay_log 20
 tiny_random alpha >/dev/null || fail "the guest that runs has lost its TPM"
 quiet_xl destroy filler

@@ -7,15 +7,10 @@ ROUNDS=${ROUNDS:-20}
 serving() { [ "$(vtpm_field "$(vtpm_uuid "$1")" state)" = serving ]; }
 further() { [ "$(load_extends "$1")" -gt "$2" ]; }
 
-pool_is_full() {
-	local text
-	text=$(vtpmctl list) && [[ $text == *"spare stub domains: 1 of 1 ready"* ]]
-}
-
 # migrated NAME: and whoever watched saw no error.
 migrated() {
 	local output
-	wait_for 40 pool_is_full || fail "no spare: $(relay_log 3)"
+	wait_for 40 spares_are 1 || fail "no spare: $(relay_log 3)"
 	output=$(guest_migrate_here "$1" 2>&1) || fail "xl migrate: $output"
 	[[ $output != *"libxl: error"* ]] || fail "xl migrate: $output"
 	expect_ok guest_wait "$1"
@@ -23,10 +18,7 @@ migrated() {
 }
 
 # The warm pool that an installed relay has: a stub domain that boots while a guest moves may take longer here than xl waits.
-sed -i "s/^spares = .*/spares = 1/" /etc/xen-vtpm/relay.conf
-relay_stop
-expect_ok relay_start
-wait_for 40 pool_is_full || fail "no spare within 40 s: $(relay_log 3)"
+spares_keep
 
 step "a PVH guest with xen-tpmfront uses its TPM without a pause"
 guest_cfg plain pvh >/dev/null

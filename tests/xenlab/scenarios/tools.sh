@@ -18,11 +18,10 @@ inside() {
 }
 
 is_closed() { [ -z "$(vtpm_field "$(vtpm_uuid "$1")" state)" ]; }
-spare_ready() { [[ $(vtpmctl list) == *"spare stub domains: 1 of 1 ready"* ]]; }
 
 # begin NAME TYPE: start the guest with its disk; its TPM is $device.
 begin() {
-	wait_for 60 spare_ready || fail "no spare stub domain within 60 s: $(relay_log 3)"
+	wait_for 60 spares_are 1 || fail "no spare stub domain within 60 s: $(relay_log 3)"
 	quiet_xl create "$LAB_CONFIGS/$1.cfg"
 	expect_ok guest_wait "$1" 180
 	if [ "$device" = /dev/tpmrm0 ]; then
@@ -143,9 +142,7 @@ all_of() {
 }
 
 # With a guest of this size being made, an emulated dom0 is too slow for a stub domain to be ready in time: one waits already.
-sed -i "s/^spares = .*/spares = 1/" /etc/xen-vtpm/relay.conf
-relay_stop
-expect_ok relay_start
+spares_keep
 modprobe -a xen-blkback loop
 all_of pvh /dev/tpm0
 all_of pv /dev/tpmrm0
