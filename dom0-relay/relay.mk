@@ -20,6 +20,6 @@ $(eval $(call unit,history,dom0-relay/history.c dom0-relay/noting.c,$(COMMON_LIB
 $(eval $(call fuzzer,history,dom0-relay/history.c,$(COMMON_LIBS)))
 $(eval $(call unit,certifying,dom0-relay/certifying.c,$(COMMON_LIBS)))
 $(eval $(call unit,renewing,$(addprefix dom0-relay/,renewing.c identity.c relayconf.c),$(COMMON_LIBS)))
-$(eval $(call unit,keeping,$(addprefix dom0-relay/,keeping.c keeping_answers.c kept.c record_copy.c moves.c statemsg.c),$(COMMON_LIBS)))
+$(foreach test,keeping keeping_moves keeping_parked,$(eval $(call unit,$(test),tests/unit/keeping_world.c $(addprefix dom0-relay/,keeping.c keeping_answers.c kept.c record_copy.c moves.c statemsg.c),$(COMMON_LIBS))))
 $(eval $(call unit,doctor,$(addprefix dom0-relay/,doctor.c identity.c ctlask.c ctlmsg.c relayconf.c kmcvchan.c xenstore.c) $(SCHEMA_SRCS),$(COMMON_LIBS) -lxenstore -lxenvchan -ljansson))
 $(eval $(call unit,top,$(addprefix dom0-relay/,top.c ctlask.c ctlmsg.c),$(COMMON_LIBS) -ljansson))

@@ -1,0 +1,179 @@
+/* Leases that stay on a host for a start without the KMC. */
+#include "tests/unit/keeping_world.h"
+
+static void hold_with_state(void)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")};
+
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+}
+
+static void hold_with_copy(void)
+{
+	keeping_park_leases(w.k);
+	hold_with_state();
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+}
+
+static void a_lease_with_a_copy_is_parked_and_not_released(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	assert_null(keeping_parked(w.k, &vtpm)); /* a guest has it */
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.released, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.released, 1); /* the guest may go */
+	assert_int_equal(w.parks, 1);
+	assert_true(keeping_has(w.k, &vtpm, 0)); /* the KMC does not know yet */
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
+	assert_int_equal(w.ended, 1);
+	assert_false(keeping_has(w.k, &vtpm, 0));
+	assert_true(keeping_has_parked(w.k));
+	assert_int_equal(w.releases + w.drops, 0);
+}
+
+/* A guest that came with its TPM and has stored nothing here: what came is what a start without the KMC begins with. */
+static void what_a_reservation_brought_is_parked_with_it(void **state)
+{
+	const struct state_record reservation = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+	const struct state_record brought = {.version = 7, .owner_epoch = 2, .state = view_text("sealed")};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &reservation), 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_reserved(w.k, TICKET, &brought), 0);
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 4);
+	assert_true(w.saved.version == 7 && w.saved.owner_epoch == 2 && w.saved.lease_epoch == 4 && w.saved.phase == PHASE_SERVING);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.pushes, 0); /* it came from there */
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.parks, 1);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->version, 7);
+}
+
+/* A relay that took over in between has the lease and not the state: an empty TPM must not come of that. */
+static void a_lease_without_its_state_is_not_parked(void **state)
+{
+	const struct state_record reservation = {.uuid = vtpm, .phase = PHASE_RESERVED, .request = view_text("0123456789abcdef")};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &reservation), 0);
+	disk_says(STATE_SAVED);
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.parks, 0);
+	assert_int_equal(w.releases, 1);
+	assert_null(keeping_parked(w.k, &vtpm));
+}
+
+static void a_parked_lease_is_a_guests_again(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	hold_with_state();
+	assert_null(keeping_parked(w.k, &vtpm));
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 0);
+	keeping_release(w.k, TICKET); /* the copy of before is good */
+	disk_says(STATE_SAVED);
+	assert_non_null(keeping_parked(w.k, &vtpm));
+}
+
+static void a_recalled_lease_is_erased_before_it_is_released(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	keeping_recall(w.k, &vtpm);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_int_equal(w.releases, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 1);
+	kmc_released();
+	disk_says(STATE_DROPPED);
+	assert_false(keeping_has_parked(w.k));
+}
+
+static void a_recalled_lease_whose_copy_stays_on_the_disk_is_not_released(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	keeping_recall(w.k, &vtpm);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.releases, 0); /* it could start the guest after a crash, and so could the other host */
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	keeping_recall(w.k, &vtpm); /* the other host asks again */
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 1);
+}
+
+static void a_guest_that_runs_is_not_recalled(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_recall(w.k, &vtpm);
+	assert_int_equal(w.releases, 0);
+}
+
+static void a_lease_that_was_taken_over_is_not_kept(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_RELEASE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.drops, 1);
+}
+
+static void an_orphan_of_a_parked_lease_is_parked_with_it(void **state)
+{
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4), 0);
+	assert_int_equal(keeping_parked(w.k, &vtpm) ? keeping_parked(w.k, &vtpm)->lease_epoch : 0, 0); /* not before it is safe */
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.releases, 0);
+	assert_int_equal(w.parks, 2);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->lease_epoch, 4);
+}
+
+static void without_a_copy_a_lease_is_released(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	keeping_forget_grace(w.k);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HOST(a_lease_with_a_copy_is_parked_and_not_released),
+		HOST(what_a_reservation_brought_is_parked_with_it),
+		HOST(a_lease_without_its_state_is_not_parked),
+		HOST(a_parked_lease_is_a_guests_again),
+		HOST(a_recalled_lease_is_erased_before_it_is_released),
+		HOST(a_recalled_lease_whose_copy_stays_on_the_disk_is_not_released),
+		HOST(a_guest_that_runs_is_not_recalled),
+		HOST(a_lease_that_was_taken_over_is_not_kept),
+		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
+		HOST(without_a_copy_a_lease_is_released),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
