@@ -1,7 +1,7 @@
 /*
  * The guest's kernel with its tpm_vtpm_proxy, for vtpm-guestd in ring 2.
  *
- *   proxy-kernel serve PATH PATIENCE-MS GUESTD PORT   start GUESTD for the stub domain at PORT; users of the TPM connect to PATH
+ *   proxy-kernel serve PATH PATIENCE-MS GUESTD PORT [FREEZER-MS]   start GUESTD for the stub domain at PORT; users of the TPM connect to PATH
  *   proxy-kernel tcti PATH                            such a user: TPM commands from standard input, responses to standard output
  *
  * Like the kernel: one command at a time whoever sends it; its locality is set first; a command that takes longer than PATIENCE-MS is
@@ -86,7 +86,7 @@ static int unix_socket(const char *path, struct sockaddr_un *addr)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-static pid_t start(const char *program, const char *port, int *device)
+static pid_t start(const char *program, const char *port, const char *freezer, int *device)
 {
 	int pair[2];
 	char number[12];
@@ -97,7 +97,7 @@ static pid_t start(const char *program, const char *port, int *device)
 	pid = fork();
 	if (pid == 0) {
 		snprintf(number, sizeof(number), "%d", dup(pair[1]));
-		execl(program, program, "--port", port, "--device-fd", number, (char *)NULL);
+		execl(program, program, "--port", port, "--device-fd", number, "--freeze-patience", freezer, (char *)NULL);
 		_exit(127);
 	}
 	close(pair[1]);
@@ -105,13 +105,13 @@ static pid_t start(const char *program, const char *port, int *device)
 	return pid;
 }
 
-static int serve(const char *path, int patience, const char *program, const char *port)
+static int serve(const char *path, int patience, const char *program, const char *port, const char *freezer)
 {
 	static const uint8_t set_locality[] = {0x80, 0x02, 0, 0, 0, 11, 0x20, 0, 0x10, 0, 0};
 	const struct sigaction term = {.sa_handler = on_term}; /* without SA_RESTART: accept() returns */
 	struct sockaddr_un addr;
 	int listener = unix_socket(path, &addr), device, status;
-	pid_t pid = start(program, port, &device);
+	pid_t pid = start(program, port, freezer, &device);
 	uint8_t buf[MAX];
 
 	sigaction(SIGTERM, &term, NULL);
@@ -157,10 +157,10 @@ static int tcti(const char *path)
 
 int main(int argc, char **argv)
 {
-	if (argc == 6 && strcmp(argv[1], "serve") == 0)
-		return serve(argv[2], atoi(argv[3]), argv[4], argv[5]);
+	if ((argc == 6 || argc == 7) && strcmp(argv[1], "serve") == 0)
+		return serve(argv[2], atoi(argv[3]), argv[4], argv[5], argc == 7 ? argv[6] : "0");
 	if (argc == 3 && strcmp(argv[1], "tcti") == 0)
 		return tcti(argv[2]);
-	fprintf(stderr, "usage: proxy-kernel {serve PATH PATIENCE-MS GUESTD PORT | tcti PATH}\n");
+	fprintf(stderr, "usage: proxy-kernel {serve PATH PATIENCE-MS GUESTD PORT [FREEZER-MS] | tcti PATH}\n");
 	return 1;
 }

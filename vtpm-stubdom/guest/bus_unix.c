@@ -2,21 +2,26 @@
  * The Unix twin of xenbus, grant and event channel, for tests without Xen: the other end of vtpm-stubdom/port_unix.c.
  *
  * The backend is there while a socket is connected. Once that breaks, the next look connects anew, to what counts as another domain.
+ * The toolstack's request to suspend is a file beside that socket: PATH.suspend.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "common/error.h"
 #include "vtpm-stubdom/guest/bus.h"
 #include "vtpm-stubdom/tpmif.h"
+
+#define SUSPEND_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(".suspend"))
 
 enum { FD_PAGE, FD_TO_THEM, FD_TO_US, FD_COUNT }; /* as port_unix.c takes them */
 
@@ -27,6 +32,7 @@ struct unix_bus {
 	void *page;
 	struct life_seen now;
 	uint32_t next_ref;
+	struct timespec suspend; /* when its file was written last */
 };
 
 static void close_fd(int *fd)
@@ -55,6 +61,11 @@ static void meet(struct unix_bus *u)
 	}
 	/* Whom nobody was connected to could tell nobody that it waits. */
 	u->now = (struct life_seen){.there = true, .ours = XENBUS_INITIALISING, .offer = {.backend = domain}, .theirs = XENBUS_INIT_WAIT, .protocol_v2 = true};
+}
+
+static void suspend_path(const struct unix_bus *u, char path[SUSPEND_PATH_MAX])
+{
+	snprintf(path, SUSPEND_PATH_MAX, "%s.suspend", u->addr.sun_path);
 }
 
 static void look(void *world, struct life_seen *seen)
@@ -159,6 +170,33 @@ static int notify(void *world)
 	return write(((struct unix_bus *)world)->fd[FD_TO_THEM], &one, sizeof(one)) == (ssize_t)sizeof(one) ? 0 : E_XEN;
 }
 
+static bool suspend_written(void *world)
+{
+	struct unix_bus *u = world;
+	char path[SUSPEND_PATH_MAX];
+	struct timespec before = u->suspend;
+	struct stat st;
+
+	suspend_path(u, path);
+	if (stat(path, &st) != 0)
+		return false;
+	u->suspend = st.st_mtim;
+	return before.tv_sec != u->suspend.tv_sec || before.tv_nsec != u->suspend.tv_nsec;
+}
+
+static int ask_suspend(void *world)
+{
+	char path[SUSPEND_PATH_MAX];
+	FILE *f;
+
+	suspend_path(world, path);
+	f = fopen(path, "a");
+	if (!f)
+		return E_XEN;
+	fputs("asked\n", f);
+	return fclose(f) == 0 ? 0 : E_XEN;
+}
+
 static void close_bus(void *world)
 {
 	struct unix_bus *u = world;
@@ -173,7 +211,8 @@ struct bus *bus_unix(const char *path)
 {
 	static const struct bus_ops ops = {
 		.control_fd = control_fd, .look = look, .offer = offer, .say = say,
-		.drop = drop, .take_event = take_event, .notify = notify, .close = close_bus,
+		.drop = drop, .take_event = take_event, .notify = notify,
+		.suspend_written = suspend_written, .ask_suspend = ask_suspend, .close = close_bus,
 	};
 	struct unix_bus *u;
 

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "vtpm-stubdom/guest/bus.h"
 #include "vtpm-stubdom/guest/command.h"
+#include "vtpm-stubdom/guest/frozen.h"
 #include "vtpm-stubdom/guest/ring.h"
 #include "vtpm-stubdom/tpmif.h"
 
@@ -24,6 +25,7 @@
 #define REGISTERED_AGAIN_MS 20 /* while the kernel finishes its device */
 #define REOPEN_MS 5000	       /* between two tries to make a device */
 #define LOOKS_PER_TURN 4
+#define BUSY_MS 2000 /* after a command: another may be on its way */
 
 #define RC_RETRY 0x922
 #define LOCALITY_MAX 4
@@ -48,6 +50,9 @@ struct guestd {
 	unsigned int locality;
 	size_t n;
 	uint8_t command[KERNEL_MAX];
+
+	struct frozen frozen;
+	uint64_t busy_until_ms;
 
 	uint64_t began_ns, sum_ns, max_ns, commands;
 };
@@ -145,6 +150,7 @@ static void command_happens(struct guestd *g, enum command_event event)
 	if (restart)
 		g->deadline_ms = patience ? now_ms() + patience : 0;
 	act(g, step.actions);
+	g->busy_until_ms = now_ms() + BUSY_MS;
 	if (g->state == COMMAND_NONE) {
 		explicit_bzero(g->command, g->n); /* it may have held a password */
 		g->n = 0;
@@ -209,6 +215,7 @@ static void on_device(struct guestd *g)
 static void lose(struct guestd *g)
 {
 	look_at_page(g); /* the answer may have come before the end */
+	g->frozen = (struct frozen){.patience_ms = g->world.freeze_patience_ms}; /* whatever was asked for has come to pass */
 	g->life = LIFE_AWAY;
 	command_happens(g, COMMAND_LOST);
 	bus_drop(g->bus);
@@ -271,6 +278,31 @@ static void on_bus(struct guestd *g)
 	}
 }
 
+/* --- a suspension that Linux gives up because of a command under way --- */
+
+/* Early in a turn: @incoming, a command waits to be read. */
+static void look_at_clock(struct guestd *g, bool incoming)
+{
+	uint64_t now = now_ms();
+	bool under_way = incoming || g->state != COMMAND_NONE;
+
+	if (frozen_looks(&g->frozen, now, under_way || now < g->busy_until_ms, under_way))
+		log_warn("all stood still for %" PRIu64 " s while a TPM command was under way", g->frozen.patience_ms / 1000);
+}
+
+/* Late in it, when what could be answered is. */
+static void look_at_suspension(struct guestd *g)
+{
+	if (bus_suspend_written(g->bus))
+		frozen_written(&g->frozen, now_ms());
+	if (!frozen_ask(&g->frozen, now_ms(), g->state != COMMAND_NONE))
+		return;
+	if (bus_ask_suspend(g->bus) == 0)
+		log_warn("Linux gave up a suspension because of that command: asked it to suspend once more, before the toolstack loses its patience");
+	else
+		log_error("Linux gave up a suspension because of that command, and can't be asked once more (%s): do it again from the toolstack", strerror(errno));
+}
+
 /* --- the loop --- */
 
 static void on_signal(struct guestd *g, int signals)
@@ -314,6 +346,8 @@ static int patience(const struct guestd *g)
 		until = g->reopen_at_ms;
 	if (g->device >= 0 && !g->registered && now + REGISTERED_AGAIN_MS < until)
 		until = now + REGISTERED_AGAIN_MS;
+	if (g->frozen.looked_ms && now + FROZEN_TICK_MS < until)
+		until = now + FROZEN_TICK_MS;
 	return until == UINT64_MAX ? -1 : until <= now ? 0 : (int)(until - now);
 }
 
@@ -330,6 +364,7 @@ static int turn(struct guestd *g, int signals)
 
 	if (poll(p, FD_COUNT, patience(g)) < 0)
 		return errno == EINTR ? 0 : E_IO;
+	look_at_clock(g, p[FD_DEVICE].revents & POLLIN);
 	if (p[FD_SIGNALS].revents)
 		on_signal(g, signals);
 	/* An answer that is there is taken before anything that could lose it. */
@@ -340,6 +375,7 @@ static int turn(struct guestd *g, int signals)
 	if (p[FD_DEVICE].revents && g->device >= 0)
 		on_device(g);
 	on_time(g);
+	look_at_suspension(g);
 	return 0;
 }
 
@@ -351,6 +387,7 @@ int guestd_run(struct bus *bus, const struct guestd_world *world, int signals)
 	if (!g)
 		return E_NOMEM;
 	*g = (struct guestd){.bus = bus, .world = *world, .running = true, .life = LIFE_AWAY, .event_fd = -1, .device = -1};
+	g->frozen.patience_ms = world->freeze_patience_ms;
 	on_bus(g);
 	while (g->running && g->life != LIFE_YIELDED && r == 0)
 		r = turn(g, signals);

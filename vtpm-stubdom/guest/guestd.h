@@ -3,6 +3,7 @@
 #define VTPM_STUBDOM_GUEST_GUESTD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct bus;
 
@@ -14,6 +15,8 @@ struct guestd_world {
 	bool (*registered)(void *arg);
 	/* It is complete: people can use it. */
 	void (*ready)(void *arg);
+	/* How long Linux tries to freeze all processes (/sys/power/pm_freeze_timeout); 0: not known. */
+	uint64_t freeze_patience_ms;
 	void *arg;
 };
 

@@ -5,7 +5,7 @@
  *   vtpm-guestd [-i] [-d NUMBER]      serve the domain's vTPM of that number (0)
  *   vtpm-guestd -n [-d NUMBER]        say whether that is possible, and do nothing
  *   vtpm-guestd --port PATH --device-fd N   tests, without Xen: a vtpm-stubdom listens at PATH (its --port), and the inherited
- *                                     SOCK_SEQPACKET socket N stands for the kernel's device
+ *                                     SOCK_SEQPACKET socket N stands for the kernel's device; --freeze-patience MS: for its freezer's
  *
  * Exit status: 0 after SIGTERM, or (-n) if it is possible; 1 where something is missing or failed; 2 where there is nothing to do.
  */
@@ -43,6 +43,7 @@ struct options {
 	bool check, early;
 	const char *port; /* tests */
 	int device_fd;	  /* tests; -1: none */
+	unsigned int patience_ms; /* of the kernel's freezer */
 	unsigned int number; /* no option: of the device that the kernel has made */
 };
 
@@ -65,7 +66,8 @@ static int get_number(const char *text)
 
 static void read_options(int argc, char **argv, struct options *o)
 {
-	static const struct option longs[] = {{"port", required_argument, NULL, 'p'}, {"device-fd", required_argument, NULL, 'f'}, {0}};
+	static const struct option longs[] = {{"port", required_argument, NULL, 'p'}, {"device-fd", required_argument, NULL, 'f'},
+					     {"freeze-patience", required_argument, NULL, 'z'}, {0}};
 	int c;
 
 	*o = (struct options){.device_fd = -1};
@@ -80,11 +82,26 @@ static void read_options(int argc, char **argv, struct options *o)
 			o->port = optarg;
 		else if (c == 'f')
 			o->device_fd = get_number(optarg);
+		else if (c == 'z')
+			o->patience_ms = (unsigned int)get_number(optarg);
 		else
 			usage();
 	}
 	if (optind != argc || (o->port == NULL) != (o->device_fd < 0))
 		usage();
+}
+
+/* 0: this kernel has none. */
+static unsigned int freeze_patience(void)
+{
+	FILE *f = fopen("/sys/power/pm_freeze_timeout", "re");
+	char line[16] = "";
+
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	return (unsigned int)strtoul(line, NULL, 10);
 }
 
 /* Ends the process where we can't or need not serve. */
@@ -162,7 +179,7 @@ static int block_signals(void)
 int main(int argc, char **argv)
 {
 	struct options options;
-	const struct guestd_world world = {.open_device = open_device, .registered = registered, .ready = ready, .arg = &options};
+	struct guestd_world world = {.open_device = open_device, .registered = registered, .ready = ready, .arg = &options};
 	const struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 	struct keeper *keeper = NULL;
 	struct bus *bus;
@@ -183,6 +200,7 @@ int main(int argc, char **argv)
 	bus = options.port ? bus_unix(options.port) : bus_xen(options.dev, keeper);
 	if (!bus)
 		fatal("can't reach xenstore and gntalloc: %s: is this a Xen guest, and are we root?", strerror(errno));
+	world.freeze_patience_ms = options.port ? options.patience_ms : freeze_patience();
 	process_confine(&c);
 	r = guestd_run(bus, &world, signals);
 	bus_close(&bus);
