@@ -128,3 +128,18 @@ spares_are() {
 	local text
 	text=$(vtpmctl list) && [[ $text == *"spare stub domains: $1 of 1 ready"* ]]
 }
+
+# vtpm_serving NAME: the vTPM of a guest is served on this host.
+vtpm_serving() {
+	[ "$(vtpm_field "$(vtpm_uuid "$1")" state)" = serving ]
+}
+
+# vtpm_migrate_here NAME: xl migrate to the guest's own host, with a spare stub domain at hand; whoever watched saw no error, and its vTPM is served.
+vtpm_migrate_here() {
+	local output
+	wait_for 40 spares_are 1 || fail "no spare: $(relay_log 3)"
+	output=$(guest_migrate_here "$1" 2>&1) || fail "xl migrate: $output"
+	[[ $output != *"libxl: error"* ]] || fail "xl migrate: $output"
+	expect_ok guest_wait "$1"
+	wait_for 30 vtpm_serving "$1" || fail "not served: $(vtpmctl list)"
+}
