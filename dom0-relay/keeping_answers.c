@@ -268,8 +268,8 @@ void keeping_disk(struct keeping *k, uint64_t type, uint64_t id, const void *fie
 	if (!e || (type != STATE_SAVED && type != STATE_DROPPED && !failed))
 		fatal("the state process answered what was not asked");
 	if (e->save.sent && type != STATE_DROPPED) {
-		k->saves--;
 		on_saved(k, e, failed ? fields : NULL);
+		k->saves--; /* whose turn it is, see kept_send_all(): not this one's again at once */
 	} else if (e->drop.sent && type != STATE_SAVED) {
 		kept_end(k, e); /* a file that can't be removed is found, and given back again, at the next start */
 	}

@@ -116,6 +116,7 @@ static void send_save(struct keeping *k, struct kept *e)
 	link_send(k->disk, STATE_SAVE, e->ticket, &(const struct state_placed){.record = e->saving.r, .place = e->place});
 	e->on_disk = true;
 	k->saves++;
+	k->turn = (size_t)(e - k->table) + 1;
 	e->save = (struct errand){.sent = true, .version = e->saving.r.version};
 }
 
@@ -201,9 +202,14 @@ void kept_send(struct keeping *k, struct kept *e)
 
 void kept_send_all(struct keeping *k)
 {
-	for (size_t i = 0; i < KEEPING_MAX; i++)
-		if (k->table[i].ticket)
-			kept_send(k, &k->table[i]);
+	const size_t first = k->turn;
+
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		struct kept *e = &k->table[(first + i) % KEEPING_MAX];
+
+		if (e->ticket)
+			kept_send(k, e);
+	}
 }
 
 void kept_try_again(struct keeping *k)

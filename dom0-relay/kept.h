@@ -8,6 +8,7 @@
 #define DOM0_RELAY_KEPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/kmcmsg.h"
@@ -61,6 +62,7 @@ struct keeping {
 	void *arg;
 	struct source *retry;
 	unsigned int saves; /* under way */
+	size_t turn;	    /* behind whose save was the last to go: the others have theirs first */
 	bool parks;	    /* leases of guests that ended stay here, if there is a copy to start them from */
 	struct kept table[KEEPING_MAX];
 };

@@ -10,6 +10,8 @@
 #include "tests/unit/unit.h"
 
 enum { TICKET = 5, COMES_IN = 6 };
+
+#define WORLD_ORDER 64
 extern const struct uuid vtpm;
 
 extern struct world {
@@ -27,6 +29,9 @@ extern struct world {
 	enum keeping_move move;
 	struct state_record saved; /* without views */
 	uint64_t place, dropped_place;
+	bool crowd; /* tickets are any */
+	uint64_t order[WORLD_ORDER]; /* tickets of the last SAVEs */
+	unsigned int answered; /* of them, by a test that keeps count */
 } w;
 
 /* Setup and teardown, for each durability. */

@@ -283,6 +283,79 @@ static void a_vtpm_is_kept_once(void **state)
 	assert_int_equal(keeping_hold(w.k, TICKET + 1, &r), E_EXISTS);
 }
 
+/* --- many guests at once --- */
+
+enum { CROWD = 12, EAGER = 5 }; /* guests, and those of them that store again as soon as they may */
+
+static struct {
+	uint64_t version[CROWD];
+	unsigned int told[CROWD];
+} crowd;
+
+static void store_of(uint64_t ticket)
+{
+	const struct handoff_store s = {.version = ++crowd.version[ticket], .state = view_text("sealed")};
+
+	assert_int_equal(keeping_store(w.k, ticket + 1, &s), 0);
+}
+
+/* The disk is done with what it was sent first. */
+static uint64_t disk_goes_on(void)
+{
+	uint64_t ticket = w.order[w.answered++ % WORLD_ORDER];
+
+	keeping_disk(w.k, STATE_SAVED, ticket, NULL);
+	return ticket - 1;
+}
+
+static void guests_that_store_all_the_time_keep_no_other_from_the_disk(void **state)
+{
+	(void)state;
+	w.crowd = true;
+	for (uint64_t i = 0; i < CROWD; i++) {
+		const struct state_record r = {.uuid = {{(uint8_t)(i + 1)}}, .lease_epoch = 3};
+
+		assert_int_equal(keeping_hold(w.k, i + 1, &r), 0);
+	}
+	while (w.answered < w.saves)
+		disk_goes_on();
+	for (uint64_t i = 0; i < CROWD; i++)
+		store_of(i);
+	for (int i = 0; i < 4 * CROWD; i++) {
+		uint64_t done = disk_goes_on();
+
+		crowd.told[done]++;
+		if (done < EAGER)
+			store_of(done);
+	}
+	for (uint64_t i = 0; i < CROWD; i++)
+		assert_true(crowd.told[i] > 0);
+}
+
+/* A stub domain need not wait for its answer: a hostile one has the next state there whenever one is on the disk. */
+static void a_stub_domain_that_stores_without_waiting_keeps_no_other_from_the_disk(void **state)
+{
+	(void)state;
+	w.crowd = true;
+	for (uint64_t i = 0; i < CROWD; i++) {
+		const struct state_record r = {.uuid = {{(uint8_t)(i + 1)}}, .lease_epoch = 3};
+
+		crowd.told[i] = 0;
+		assert_int_equal(keeping_hold(w.k, i + 1, &r), 0);
+	}
+	while (w.answered < w.saves)
+		disk_goes_on();
+	for (uint64_t i = 0; i < CROWD; i++)
+		store_of(i);
+	for (int i = 0; i < 4 * CROWD; i++) {
+		for (uint64_t j = 0; j < EAGER; j++)
+			store_of(j);
+		crowd.told[disk_goes_on()]++;
+	}
+	for (uint64_t i = 0; i < CROWD; i++)
+		assert_true(crowd.told[i] > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +378,8 @@ int main(void)
 		HOST(a_found_record_is_claimed_by_its_guest_in_the_same_boot_only),
 		HOST(what_nobody_claims_is_stored_and_given_back),
 		HOST(a_vtpm_is_kept_once),
+		HOST(guests_that_store_all_the_time_keep_no_other_from_the_disk),
+		HOST(a_stub_domain_that_stores_without_waiting_keeps_no_other_from_the_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
