@@ -46,6 +46,8 @@ struct service {
 	struct buf transient;	  /* the other half of that */
 	struct handoff_store store;
 	bool unanswered;	  /* there is one */
+	bool unsent;		  /* it, or what was frozen: the relay has not read enough to have room for it */
+	bool behind;		  /* there is a change that no answer waits for and that is not stored */
 	bool stays;		  /* prepared: it waits for the next relay, though it holds nothing */
 	bool held_back;		  /* no command is served: frozen, to be frozen, or resumed and not thawed yet */
 	uint64_t freeze_image;	  /* to be frozen for this one; 0: no */
@@ -74,6 +76,23 @@ static void answer(struct service *s, struct view response)
 	s->commands++;
 }
 
+/* Give the relay what was sealed last. Without a relay now, it is sent when there is one. */
+static void send_sealed(struct service *s)
+{
+	int r = s->frozen_image ? relaylink_send(s->link, HANDOFF_FROZEN, &s->frozen) : relaylink_send(s->link, HANDOFF_STORE, &s->store);
+
+	s->unsent = r == E_RANGE;
+	if (s->unsent)
+		source_set_ms(s->restore, RETRY_MS);
+}
+
+/* What no answer waits for is stored when it can be. */
+static void store_later(struct service *s)
+{
+	s->behind = true;
+	source_set_ms(s->restore, RETRY_MS);
+}
+
 /* Seal the present state and give it to the relay: 0 or an error. */
 static int send_store(struct service *s)
 {
@@ -85,7 +104,7 @@ static int send_store(struct service *s)
 	if (r != 0)
 		return r;
 	s->unanswered = true;
-	relaylink_send(s->link, HANDOFF_STORE, &s->store); /* without a relay now, it is sent when there is one */
+	send_sealed(s);
 	return 0;
 }
 
@@ -99,10 +118,8 @@ static void fail_held(struct service *s, bool certain, const char *why)
 	s->held = (struct view){0};
 	source_clear(s->deadline);
 	answer(s, view_of(tpmif_error(error, TPMIF_RC_NV_UNAVAILABLE), sizeof(error)));
-	if (undone && !certain)
-		send_store(s); /* should that one arrive late, this one comes after it */
-	else if (!undone)
-		source_set_ms(s->restore, RETRY_MS);
+	if (!undone || (!certain && send_store(s) != 0)) /* should that one arrive late, this one comes after it */
+		store_later(s);
 }
 
 static void on_request(void *arg, const struct tpmif_request *r)
@@ -218,14 +235,14 @@ static void freeze_if_due(struct service *s)
 	}
 	s->frozen_image = s->freeze_image;
 	s->freeze_image = 0;
-	relaylink_send(s->link, HANDOFF_FROZEN, &s->frozen);
+	send_sealed(s);
 	log_info("the guest sleeps: frozen as state version %" PRIu64, s->frozen.version);
 }
 
 static void on_freeze(struct service *s, const struct handoff_freeze *f)
 {
 	if (s->frozen_image == f->image) { /* asked again, by a relay that has not heard it */
-		relaylink_send(s->link, HANDOFF_FROZEN, &s->frozen);
+		send_sealed(s);
 		return;
 	}
 	s->held_back = true;
@@ -244,8 +261,8 @@ static void on_thaw(struct service *s, const struct handoff_thaw *t)
 	s->freeze_image = s->frozen_image = 0;
 	buf_reset(&s->transient);
 	vtpm_set_lease(s->vtpm, t->lease_epoch);
-	if (frozen)
-		send_store(s); /* whether what was frozen was kept, nobody said */
+	if ((frozen && send_store(s) != 0) || s->behind) /* whether what was frozen was kept, nobody said */
+		store_later(s);
 	if (s->backend)
 		backend_hold(s->backend, false);
 	put_certificates(s);
@@ -350,8 +367,10 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 		return; /* about a version that another has replaced meanwhile, or after the end */
 	s->unanswered = false;
 	buf_reset(&s->sealed);
-	if (stored->result == 0)
+	if (stored->result == 0) {
 		vtpm_stored(s->vtpm, stored->version);
+		s->behind = false;
+	}
 	if (s->state == CLOSING) {
 		end(s);
 	} else if (held.p && stored->result == 0) {
@@ -362,7 +381,7 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 		fail_held(s, true, error_text(-(int)stored->result));
 	} else if (stored->result != 0) {
 		log_warn("state version %" PRIu64 " was not stored: %s", stored->version, error_text(-(int)stored->result));
-		source_set_ms(s->restore, RETRY_MS);
+		store_later(s);
 	}
 	if (s->vtpm && stored->result == 0 && s->store.endorsement_epoch != s->certified_epoch) {
 		s->certified_epoch = s->store.endorsement_epoch; /* TPM2_ChangeEPS: other keys */
@@ -375,10 +394,17 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 static void on_restore(void *arg, unsigned int what)
 {
 	struct service *s = arg;
+	int r = 0;
 
 	(void)what;
-	if (s->state == SERVING && !s->unanswered && !s->held_back)
-		send_store(s);
+	if (s->vtpm && s->unsent && (s->unanswered || s->frozen_image))
+		send_sealed(s);
+	if (!s->behind || s->held_back || (s->state != READY && s->state != SERVING))
+		return;
+	if (!s->unanswered) /* else: the command that this one is of may be undone, and then it is due as before */
+		r = send_store(s);
+	if (r != E_STATE) /* there is a TPM to be stored */
+		store_later(s);
 }
 
 static void on_deadline(void *arg, unsigned int what)
@@ -491,7 +517,7 @@ static void meet(struct service *s)
 	hello.connected = s->backend && backend_connected(s->backend);
 	relaylink_send(s->link, HANDOFF_HELLO, &hello);
 	if (s->unanswered)
-		relaylink_send(s->link, HANDOFF_STORE, &s->store);
+		send_sealed(s);
 	if (s->vtpm && s->certify)
 		ask_certificates(s);
 }

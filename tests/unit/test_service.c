@@ -185,6 +185,40 @@ static void a_change_that_is_not_stored_has_not_happened(void **state)
 	stub_close(&s);
 }
 
+static void a_start_that_is_not_stored_is_stored_later(void **state)
+{
+	const struct handoff_handoff h = stub_handoff();
+	struct stub s = stub_start(NULL);
+
+	(void)state;
+	stub_hand_over(&s, &h);
+	stub_confirm(&s, stub_expect_store(&s), E_IO);
+	stub_confirm(&s, stub_expect_store(&s), 0);
+	stub_close(&s);
+}
+
+/* Its retry falls due while the state of another command is under way, which is undone then. */
+static void a_change_that_is_not_undone_is_stored_though_a_later_one_is(void **state)
+{
+	const struct handoff_handoff h = stub_handoff();
+	struct stub s = stub_start(NULL);
+
+	(void)state;
+	stub_hand_over(&s, &h);
+	stub_confirm(&s, stub_expect_store(&s), E_IO);
+	stub_say(&s, HANDOFF_SERVE, NULL);
+	frontend_open(&s.guest, s.port);
+	frontend_say(&s.guest, XENBUS_INITIALISED);
+	assert_int_equal(frontend_await(&s.guest, XENBUS_CONNECTED, WAIT_MS), 0);
+	stub_submit_define(&s, 0x1500001);
+	assert_int_equal(frontend_wait(&s.guest, 2500), -1);
+	stub_expect_frontend(&s, true);
+	stub_confirm(&s, stub_expect_store(&s), E_IO);
+	assert_int_equal(stub_response_code(&s), TPMIF_RC_NV_UNAVAILABLE);
+	stub_confirm(&s, stub_expect_store(&s), 0);
+	stub_close(&s);
+}
+
 /* --- relays --- */
 
 static void a_relay_that_goes_away_and_comes_back_finds_its_vtpm(void **state)
@@ -326,6 +360,8 @@ int main(void)
 		cmocka_unit_test(a_command_that_changes_nothing_waits_for_nobody),
 		cmocka_unit_test(the_response_to_a_change_comes_after_it_is_stored),
 		cmocka_unit_test(a_change_that_is_not_stored_has_not_happened),
+		cmocka_unit_test(a_start_that_is_not_stored_is_stored_later),
+		cmocka_unit_test(a_change_that_is_not_undone_is_stored_though_a_later_one_is),
 		cmocka_unit_test(a_relay_that_goes_away_and_comes_back_finds_its_vtpm),
 		cmocka_unit_test(a_prepared_stub_domain_waits_for_the_next_relay),
 		cmocka_unit_test(a_relay_that_leaves_before_the_handoff_ends_the_work),

@@ -2,6 +2,7 @@
 #include "vtpm-stubdom/service.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "tests/unit/stub.h"
@@ -51,6 +52,28 @@ static void a_relay_that_asks_again_gets_the_same_frozen_state(void **state)
 	assert_int_equal(freeze_for(&s, 6).version, version + 1); /* the guest slept again: another image */
 	stub_say(&s, HANDOFF_CLOSE, NULL);
 	stub_expect(&s, HANDOFF_CLOSED); /* without a last state: what was frozen is the last one */
+	stub_finish(&s);
+}
+
+/* More is said to it than it has room for, until it reads again. */
+static void a_relay_that_did_not_read_for_a_while_gets_what_was_frozen_last(void **state)
+{
+	enum { IMAGES = 80 };
+	struct stub s = stub_start_serving(NULL);
+	uint64_t first = freeze_for(&s, 2).version;
+
+	(void)state;
+	for (uint64_t i = 1; i < IMAGES; i++) {
+		const struct handoff_freeze freeze = {.image = 2 + 2 * i, .lease_epoch = 9};
+
+		stub_say(&s, HANDOFF_FREEZE, &freeze);
+	}
+	assert_false(stub_is_silent(&s, WAIT_MS));
+	usleep(500 * 1000);
+	while (((const struct handoff_frozen *)stub_expect(&s, HANDOFF_FROZEN))->version != first + IMAGES - 1)
+		;
+	stub_say(&s, HANDOFF_CLOSE, NULL);
+	stub_expect(&s, HANDOFF_CLOSED);
 	stub_finish(&s);
 }
 
@@ -139,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_frozen_tpm_serves_nothing_until_it_is_thawed),
 		cmocka_unit_test(a_relay_that_asks_again_gets_the_same_frozen_state),
+		cmocka_unit_test(a_relay_that_did_not_read_for_a_while_gets_what_was_frozen_last),
 		cmocka_unit_test(a_change_that_waits_to_be_stored_is_answered_before_the_freeze),
 		cmocka_unit_test(a_frozen_stub_domain_says_so_to_the_next_relay),
 		cmocka_unit_test(a_resumed_guest_is_met_at_once_and_served_when_it_is_thawed),
