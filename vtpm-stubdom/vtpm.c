@@ -113,7 +113,11 @@ static int admit(const struct sealed_head *s, const struct handoff_handoff *h, c
 		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has keys from before a TPM2_Clear, ChangeEPS or ChangePPS on record");
 		return E_DENIED;
 	}
-	return s->kind == SEALED_PERMANENT ? 0 : E_INTEGRITY;
+	if (s->kind != SEALED_PERMANENT) {
+		snprintf(why, VTPM_WHY, "the sealed state is a transient one, in the place of the permanent one");
+		return E_INTEGRITY;
+	}
+	return 0;
 }
 
 /* A guest that was resumed needs the TPM that was suspended with it: @t belongs to the permanent state @s and to its image. */

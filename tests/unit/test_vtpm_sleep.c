@@ -139,6 +139,16 @@ static void two_resumes_of_one_state_draw_different_random_numbers(void **state)
 	wake(&s);
 }
 
+static void a_transient_state_is_no_permanent_one(void **state)
+{
+	struct sleeper s = put_to_sleep();
+
+	(void)state;
+	s.h.state = s.h.transient;
+	one_refused(&s.h, E_INTEGRITY, "transient");
+	wake(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +156,7 @@ int main(void)
 		cmocka_unit_test(a_frozen_tpm_goes_on_with_the_next_incarnation_only),
 		cmocka_unit_test(a_cold_start_does_not_wear_frozen_pcrs),
 		cmocka_unit_test(the_halves_of_two_states_do_not_go_together),
+		cmocka_unit_test(a_transient_state_is_no_permanent_one),
 		cmocka_unit_test(two_resumes_of_one_state_draw_different_random_numbers),
 	};
 
