@@ -145,6 +145,17 @@ static void examine(struct statedir *d, struct file *f)
 		}
 }
 
+/* What did not reach the disk may be there in part or whole, and in memory it is: who opens the file next must not find what was told as failed. */
+static void spoil_slot(const struct file *f, unsigned int n)
+{
+	static const uint8_t nothing[SLOT_HEADER];
+	int e = errno;
+
+	if (pwrite(f->fd, nothing, sizeof(nothing), (off_t)(n * SLOT_SIZE)) != sizeof(nothing) || fdatasync(f->fd) != 0)
+		log_warn("state directory: a record that could not be written can't be erased either: %s", strerror(errno));
+	errno = e;
+}
+
 static int write_slot(struct statedir *d, struct file *f, const struct state_record *r)
 {
 	unsigned int n = f->sequence ? 1 - f->newest : 0;
@@ -163,9 +174,12 @@ static int write_slot(struct statedir *d, struct file *f, const struct state_rec
 	buf_put_u32(&header, SLOT_MAGIC);
 	buf_put_u32(&header, (uint32_t)(size - SLOT_HEADER));
 	buf_put_u64(&header, f->sequence + 1);
-	if (slot_hash(p, size - SLOT_HEADER, p + 16) != 0 || pwrite(f->fd, p, size, (off_t)(n * SLOT_SIZE)) != (ssize_t)size ||
-	    fdatasync(f->fd) != 0)
+	if (slot_hash(p, size - SLOT_HEADER, p + 16) != 0)
 		return E_IO;
+	if (pwrite(f->fd, p, size, (off_t)(n * SLOT_SIZE)) != (ssize_t)size || fdatasync(f->fd) != 0) {
+		spoil_slot(f, n);
+		return E_IO;
+	}
 	f->newest = n;
 	f->sequence++;
 	return 0;

@@ -1,4 +1,5 @@
 /* The state directory: what was acknowledged survives, whatever happens to the file or the process. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,33 @@ static int file_of_one(struct fixture *f)
 	fd = open(path, O_RDWR);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+static bool disk_fails;
+
+/* Instead of the C library's: a write is in memory by then. */
+int fdatasync(int fd)
+{
+	errno = EIO;
+	return disk_fails ? -1 : fsync(fd);
+}
+
+static void a_record_that_was_told_as_failed_is_not_found_later(void **state)
+{
+	struct fixture *f = *state;
+	const struct state_placed p = {.record = {.uuid = one.uuid, .lease_epoch = 7, .version = 2, .state = view_text("undone since")}};
+	char why[STATEDIR_WHY];
+
+	save(f, &one, 1, 1000);
+	disk_fails = true;
+	assert_int_equal(statedir_save(f->d, &p, why), E_IO);
+	disk_fails = false;
+	assert_non_null(strstr(why, strerror(EIO)));
+	reopen(f);
+	expect(f, &one, 1, 1000);
+	save(f, &one, 3, 1000);
+	reopen(f);
+	expect(f, &one, 3, 1000);
 }
 
 static void the_newest_record_comes_back(void **state)
@@ -330,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_newest_record_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_record_that_was_told_as_failed_is_not_found_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_write_leaves_the_record_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(writing_goes_on_after_a_torn_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_without_a_whole_record_is_no_record, setup, teardown),
