@@ -235,6 +235,12 @@ static void tell_move(struct keeping *k, struct kept *e)
 	k->ops->moved(k->arg, e->ticket, e->tell, e->now.r.lease_epoch, "");
 }
 
+/* The same state goes to the disk once more, with something else that is on record now: whether it is stored, that one tells. */
+static bool is_still_due(const struct kept *e, uint64_t version)
+{
+	return !errand_is_idle(&e->save) && e->now.r.version == version;
+}
+
 static void on_saved(struct keeping *k, struct kept *e, const struct state_failed *failed)
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
@@ -256,7 +262,7 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 		k->ops->released(k->arg, ticket); /* as far as the guest is concerned */
 	else if (fresh || version == 0)
 		k->ops->stored(k->arg, ticket, 0, failed ? E_IO : 0, why);
-	else if (!k->waits_for_kmc && version > e->base)
+	else if (!k->waits_for_kmc && version > e->base && !(failed && is_still_due(e, version)))
 		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
 }
 

@@ -116,6 +116,23 @@ static void a_failed_write_in_between_is_made_good_by_the_next(void **state)
 	assert_int_equal(w.pushed_version, 2);
 }
 
+/* The record changes, for other reasons, while it is on its way. */
+static void a_failed_write_of_what_is_written_again_is_not_told(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.told_version, 0); /* or its guest's command is undone */
+	assert_int_equal(w.saved_version, 1);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 1);
+	assert_int_equal(w.told, 0);
+	assert_int_equal(w.pushed_version, 1);
+}
+
 static void a_newer_state_at_the_kmc_is_no_fencing(void **state)
 {
 	const struct uuid boot = {{9}};
@@ -367,6 +384,7 @@ int main(void)
 		HOST(a_failed_write_is_told_and_not_pushed),
 		HOST(a_failed_write_does_not_lose_the_one_before),
 		HOST(a_failed_write_in_between_is_made_good_by_the_next),
+		HOST(a_failed_write_of_what_is_written_again_is_not_told),
 		HOST(a_newer_state_at_the_kmc_is_no_fencing),
 		HOST(changes_in_flight_are_written_together),
 		HOST(a_release_waits_for_the_last_state_and_drops_the_record_last),
