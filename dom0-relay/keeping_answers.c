@@ -43,6 +43,10 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 
 		e->push.sent = false;
 		e->pushed = version;
+		if (e->now.r.version == version && e->now.r.grace.n) { /* nobody is to be started from this one */
+			e->now.r.grace = (struct view){0};
+			e->save.wanted = true;
+		}
 		kept_send(k, e);
 		if (k->waits_for_kmc)
 			k->ops->stored(k->arg, ticket, version, E_STATE, why);
@@ -62,6 +66,7 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 	}
 }
 
+/* Where its guest may be started from the record without asking the KMC, a state counts once both have it. */
 static void on_push_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
 {
 	uint64_t ticket = e->ticket, version = e->push.version;
@@ -77,7 +82,7 @@ static void on_push_answer(struct keeping *k, struct kept *e, enum kmc_type type
 	e->push.sent = false;
 	e->pushed = version;
 	kept_send(k, e);
-	if (k->waits_for_kmc && version > e->base)
+	if (k->waits_for_kmc && version > e->base && !(e->now.r.grace.n && e->safe.r.version < version))
 		k->ops->stored(k->arg, ticket, version, 0, "");
 }
 
@@ -208,14 +213,24 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 }
 
 /*
- * A failed save of the newest: for the guest it has not happened. What the disk holds is due at the KMC as before. A lease that is recalled stays
- * while its copy does, and is recalled again when the other host asks again.
+ * A failed save of the newest: for the guest it has not happened, unless it is the KMC that says so: then the state stays the newest here, too, for whoever
+ * is started from it. What the disk holds is due at the KMC as before. A lease that is recalled stays while its copy does, and is recalled again when the
+ * other host asks again.
  */
 static void go_back(struct keeping *k, struct kept *e)
 {
+	struct state_record back = e->safe.r;
+
 	if (e->parked && e->safe.r.grace.n)
 		e->release = (struct errand){0};
-	if (record_copy_set(&e->now, &e->safe.r) != 0)
+	if (k->waits_for_kmc) {
+		back.version = e->now.r.version;
+		back.owner_epoch = e->now.r.owner_epoch;
+		back.endorsement_epoch = e->now.r.endorsement_epoch;
+		back.platform_epoch = e->now.r.platform_epoch;
+		back.state = e->now.r.state;
+	}
+	if (record_copy_set(&e->now, &back) != 0)
 		log_error("no memory to go back to the state before a failed write");
 	if (!k->waits_for_kmc)
 		e->push.wanted = e->now.r.version > e->pushed;
@@ -245,7 +260,8 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
 	char why[256] = "";
-	bool fresh = e->fresh, closing = e->closing;
+	bool fresh = e->fresh, closing = e->closing, grace = e->now.r.grace.n > 0;
+	uint64_t pushed = e->pushed;
 
 	e->save.sent = e->fresh = e->closing = false;
 	if (!failed) {
@@ -262,6 +278,8 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 		k->ops->released(k->arg, ticket); /* as far as the guest is concerned */
 	else if (fresh || version == 0)
 		k->ops->stored(k->arg, ticket, 0, failed ? E_IO : 0, why);
+	else if (k->waits_for_kmc && version > e->base && !failed && grace && pushed >= version)
+		k->ops->stored(k->arg, ticket, version, 0, "");
 	else if (!k->waits_for_kmc && version > e->base && !(failed && is_still_due(e, version)))
 		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
 }

@@ -8,6 +8,68 @@ static void hold_with_state(void)
 	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
 }
 
+/* A record that a start without the KMC would take has to have what the guest was told. */
+static void with_a_copy_durability_kmc_waits_for_the_disk_too(void **state)
+{
+	(void)state;
+	keeping_park_leases(w.k);
+	hold_with_state();
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	store(2);
+	kmc_stored(2);
+	assert_int_equal(w.told_version, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 2);
+	store(3);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.told_version, 2);
+	kmc_stored(3);
+	assert_int_equal(w.told_version, 3);
+	assert_int_equal(w.told, 0);
+	store(4);
+	disk_says(STATE_FAILED);
+	kmc_stored(4);
+	assert_int_equal(w.told_version, 3);
+}
+
+static void what_only_the_kmc_took_is_parked_all_the_same(void **state)
+{
+	(void)state;
+	keeping_park_leases(w.k);
+	hold_with_state();
+	disk_says(STATE_SAVED);
+	store(2);
+	disk_says(STATE_FAILED);
+	kmc_stored(2);
+	assert_int_equal(w.told_version, 2);
+	assert_int_equal(w.told, 0);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->version, 2);
+}
+
+static void nobody_starts_from_a_record_that_the_kmc_has_a_newer_one_of(void **state)
+{
+	const struct state_placed p = {.record = {.uuid = vtpm, .guest = 7, .stub = 8, .lease_epoch = 3, .version = 1, .state = view_text("sealed"),
+				       .grace = view_text("copy")}};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	keeping_settle(w.k);
+	disk_says(STATE_SAVED);
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_ROLLBACK);
+	assert_null(keeping_parked(w.k, &vtpm));
+	disk_says(STATE_SAVED);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_null(w.saved.grace.p);
+}
+
 static void hold_with_copy(void)
 {
 	keeping_park_leases(w.k);
@@ -163,6 +225,9 @@ static void without_a_copy_a_lease_is_released(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		KMC(with_a_copy_durability_kmc_waits_for_the_disk_too),
+		KMC(what_only_the_kmc_took_is_parked_all_the_same),
+		KMC(nobody_starts_from_a_record_that_the_kmc_has_a_newer_one_of),
 		HOST(a_lease_with_a_copy_is_parked_and_not_released),
 		HOST(what_a_reservation_brought_is_parked_with_it),
 		HOST(a_lease_without_its_state_is_not_parked),
