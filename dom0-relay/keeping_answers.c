@@ -259,6 +259,7 @@ static bool is_still_due(const struct kept *e, uint64_t version)
 static void on_saved(struct keeping *k, struct kept *e, const struct state_failed *failed)
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
+	const bool stands = e->safe.r.version == version; /* it is on the disk already: a stub domain repeats to a new relay what the last one did not answer */
 	char why[256] = "";
 	bool fresh = e->fresh, closing = e->closing, grace = e->now.r.grace.n > 0;
 	uint64_t pushed = e->pushed;
@@ -281,7 +282,7 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 	else if (k->waits_for_kmc && version > e->base && !failed && grace && pushed >= version)
 		k->ops->stored(k->arg, ticket, version, 0, "");
 	else if (!k->waits_for_kmc && version > e->base && !(failed && is_still_due(e, version)))
-		k->ops->stored(k->arg, ticket, version, failed ? E_IO : 0, why);
+		k->ops->stored(k->arg, ticket, version, failed && !stands ? E_IO : 0, why);
 }
 
 void keeping_disk(struct keeping *k, uint64_t type, uint64_t id, const void *fields)

@@ -116,6 +116,21 @@ static void a_failed_write_in_between_is_made_good_by_the_next(void **state)
 	assert_int_equal(w.pushed_version, 2);
 }
 
+/* Its relay died before it could say so. */
+static void a_failed_write_of_what_the_disk_has_already_is_none(void **state)
+{
+	const struct uuid boot = {{9}};
+	uint64_t ticket;
+
+	(void)state;
+	found(2, &boot);
+	assert_non_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	store(2);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.told_version, 2);
+	assert_int_equal(w.told, 0);
+}
+
 /* The record changes, for other reasons, while it is on its way. */
 static void a_failed_write_of_what_is_written_again_is_not_told(void **state)
 {
@@ -384,6 +399,7 @@ int main(void)
 		HOST(a_failed_write_is_told_and_not_pushed),
 		HOST(a_failed_write_does_not_lose_the_one_before),
 		HOST(a_failed_write_in_between_is_made_good_by_the_next),
+		HOST(a_failed_write_of_what_the_disk_has_already_is_none),
 		HOST(a_failed_write_of_what_is_written_again_is_not_told),
 		HOST(a_newer_state_at_the_kmc_is_no_fencing),
 		HOST(changes_in_flight_are_written_together),
