@@ -28,12 +28,14 @@
 #include "dom0-relay/statemsg.h"
 
 #define LIST_MAX 512
+#define COMPLAIN_MS 5000 /* between two lines about what the disk does not take */
 
 struct state_process {
 	struct link *relay;
 	struct statedir *dir;
 	struct history *history; /* NULL: it can't be used */
 	bool history_failed; /* and that was said */
+	uint64_t complained_ms; /* 0: never */
 	struct buf record;
 	struct state_name list[LIST_MAX]; /* as it was at start */
 	int n;
@@ -57,7 +59,11 @@ static void fail(struct state_process *p, uint64_t id, const char *reason)
 	char text[STATEDIR_WHY];
 	struct state_failed f;
 
-	log_error("%s", reason);
+	/* A guest that stores in vain may do so any number of times; whom it is about the relay knows and tells. */
+	if (!p->complained_ms || loop_now_ms() - p->complained_ms >= COMPLAIN_MS) {
+		p->complained_ms = loop_now_ms();
+		log_error("%s", reason);
+	}
 	snprintf(text, sizeof(text), "%s", reason);
 	f.reason = view_text(text_make_printable(text));
 	link_send(p->relay, STATE_FAILED, id, &f);

@@ -26,6 +26,7 @@
 #define STORE_DEADLINE_MS 20000 /* then the guest's command fails: Linux's driver gives up after 120 s */
 #define CLOSE_DEADLINE_MS 3500	/* for the last state: the relay's own patience is 5 s */
 #define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
+#define FAILURES_LOGGED_MAX 3	/* of changes that could not be stored: a guest may try any number */
 #define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
 
 enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED, STANDING_IN };
@@ -59,6 +60,7 @@ struct service {
 	struct buf certificates;  /* the answer's frame, until they can be put into the TPM */
 	uint64_t commands, malformed, service_ns, began_ns;
 	unsigned int changes_logged;
+	unsigned int failures_logged; /* since a state was stored */
 };
 
 static uint64_t now_ns(void)
@@ -114,7 +116,8 @@ static void fail_held(struct service *s, bool certain, const char *why)
 	uint8_t error[TPMIF_ERROR_SIZE];
 	bool undone = vtpm_undo(s->vtpm, certain);
 
-	log_error("a change of the TPM could not be stored (%s): the guest's command fails%s", why, undone ? " and is undone" : "");
+	if (s->failures_logged++ < FAILURES_LOGGED_MAX)
+		log_error("a change of the TPM could not be stored (%s): the guest's command fails%s", why, undone ? " and is undone" : "");
 	s->held = (struct view){0};
 	source_clear(s->deadline);
 	answer(s, view_of(tpmif_error(error, TPMIF_RC_NV_UNAVAILABLE), sizeof(error)));
@@ -370,6 +373,7 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 	if (stored->result == 0) {
 		vtpm_stored(s->vtpm, stored->version);
 		s->behind = false;
+		s->failures_logged = 0;
 	}
 	if (s->state == CLOSING) {
 		end(s);

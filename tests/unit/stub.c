@@ -24,6 +24,7 @@ static uint8_t seed[32] = "0123456789abcdef0123456789abcdef";
 
 /* --- the child --- */
 
+enum log_level stub_log_level;
 static bool unreachable; /* the guest's device */
 
 struct fds {
@@ -55,7 +56,7 @@ static void serve(int channel, int again, int port)
 	struct loop *loop = loop_new();
 	struct service *s;
 
-	log_open("child", 0);
+	log_open("child", stub_log_level);
 	s = loop ? service_new(loop, &world) : NULL;
 	if (!s || loop_run(loop) != 0)
 		_exit(1);

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/handoff.h"
+#include "common/log.h"
 #include "tests/ring2/frontend.h"
 #include "tests/unit/unit.h"
 
@@ -20,6 +21,9 @@ struct stub {
 	struct frontend guest;
 	_Alignas(max_align_t) uint8_t fields[256]; /* of the last message */
 };
+
+/* What it logs, to standard error: nothing, unless a test wants it. */
+extern enum log_level stub_log_level;
 
 /* stub_start() - @again, unless NULL: the channel for a second relay. */
 struct stub stub_start(int *again);

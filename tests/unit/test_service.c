@@ -2,8 +2,10 @@
 #include "vtpm-stubdom/service.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/error.h"
 #include "tests/unit/stub.h"
@@ -185,6 +187,35 @@ static void a_change_that_is_not_stored_has_not_happened(void **state)
 	stub_close(&s);
 }
 
+static void a_guest_that_stores_in_vain_does_not_fill_the_log(void **state)
+{
+	FILE *log = tmpfile();
+	int stderr_was = dup(STDERR_FILENO);
+	unsigned int lines = 0;
+	char line[256];
+	struct stub s;
+
+	(void)state;
+	assert_non_null(log);
+	assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+	stub_log_level = LOG_LV_ERROR;
+	s = stub_start_serving(NULL);
+	stub_log_level = 0;
+	assert_int_equal(dup2(stderr_was, STDERR_FILENO), STDERR_FILENO);
+	close(stderr_was);
+	for (int i = 0; i < 50; i++) {
+		stub_submit_define(&s, 0x1500001);
+		stub_confirm(&s, stub_expect_store(&s), E_IO);
+		assert_int_equal(stub_response_code(&s), TPMIF_RC_NV_UNAVAILABLE);
+	}
+	stub_close(&s);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		lines += strstr(line, "could not be stored") != NULL;
+	fclose(log);
+	assert_in_range(lines, 1, 10);
+}
+
 static void a_start_that_is_not_stored_is_stored_later(void **state)
 {
 	const struct handoff_handoff h = stub_handoff();
@@ -360,6 +391,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_changes_nothing_waits_for_nobody),
 		cmocka_unit_test(the_response_to_a_change_comes_after_it_is_stored),
 		cmocka_unit_test(a_change_that_is_not_stored_has_not_happened),
+		cmocka_unit_test(a_guest_that_stores_in_vain_does_not_fill_the_log),
 		cmocka_unit_test(a_start_that_is_not_stored_is_stored_later),
 		cmocka_unit_test(a_change_that_is_not_undone_is_stored_though_a_later_one_is),
 		cmocka_unit_test(a_relay_that_goes_away_and_comes_back_finds_its_vtpm),
