@@ -24,6 +24,7 @@
 #include "xenstore-schema/nodes.h"
 
 #define STORE_DEADLINE_MS 20000 /* then the guest's command fails: Linux's driver gives up after 120 s */
+#define FREEZE_DEADLINE_MS 2000 /* or the guest is gone before its TPM is sealed: the relay waits 4 s for that once xl has saved it */
 #define CLOSE_DEADLINE_MS 3500	/* for the last state: the relay's own patience is 5 s */
 #define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
 #define FAILURES_LOGGED_MAX 3	/* of changes that could not be stored: a guest may try any number */
@@ -253,6 +254,8 @@ static void on_freeze(struct service *s, const struct handoff_freeze *f)
 	vtpm_set_lease(s->vtpm, f->lease_epoch);
 	s->frozen_image = 0;
 	s->freeze_image = f->image;
+	if (s->held.p)
+		source_set_ms(s->deadline, FREEZE_DEADLINE_MS);
 	freeze_if_due(s);
 }
 
@@ -262,6 +265,8 @@ static void on_thaw(struct service *s, const struct handoff_thaw *t)
 
 	s->held_back = false;
 	s->freeze_image = s->frozen_image = 0;
+	if (s->held.p)
+		source_set_ms(s->deadline, STORE_DEADLINE_MS);
 	buf_reset(&s->transient);
 	vtpm_set_lease(s->vtpm, t->lease_epoch);
 	if ((frozen && send_store(s) != 0) || s->behind) /* whether what was frozen was kept, nobody said */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/loop.h"
 #include "tests/unit/stub.h"
 #include "tests/unit/tpm.h"
 #include "vtpm-stubdom/port.h"
@@ -96,6 +97,26 @@ static void a_change_that_waits_to_be_stored_is_answered_before_the_freeze(void 
 	stub_finish(&s);
 }
 
+/* With durability = kmc and no KMC: xl does not wait for a guest's command as the guest does. */
+static void a_change_that_is_not_stored_does_not_keep_a_guest_from_sleeping(void **state)
+{
+	const struct handoff_freeze freeze = {.image = 4, .lease_epoch = 9};
+	struct stub s = stub_start_serving(NULL);
+	uint64_t began = loop_now_ms(), version;
+
+	(void)state;
+	stub_submit_define(&s, 0x1500001);
+	stub_expect_store(&s);
+	stub_say(&s, HANDOFF_FREEZE, &freeze);
+	version = stub_expect_store(&s); /* as it was before */
+	assert_int_equal(((const struct handoff_frozen *)stub_expect(&s, HANDOFF_FROZEN))->version, version + 1);
+	assert_in_range(loop_now_ms() - began, 1000, 3500);
+	assert_int_equal(stub_response_code(&s), TPMIF_RC_NV_UNAVAILABLE);
+	stub_say(&s, HANDOFF_CLOSE, NULL);
+	stub_expect(&s, HANDOFF_CLOSED);
+	stub_finish(&s);
+}
+
 static void a_frozen_stub_domain_says_so_to_the_next_relay(void **state)
 {
 	int again;
@@ -164,6 +185,7 @@ int main(void)
 		cmocka_unit_test(a_relay_that_asks_again_gets_the_same_frozen_state),
 		cmocka_unit_test(a_relay_that_did_not_read_for_a_while_gets_what_was_frozen_last),
 		cmocka_unit_test(a_change_that_waits_to_be_stored_is_answered_before_the_freeze),
+		cmocka_unit_test(a_change_that_is_not_stored_does_not_keep_a_guest_from_sleeping),
 		cmocka_unit_test(a_frozen_stub_domain_says_so_to_the_next_relay),
 		cmocka_unit_test(a_resumed_guest_is_met_at_once_and_served_when_it_is_thawed),
 	};
