@@ -107,11 +107,14 @@ static void on_sealed(struct relay *r, struct guest *g, const struct tpm_sealed 
 
 /* --- using them --- */
 
-/* Whether the guest waits for nothing but a KMC, which was not asked for it since: nobody else can have got its lease by that. */
+/*
+ * Whether the guest waits for nothing but a KMC, which was not asked for it since: nobody else can have got its lease by that. Nor for the guest before it:
+ * what was asked for that one goes on, and gets and gives back a newer lease.
+ */
 static bool waits(struct relay *r, struct guest *g)
 {
 	return g->ticket && !g->grace && g->machine.state == GUEST_PREPARING && g->machine.open_pending && !g->machine.restored &&
-	       (g->open_waits || openings_cancel(r->openings, g->ticket));
+	       (g->open_waits ? !openings_has(r->openings, &g->uuid) : openings_cancel(r->openings, g->ticket));
 }
 
 /* The copy is opened; on_seed() goes on. */
