@@ -40,7 +40,7 @@ void relay_retry_open(struct relay *r, const struct uuid *uuid)
 	for (size_t i = 0; i < GUESTS_MAX; i++) {
 		struct guest *g = &r->guests.table[i];
 
-		if (!g->ticket || !g->open_waits || !uuid_equal(&g->uuid, uuid))
+		if (!g->ticket || !g->open_waits || !g->machine.open_pending || !uuid_equal(&g->uuid, uuid))
 			continue;
 		if (g->machine.restored)
 			relay_reserve(g);
@@ -297,14 +297,28 @@ static struct state_record record_of(const struct guest *g)
 	return record;
 }
 
+/* A lease that came and is kept nowhere. */
+static void give_back(struct guest *g)
+{
+	struct relay *r = g->relay;
+
+	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, &g->uuid, g->lease.epoch) != 0)
+		guest_log(g, LOG_LV_ERROR, "its lease could not be given back, for want of memory");
+	guest_lease_clear(&g->lease);
+}
+
 /* GEV_KEPT follows when the record is on the disk. */
 static void hold(struct guest *g)
 {
 	const struct state_record record = record_of(g);
 	int e = keeping_hold(g->relay->keeping, g->ticket, &record);
-	relay_event(g, GEV_SEED);
-	if (e != 0)
-		relay_fail(g, GEV_BROKEN, "can't put its lease on record: %s", error_text(e));
+
+	if (e == 0) {
+		relay_event(g, GEV_SEED);
+		return;
+	}
+	give_back(g);
+	relay_fail(g, GEV_OPEN_FAILED, "can't put its lease on record: %s", error_text(e));
 }
 
 static bool copy(struct buf *b, struct view v)
@@ -327,8 +341,9 @@ void relay_opened(void *arg, uint64_t ticket, const struct opening_result *o)
 				  .state_version = o->state_version};
 	if (origin_get(o->origin, &l->origin) != 0 || view_copy_text(o->tenant, l->tenant, sizeof(l->tenant)) != 0 || !(l->seed = secret_dup(o->seed.p, o->seed.n)) ||
 	    !copy(&l->state, o->state) || !copy(&l->transient, o->transient)) {
-		relay_event(g, GEV_SEED); /* the lease is ours and has to go back */
-		relay_fail(g, GEV_BROKEN, "no memory for its seed");
+		if (!g->machine.restored)
+			give_back(g);
+		relay_fail(g, GEV_OPEN_FAILED, "no memory for its seed");
 		return;
 	}
 	if (!g->machine.restored) {

@@ -18,7 +18,7 @@ enum { TICKET = 7777, GUEST = 5, STUB = 9 };
 static struct relay relay;
 static bool has_record;
 static uint64_t released;
-static unsigned int keeps;
+static unsigned int keeps, opens;
 
 /* --- the world --- */
 
@@ -78,7 +78,8 @@ void named_leave(struct named *n, uint64_t ticket) { (void)n, (void)ticket; }
 void noting(struct link *disk, const struct guest *g, enum history_event event, const char *detail) { (void)disk, (void)g, (void)event, (void)detail; }
 void openings_abandon(struct openings *o, uint64_t ticket) { (void)o, (void)ticket; }
 bool openings_has(const struct openings *o, const struct uuid *uuid) { (void)o, (void)uuid; return false; }
-int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid) { (void)o, (void)ticket, (void)uuid; return E_NOMEM; }
+int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid) { (void)o, (void)ticket, (void)uuid; opens++; return 0; }
+int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch) { (void)k, (void)ticket, (void)uuid, (void)lease_epoch; return E_NOMEM; }
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]) { (void)o, (void)ticket; why[0] = '\0'; }
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state) { (void)x, (void)node, (void)ids, (void)state; return 0; }
 int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid) { (void)x, (void)path, (void)uuid; return E_NOTFOUND; }
@@ -101,7 +102,7 @@ static int setup(void **state)
 	memset(&relay, 0, sizeof(relay));
 	relay.loop = loop_new();
 	has_record = true;
-	released = keeps = 0;
+	released = keeps = opens = 0;
 	return relay.loop ? 0 : -1;
 }
 
@@ -157,6 +158,23 @@ static void a_lease_that_finds_no_place_is_given_back(void **state)
 	assert_null(relay_adopt(&relay, device)); /* asked once more: it is not there any more */
 }
 
+/* A start without the KMC was refused while its last state was still on its way: when that has arrived, nobody asks for the guest any more. */
+static void what_has_failed_is_not_opened(void **state)
+{
+	struct guest *g = guests_add(&relay.guests, device);
+
+	(void)state;
+	g->relay = &relay;
+	g->open_waits = true;
+	g->machine = (struct guest_machine){.state = GUEST_PREPARING, .open_pending = true};
+	relay_retry_open(&relay, &g->uuid);
+	assert_int_equal(opens, 1);
+	g->open_waits = true;
+	g->machine = (struct guest_machine){.state = GUEST_FAILED};
+	relay_retry_open(&relay, &g->uuid);
+	assert_int_equal(opens, 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -165,6 +183,7 @@ int main(void)
 		TEST(what_an_earlier_relay_served_is_gone_on_with),
 		TEST(a_device_without_record_is_nobodys),
 		TEST(a_lease_that_finds_no_place_is_given_back),
+		TEST(what_has_failed_is_not_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
