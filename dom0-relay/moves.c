@@ -64,7 +64,6 @@ bool moves_is_final(uint64_t refusal)
 	case KMC_REFUSED_RESERVATION:
 	case KMC_REFUSED_POLICY:
 	case KMC_REFUSED_ROLLBACK:
-	case KMC_REFUSED_QUOTA:
 	case KMC_REFUSED_MALFORMED:
 		return true;
 	default:
