@@ -111,6 +111,8 @@ static void on_hello(struct guest *g, const struct handoff_hello *h)
 	if (ours && (h->held.p || h->lease_epoch == g->lease.epoch)) { /* what is held gets its lease's epoch when it is thawed */
 		g->connected = h->connected;
 		guest_log(g, LOG_LV_INFO, "stub domain %u %s", g->ids.stub, h->held.p ? "has waited" : "served on");
+		if (!h->connected) /* the relay before us may have died just before it said so */
+			stublink_send(g->stub, HANDOFF_SERVE, NULL);
 		relay_event(g, h->held.p ? GEV_STUB_HELD : GEV_STUB);
 		if (h->connected)
 			relay_event(g, GEV_CONNECTED);

@@ -458,6 +458,8 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 		on_stand_in(s, fields);
 	else if (type == HANDOFF_SERVE && s->state == READY)
 		on_serve(s);
+	else if (type == HANDOFF_SERVE && s->state == SERVING) /* the next relay can't know whether the one before said it */
+		return;
 	else if (type == HANDOFF_STORED)
 		on_stored(s, fields);
 	else if (type == HANDOFF_FREEZE && s->state == SERVING)
