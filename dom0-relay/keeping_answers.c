@@ -230,6 +230,9 @@ static void go_back(struct keeping *k, struct kept *e)
 		back.platform_epoch = e->now.r.platform_epoch;
 		back.state = e->now.r.state;
 	}
+	back.guest = e->now.r.guest; /* who serves whom is no matter of the disk's */
+	back.dev = e->now.r.dev;
+	back.stub = e->now.r.stub;
 	if (record_copy_set(&e->now, &back) != 0)
 		log_error("no memory to go back to the state before a failed write");
 	if (!k->waits_for_kmc)

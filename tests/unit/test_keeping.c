@@ -101,6 +101,18 @@ static void a_failed_write_does_not_lose_the_one_before(void **state)
 	assert_int_equal(w.releases, 1);
 }
 
+static void a_failed_write_forgets_no_stub_domain(void **state)
+{
+	(void)state;
+	hold();
+	disk_says(STATE_SAVED);
+	keeping_serves(w.k, TICKET, 9);
+	disk_says(STATE_FAILED);
+	store(1);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.saved.stub, 9); /* or the next relay has it swept, under its guest */
+}
+
 static void a_failed_write_in_between_is_made_good_by_the_next(void **state)
 {
 	(void)state;
@@ -398,6 +410,7 @@ int main(void)
 		KMC(durability_kmc_tells_when_the_kmc_has_it),
 		HOST(a_failed_write_is_told_and_not_pushed),
 		HOST(a_failed_write_does_not_lose_the_one_before),
+		HOST(a_failed_write_forgets_no_stub_domain),
 		HOST(a_failed_write_in_between_is_made_good_by_the_next),
 		HOST(a_failed_write_of_what_the_disk_has_already_is_none),
 		HOST(a_failed_write_of_what_is_written_again_is_not_told),
