@@ -67,6 +67,11 @@ void keeping_count(const struct keeping *k, struct keeping_count *c)
 	}
 }
 
+static bool may_unpark(const struct kept *e)
+{
+	return errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
+}
+
 /* A guest again; the copy for a start without KMC is good until there is a newer one. */
 static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const struct state_record *r)
 {
@@ -79,6 +84,7 @@ static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const stru
 	e->ticket = ticket;
 	e->parked = false;
 	e->park = (struct errand){0};
+	errand_ask_again(&e->push); /* an answer to what was sent would go by the ticket before */
 	e->fresh = true;
 	e->base = r->version;
 	e->save.wanted = true;
@@ -90,7 +96,7 @@ int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *
 {
 	struct kept *e = kept_find_parked(k, &r->uuid);
 
-	if (e && r->phase == PHASE_RESERVED) /* its guest has run here since it was saved */
+	if (e && (r->phase == PHASE_RESERVED || !may_unpark(e))) /* its guest has run here since it was saved; it is being given back */
 		return E_EXISTS;
 	if (e)
 		return unpark(k, e, ticket, r);
@@ -328,6 +334,8 @@ static int set_grace(struct keeping *k, struct kept *e, struct view grace)
 {
 	struct state_record r = e->now.r;
 
+	if (!errand_is_idle(&e->drop))
+		return E_NOTFOUND;
 	r.grace = grace;
 	if (record_copy_set(&e->now, &r) != 0)
 		return E_NOMEM;
@@ -340,14 +348,14 @@ int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace)
 {
 	struct kept *e = kept_find(k, ticket);
 
-	return e ? set_grace(k, e, grace) : E_NOTFOUND;
+	return e && !e->leaving ? set_grace(k, e, grace) : E_NOTFOUND; /* what is given back must not be started from */
 }
 
 const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid)
 {
 	struct kept *e = kept_find_parked(k, uuid);
 
-	return e && e->now.r.grace.n && e->now.r.state.n && errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop) ? &e->now.r : NULL;
+	return e && e->now.r.grace.n && e->now.r.state.n && may_unpark(e) ? &e->now.r : NULL;
 }
 
 bool keeping_has_parked(const struct keeping *k)

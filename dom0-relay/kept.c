@@ -38,7 +38,7 @@ bool kept_is_of(const struct kept *e, const struct uuid *uuid)
 struct kept *kept_find_parked(struct keeping *k, const struct uuid *uuid)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
-		if (kept_is_of(&k->table[i], uuid) && k->table[i].parked)
+		if (kept_is_of(&k->table[i], uuid) && k->table[i].parked && errand_is_idle(&k->table[i].drop))
 			return &k->table[i];
 	return NULL;
 }

@@ -1,4 +1,5 @@
 /* Leases that stay on a host for a start without the KMC. */
+#include "common/error.h"
 #include "tests/unit/keeping_world.h"
 
 static void hold_with_state(void)
@@ -222,6 +223,32 @@ static void without_a_copy_a_lease_is_released(void **state)
 	assert_int_equal(w.releases, 1);
 }
 
+/* TPM_SEALED comes after its guest has gone. */
+static void a_copy_that_comes_too_late_is_not_kept(void **state)
+{
+	(void)state;
+	keeping_park_leases(w.k);
+	hold_with_state();
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), E_NOTFOUND);
+	assert_int_equal(w.saves, 1);
+}
+
+static void nothing_is_saved_behind_a_drop(void **state)
+{
+	(void)state;
+	keeping_park_leases(w.k);
+	hold_with_state();
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	kmc_released();
+	assert_int_equal(w.drops, 1);
+	keeping_grace(w.k, TICKET, view_text("copy"));
+	assert_int_equal(w.saves, 1); /* else fatal() at STATE_SAVED, and the file is there again */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +264,8 @@ int main(void)
 		HOST(a_guest_that_runs_is_not_recalled),
 		HOST(a_lease_that_was_taken_over_is_not_kept),
 		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
+		HOST(a_copy_that_comes_too_late_is_not_kept),
+		HOST(nothing_is_saved_behind_a_drop),
 		HOST(without_a_copy_a_lease_is_released),
 	};
 
