@@ -275,6 +275,7 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 		record_copy_free(&e->saving);
 		if (!e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
 			go_back(k, e);
+		kept_later(k);
 	}
 	kept_send(k, e);
 	tell_move(k, e);

@@ -102,6 +102,11 @@ void kept_ask_later(struct keeping *k, struct errand *a)
 {
 	errand_ask_again(a);
 	a->later = true;
+	kept_later(k);
+}
+
+void kept_later(struct keeping *k)
+{
 	source_set_ms(k->retry, RETRY_MS);
 }
 
@@ -179,6 +184,12 @@ static void finish(struct keeping *k, struct kept *e)
 		kept_end(k, e);
 }
 
+/* The disk has what a relay that comes after this one could start the guest from without the KMC: nobody else may have it meanwhile. */
+static bool is_startable(const struct kept *e)
+{
+	return e->safe.r.phase == PHASE_SERVING && e->safe.r.grace.n;
+}
+
 /* The order holds it together: disk before KMC, state before release, release before drop. */
 void kept_send(struct keeping *k, struct kept *e)
 {
@@ -192,7 +203,7 @@ void kept_send(struct keeping *k, struct kept *e)
 		send_park(k, e);
 	if (may_go(&e->release) && errand_is_idle(&e->save) && errand_is_idle(&e->push) && !e->park.sent)
 		send_release(k, e);
-	if (may_go(&e->move) && errand_is_idle(&e->save))
+	if (may_go(&e->move) && errand_is_idle(&e->save) && !(e->move_type == KMC_SUSPEND && is_startable(e)))
 		send_move(k, e);
 	if ((e->push.wanted || e->park.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
 		kmclink_hurry(k->kmc);
@@ -214,8 +225,13 @@ void kept_send_all(struct keeping *k)
 
 void kept_try_again(struct keeping *k)
 {
-	for (size_t i = 0; i < KEEPING_MAX; i++)
-		k->table[i].push.later = k->table[i].park.later = k->table[i].release.later = k->table[i].move.later = false;
+	for (size_t i = 0; i < KEEPING_MAX; i++) {
+		struct kept *e = &k->table[i];
+
+		e->push.later = e->park.later = e->release.later = e->move.later = false;
+		if (e->ticket && e->move.wanted && e->move_type == KMC_SUSPEND && is_startable(e))
+			e->save.wanted = true; /* the disk refused it */
+	}
 	kept_send_all(k);
 }
 

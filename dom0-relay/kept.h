@@ -82,6 +82,9 @@ bool errand_is_idle(const struct errand *a);
 void errand_ask_again(struct errand *a);
 void kept_ask_later(struct keeping *k, struct errand *a);
 
+/** kept_later() - kept_try_again() after some time. */
+void kept_later(struct keeping *k);
+
 /** kept_want_move() - SUSPEND, RESUME, COMMIT or CANCEL, instead of an earlier one. */
 void kept_want_move(struct kept *e, enum kmc_type type);
 

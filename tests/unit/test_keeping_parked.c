@@ -249,6 +249,16 @@ static void nothing_is_saved_behind_a_drop(void **state)
 	assert_int_equal(w.saves, 1); /* else fatal() at STATE_SAVED, and the file is there again */
 }
 
+/* The disk refuses to say that the guest sleeps, and has the copy: after a crash it could start the guest, and so could the next host. */
+static void what_can_be_started_from_the_disk_is_not_suspended(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	freeze_it(4, 10);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.moves, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +276,7 @@ int main(void)
 		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
 		HOST(a_copy_that_comes_too_late_is_not_kept),
 		HOST(nothing_is_saved_behind_a_drop),
+		HOST(what_can_be_started_from_the_disk_is_not_suspended),
 		HOST(without_a_copy_a_lease_is_released),
 	};
 
