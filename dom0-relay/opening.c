@@ -27,6 +27,7 @@ struct opening {
 	uint64_t tpm_ticket; /* of this try at the host-tpm process */
 	struct uuid uuid;
 	bool abandoned, may_hold; /* may_hold: the KMC was asked once, so it may count us as holder */
+	bool unanswered; /* over a connection that broke: it may have been done */
 	unsigned int key_tries;
 	bool reserve;
 	uint32_t image;			      /* of a reservation, as the next */
@@ -114,6 +115,21 @@ static void refuse(struct openings *o, struct opening *p, const char *why)
 		o->ops->refused(o->arg, ticket, why);
 	else
 		o->ops->ended(o->arg, &uuid);
+}
+
+/* By what says nothing of a lease. If one may have been given before, it is asked for until the KMC says, and then given back. */
+static void refuse_undecided(struct openings *o, struct opening *p, const char *why)
+{
+	if (!p->unanswered || p->reserve) {
+		refuse(o, p, why);
+		return;
+	}
+	if (!p->abandoned)
+		o->ops->refused(o->arg, p->ticket, why);
+	p->abandoned = true;
+	p->key_tries = 0;
+	p->step = STEP_RECALLING;
+	o->ops->parked(o->arg);
 }
 
 static bool key_is_usable(const struct protection *k)
@@ -265,6 +281,7 @@ void openings_down(struct openings *o)
 			continue;
 		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
 		p->step = STEP_WAITING;
+		p->unanswered = true;
 	}
 }
 
@@ -331,10 +348,13 @@ void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void
 	} else if (type == TPM_SEED && p->step == STEP_BELIEVING) {
 		on_seed(o, p, fields);
 	} else if (type == TPM_FAILED) {
-		if (p->step == STEP_BELIEVING) /* the KMC did open: the lease has to go back */
-			orphan(o, p, p->facts.lease_epoch);
 		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
-		refuse(o, p, why);
+		if (p->step == STEP_BELIEVING) { /* the KMC did open: the lease has to go back */
+			orphan(o, p, p->facts.lease_epoch);
+			refuse(o, p, why);
+		} else {
+			refuse_undecided(o, p, why);
+		}
 	} else {
 		fatal("the host-tpm process sent message %u out of turn", (unsigned int)type);
 	}
@@ -439,8 +459,10 @@ static void on_refused(struct openings *o, struct opening *p, const struct kmc_r
 	}
 	if (may_change(p, m->code))
 		not_yet(o, p, why);
-	else
+	else if (m->code == KMC_REFUSED_HELD || m->code == KMC_REFUSED_PARKED || m->code == KMC_REFUSED_POLICY)
 		refuse(o, p, why);
+	else
+		refuse_undecided(o, p, why);
 }
 
 static void on_no_key(struct openings *o, const struct kmc_refused *m)
@@ -452,7 +474,7 @@ static void on_no_key(struct openings *o, const struct kmc_refused *m)
 		 (const char *)m->reason.p);
 	for (size_t i = 0; i < OPENINGS_MAX; i++)
 		if (o->table[i].step == STEP_WAITING)
-			refuse(o, &o->table[i], why);
+			refuse_undecided(o, &o->table[i], why);
 }
 
 void openings_kmc(struct openings *o, enum kmc_type type, uint64_t id, const void *fields)

@@ -23,7 +23,7 @@ static struct world {
 	uint64_t open_id, wrap_ticket, believe_ticket, forget_ticket;
 	char key_id[17]; /* that the last open named */
 	uint64_t reserved_image; /* that the last one named; 0: it was an open */
-	unsigned int not_yet;
+	unsigned int not_yet, again;
 	size_t transient_size;
 	unsigned int opened, refused, orphaned, ended, unattested;
 	uint64_t told_ticket, told_epoch;
@@ -123,6 +123,12 @@ static void on_not_yet(void *arg, uint64_t ticket, const char *why)
 	w.told_ticket = ticket;
 }
 
+static void on_parked(void *arg)
+{
+	(void)arg;
+	w.again++;
+}
+
 static void on_unattested(void *arg)
 {
 	(void)arg;
@@ -147,7 +153,7 @@ static void on_ended(void *arg, const struct uuid *uuid)
 static int setup(void **state)
 {
 	static const struct opening_ops ops = {
-		.opened = on_opened, .not_yet = on_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
+		.opened = on_opened, .parked = on_parked, .not_yet = on_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
 
 	(void)state;
 	w = (struct world){.up = true};
@@ -594,6 +600,29 @@ static void an_abandoned_opening_is_in_the_way_until_it_ends(void **state)
 	assert_false(openings_has(w.o, &vtpm));
 }
 
+/* What the KMC did before the link broke nobody knows, and "busy" does not say. */
+static void what_may_have_been_opened_is_asked_for_until_the_kmc_says(void **state)
+{
+	(void)state;
+	start_and_ask();
+	openings_down(w.o);
+	openings_up(w.o);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_BUSY, w.open_id);
+	assert_int_equal(w.refused, 1);
+	assert_true(openings_has(w.o, &vtpm));
+	assert_int_equal(w.again, 1);
+	openings_again(w.o);
+	tpm_fails(w.wrap_ticket);
+	openings_again(w.o);
+	tpm_wraps();
+	kmc_opens(5);
+	tpm_believes();
+	assert_int_equal(w.orphaned, 1);
+	assert_int_equal(w.refused, 1);
+	assert_false(openings_has(w.o, &vtpm));
+}
+
 static void answers_that_nobody_asked_for_change_nothing(void **state)
 {
 	(void)state;
@@ -632,6 +661,7 @@ int main(void)
 		TEST(without_a_key_all_that_wait_are_refused),
 		TEST(a_tpm_that_fails_before_the_kmc_was_asked_leaves_no_lease),
 		TEST(a_reply_that_is_not_believed_gives_its_lease_back),
+		TEST(what_may_have_been_opened_is_asked_for_until_the_kmc_says),
 		TEST(who_is_abandoned_before_the_kmc_was_asked_is_forgotten),
 		TEST(who_is_abandoned_afterwards_has_its_lease_given_back),
 		TEST(who_is_abandoned_while_the_link_is_broken_is_asked_for_again),
