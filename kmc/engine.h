@@ -48,6 +48,7 @@ struct ticket {
 	enum ticket_kind kind;
 	uint64_t id, since_ms;
 	bool given_up;	     /* the host was told so: what comes is dropped */
+	bool granted;	     /* open: the lease that goes with it is on record */
 	struct asker asker;  /* all but host */
 	struct uuid uuid;    /* open: once decrypted; share: the clone's */
 	struct store_vtpm vtpm; /* open: as committed; share: the one that is cloned */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/log.h"
 #include "kmc/engine_session.h"
 #include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
@@ -160,4 +161,45 @@ int grant_decide(struct engine *e, struct grant *grants, size_t n)
 	struct batch b = {.e = e, .grants = grants, .n = n};
 
 	return store_transact(e->store, decide_all, &b);
+}
+
+struct taking {
+	struct engine *e;
+	const struct ticket *t;
+};
+
+static int take_back(struct store *s, void *arg)
+{
+	const struct taking *g = arg;
+	const struct ticket *t = g->t;
+	const struct lease_request q = {.act = LEASE_RELEASE, .host = t->asker.host, .pool = t->vtpm.lease.pool, .epoch = t->vtpm.lease.epoch};
+	const struct audit_act act = {.event = AUDIT_LEASE_RETURNED, .actor = q.host, .vtpm = &t->uuid, .pool = q.pool, .lease_epoch = q.epoch,
+				      .detail = "its seed was not given"};
+	struct store_vtpm v;
+	int r = engine_session_check(s, &t->asker);
+
+	if (r != 0)
+		return r == E_STATE ? E_DENIED : r;
+	r = s->ops->vtpm_get(s, &t->uuid, &v);
+	if (r != 0)
+		return r == E_NOTFOUND ? E_DENIED : r;
+	if (lease_decide(&v.lease, &q).result != LEASE_APPLY)
+		return E_DENIED;
+	lease_apply(&v.lease, &q);
+	r = auditlog_add(&g->e->audit, &act);
+	return r != 0 ? r : s->ops->vtpm_put(s, &v);
+}
+
+void grant_take_back(struct engine *e, const struct ticket *t)
+{
+	struct taking g = {.e = e, .t = t};
+	char u[UUID_TEXT];
+	int r;
+
+	if (!t->granted || t->reserve)
+		return;
+	r = store_transact(e->store, take_back, &g);
+	if (r != 0 && r != E_DENIED)
+		log_about(LOG_LV_WARN, ABOUT(.vtpm = &t->uuid, .host = t->asker.host),
+			  "vTPM %s stays with host '%s', which got no seed of it, until that opens it again: the database failed", uuid_format(&t->uuid, u), t->asker.host);
 }

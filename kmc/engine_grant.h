@@ -26,6 +26,13 @@ struct grant {
  */
 int grant_decide(struct engine *e, struct grant *grants, size_t n);
 
+/**
+ * grant_take_back() - an open that may have been granted is refused after all: a lease that it got goes back, before the host hears
+ *
+ * The host takes a refusal as no lease given. What has changed hands since is left alone; a reservation its host cancels.
+ */
+void grant_take_back(struct engine *e, const struct ticket *t);
+
 /** grant_settle_images() - in a transaction that changed @v's lease: destroy volatile states, but for the present and the kept ones. */
 int grant_settle_images(struct store *s, const struct engine *e, const struct store_vtpm *v);
 

@@ -258,6 +258,7 @@ static void settle(struct engine *e, struct ticket *t, const struct grant *g)
 
 	if (g->r == 0) {
 		t->vtpm = g->vtpm;
+		t->granted = true;
 		ask_seal(e, t);
 	} else if (g->r == E_AGAIN_OUT) {
 		t->vtpm = g->vtpm;
@@ -380,6 +381,8 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 	char u[UUID_TEXT];
 	int r = read_states(e, t);
 
+	if (r != 0)
+		grant_take_back(e, t);
 	if (r == E_DB) {
 		engine_refuse_db(e, &t->asker);
 	} else if (r != 0) { /* the same host opened again and stored, on another connection; or the source resumed */
@@ -400,6 +403,7 @@ void open_sealed(struct engine *e, struct ticket *t, const struct vault_sealed *
 
 void open_failed(struct engine *e, struct ticket *t, const struct vault_failed *m)
 {
+	grant_take_back(e, t);
 	if (m->code == -E_INTEGRITY && uuid_is_nil(&t->uuid)) {
 		engine_refuse(e, &t->asker, KMC_REFUSED_ENVELOPE, "the request does not decrypt");
 	} else if (m->code == -E_NOMEM || m->code == -E_BUSY) {

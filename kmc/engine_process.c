@@ -22,6 +22,7 @@
 #include "kmc/engine_certify.h"
 #include "kmc/engine_enrol.h"
 #include "kmc/engine_keys.h"
+#include "kmc/engine_grant.h"
 #include "kmc/engine_life.h"
 #include "kmc/engine_metrics.h"
 #include "kmc/engine_open.h"
@@ -288,6 +289,7 @@ static void on_tick(void *arg, unsigned int what)
 		if (!is_a_hosts(t) || t->given_up || now - t->since_ms < TICKET_MS)
 			continue;
 		t->given_up = true;
+		grant_take_back(e, t);
 		engine_refuse(e, &t->asker, KMC_REFUSED_BUSY, "the KMC's vault has not answered in time: try again");
 	}
 	if (any)
