@@ -164,7 +164,7 @@ static void on_move_refused(struct keeping *k, struct kept *e, const struct kmc_
 
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
 	log_about(LOG_LV_WARN, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
-	if (!moves_is_final(m->code)) {
+	if (!moves_is_final(e->move_type, m->code)) {
 		e->move.wanted = true;
 		kept_ask_later(k, &e->move);
 		return;

@@ -57,15 +57,16 @@ bool moves_answer(enum kmc_type request, enum kmc_type answer, const void *field
 	}
 }
 
-bool moves_is_final(uint64_t refusal)
+bool moves_is_final(enum kmc_type request, uint64_t refusal)
 {
 	switch (refusal) {
 	case KMC_REFUSED_EPOCH:
 	case KMC_REFUSED_RESERVATION:
-	case KMC_REFUSED_POLICY:
 	case KMC_REFUSED_ROLLBACK:
 	case KMC_REFUSED_MALFORMED:
 		return true;
+	case KMC_REFUSED_POLICY: /* a host in another pool: a state that is only here waits until it is back */
+		return request != KMC_SUSPEND;
 	default:
 		return false;
 	}

@@ -16,7 +16,7 @@ int moves_send(struct kmclink *kmc, enum kmc_type type, uint64_t ticket, const s
 /** moves_answer() - is @answer what the KMC says to @request when it did it? @lease_epoch: the present one; 0 if it names none. */
 bool moves_answer(enum kmc_type request, enum kmc_type answer, const void *fields, uint64_t *lease_epoch);
 
-/** moves_is_final() - will the KMC say the same again however often it is asked? */
-bool moves_is_final(uint64_t refusal);
+/** moves_is_final() - will the KMC say the same to @request again however often it is asked, and is nothing lost by giving up? */
+bool moves_is_final(enum kmc_type request, uint64_t refusal);
 
 #endif

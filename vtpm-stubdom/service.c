@@ -464,7 +464,7 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 		on_stored(s, fields);
 	else if (type == HANDOFF_FREEZE && s->state == SERVING)
 		on_freeze(s, fields);
-	else if (type == HANDOFF_THAW && s->held_back)
+	else if (type == HANDOFF_THAW && s->vtpm && s->held_back)
 		on_thaw(s, fields);
 	else if (type == HANDOFF_STATUS)
 		on_status(s);
