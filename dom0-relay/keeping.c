@@ -45,7 +45,7 @@ void keeping_free(struct keeping **k)
 /* Parked, and the KMC knows all that there is to know: it may be opened anew. */
 static bool is_ready(const struct kept *e)
 {
-	return e->parked && errand_is_idle(&e->save) && errand_is_idle(&e->push) && errand_is_idle(&e->park) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
+	return e->parked && e->now.r.phase == PHASE_SERVING && kept_may_unpark(e) && errand_is_idle(&e->push) && errand_is_idle(&e->park);
 }
 
 bool keeping_has(const struct keeping *k, const struct uuid *uuid, uint64_t but)
@@ -65,11 +65,6 @@ void keeping_count(const struct keeping *k, struct keeping_count *c)
 		c->leases += e->ticket != 0;
 		c->waiting += e->ticket && !e->fenced && e->now.r.version > e->pushed && e->push.wanted + e->push.sent > 0;
 	}
-}
-
-static bool may_unpark(const struct kept *e)
-{
-	return errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
 }
 
 /* A guest again; the copy for a start without KMC is good until there is a newer one. */
@@ -95,51 +90,23 @@ static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const stru
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r)
 {
 	struct kept *e = kept_find_parked(k, &r->uuid);
+	int result;
 
-	if (e && (r->phase == PHASE_RESERVED || !may_unpark(e))) /* its guest has run here since it was saved; it is being given back */
+	if (e && (r->phase == PHASE_RESERVED || !kept_may_unpark(e))) /* its guest has run here since it was saved; it is being given back */
 		return E_EXISTS;
 	if (e)
 		return unpark(k, e, ticket, r);
+	e = kept_find(k, ticket); /* its intent */
 	for (size_t i = 0; i < KEEPING_MAX && r->phase != PHASE_RESERVED; i++)
-		if (kept_is_of(&k->table[i], &r->uuid) && k->table[i].on_disk)
+		if (kept_is_of(&k->table[i], &r->uuid) && k->table[i].on_disk && &k->table[i] != e)
 			return E_EXISTS;
-	e = kept_add(k, ticket, r);
-	if (!e)
+	if (e && record_copy_set(&e->now, r) != 0)
 		return E_NOMEM;
-	if (e->place == STATE_PLACES) {
-		kept_clear(e);
-		return E_EXISTS;
-	}
+	if (!e && (result = kept_begin(k, ticket, r, &e)) != 0)
+		return result;
 	e->fresh = true;
 	e->base = e->pushed = r->version;
 	e->save.wanted = true;
-	kept_send(k, e);
-	return 0;
-}
-
-/* No guest any more: the record says so, then the KMC is told. */
-static void park(struct keeping *k, struct kept *e)
-{
-	e->parked = true;
-	e->now.r.guest = e->now.r.dev = e->now.r.stub = 0;
-	e->save.wanted = e->park.wanted = true;
-	kept_send(k, e);
-}
-
-int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch)
-{
-	const struct state_record r = {.uuid = *uuid, .lease_epoch = lease_epoch};
-	struct kept *e = kept_find_parked(k, uuid);
-
-	if (e) { /* it stays parked, under the newer epoch */
-		e->now.r.lease_epoch = lease_epoch;
-		park(k, e);
-		return 0;
-	}
-	e = kept_add(k, ticket, &r);
-	if (!e)
-		return E_NOMEM;
-	e->release.wanted = true;
 	kept_send(k, e);
 	return 0;
 }
@@ -247,36 +214,12 @@ void keeping_commit(struct keeping *k, uint64_t ticket)
 	kept_send(k, e);
 }
 
-/*
- * Give back what the record says that there is, or park it where the guest can be started from it: without its state, which a relay that
- * took over between reservation and commit does not have, that would be an empty TPM. A lease that is another's now is nobody's to give.
- */
-static void leave(struct keeping *k, struct kept *e)
-{
-	if (k->parks && e->now.r.grace.n && e->now.r.state.n && e->now.r.phase == PHASE_SERVING && !e->fenced) {
-		e->closing = true;
-		park(k, e);
-		return;
-	}
-	e->leaving = true;
-	e->tells = false;
-	if (e->fenced || (e->now.r.phase == PHASE_FROZEN && e->suspended)) {
-		kept_give_up_lease(k, e);
-		return;
-	}
-	if (e->now.r.phase == PHASE_SERVING)
-		e->release.wanted = true;
-	else if (e->now.r.phase == PHASE_RESERVED || e->move_type != KMC_SUSPEND || errand_is_idle(&e->move))
-		kept_want_move(e, e->now.r.phase == PHASE_RESERVED ? KMC_CANCEL : KMC_SUSPEND);
-	kept_send(k, e);
-}
-
 void keeping_release(struct keeping *k, uint64_t ticket)
 {
 	struct kept *e = kept_find(k, ticket);
 
 	if (e)
-		leave(k, e);
+		kept_leave(k, e);
 }
 
 int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p)
@@ -299,7 +242,7 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		struct kept *e = &k->table[i];
 
-		if (!e->ticket || !e->found || e->now.r.guest != guest || e->now.r.dev != dev || !uuid_equal(&e->now.r.boot, boot))
+		if (!e->ticket || !e->found || e->now.r.phase == PHASE_OPENING || e->now.r.guest != guest || e->now.r.dev != dev || !uuid_equal(&e->now.r.boot, boot))
 			continue;
 		e->found = false;
 		*ticket = e->ticket;
@@ -318,8 +261,12 @@ void keeping_settle(struct keeping *k)
 		if (!e->ticket || !e->found)
 			continue;
 		e->found = false;
+		if (e->now.r.phase == PHASE_OPENING) {
+			k->ops->undecided(k->arg, e->ticket, &e->now.r.uuid);
+			continue;
+		}
 		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0;
-		leave(k, e);
+		kept_leave(k, e);
 	}
 }
 
@@ -355,7 +302,7 @@ const struct state_record *keeping_parked(struct keeping *k, const struct uuid *
 {
 	struct kept *e = kept_find_parked(k, uuid);
 
-	return e && e->now.r.grace.n && e->now.r.state.n && may_unpark(e) ? &e->now.r : NULL;
+	return e && e->now.r.phase == PHASE_SERVING && e->now.r.grace.n && e->now.r.state.n && kept_may_unpark(e) ? &e->now.r : NULL;
 }
 
 bool keeping_has_parked(const struct keeping *k)
@@ -378,8 +325,8 @@ void keeping_recall(struct keeping *k, const struct uuid *uuid)
 {
 	struct kept *e = kept_find_parked(k, uuid);
 
-	if (!e)
-		return; /* a guest runs again */
+	if (!e || e->now.r.phase == PHASE_OPENING)
+		return; /* a guest runs again, or is about to */
 	e->release.wanted = true;
 	if (set_grace(k, e, (struct view){0}) != 0)
 		e->release = (struct errand){0}; /* asked again, when the other host asks again */

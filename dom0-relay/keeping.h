@@ -2,6 +2,7 @@
  * Leases that this host holds, from open to release, and what must survive: the newest sealed state and the fact
  * itself.
  *
+ *   intend -> record on the disk -> OPEN   told `intended`, before the KMC is asked
  *   hold --> record on the disk            (state process), told `stored` with version 0
  *   store -> record on the disk -> KMC     told `stored` where the configured durability says: host or kmc
  *   release: last state to the KMC, lease back to the KMC, record off the disk, told `ended`
@@ -37,13 +38,11 @@ void keeping_free(struct keeping **k);
 /**
  * keeping_hold() - a lease is ours from now on, or a reservation may be (phase)
  *
- * @r may have the state that came with it. A lease that was parked is a guest's again. A reservation may stand beside the lease of the guest that sleeps
- * here and is to come in, as long as the KMC sees to it that one of both ends. 0, E_EXISTS (its vTPM is kept already) or E_NOMEM.
+ * @r may have the state that came with it. The record of the intent becomes its own; a lease that was parked is a guest's again. A reservation may
+ * stand beside the lease of the guest that sleeps here and is to come in, as long as the KMC sees to it that one of both ends. 0, E_EXISTS (its vTPM
+ * is kept already) or E_NOMEM.
  */
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r);
-
-/** keeping_orphan() - a lease came that nobody wants any more: give it back, under a ticket nobody has. */
-int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch);
 
 /** keeping_serves() - note which stub domain serves it, for a relay that comes after this one. */
 void keeping_serves(struct keeping *k, uint64_t ticket, unsigned int stub);
@@ -81,6 +80,21 @@ struct keeping_count {
 
 void keeping_count(const struct keeping *k, struct keeping_count *c);
 
+/* --- opens under way (keeping_intents.c) --- */
+
+/**
+ * keeping_intend() - the vTPM of @r, PHASE_OPENING, is to be opened, and ops->intended tells when that is on record
+ *
+ * What is parked of it can't be started from any more. Return: 0, E_EXISTS (it is being given back) or E_NOMEM. keeping_hold() follows, or one of the next two.
+ */
+int keeping_intend(struct keeping *k, uint64_t ticket, const struct state_record *r);
+
+/** keeping_undone() - no lease came of that, and none can come any more: all is as before. */
+void keeping_undone(struct keeping *k, const struct uuid *uuid);
+
+/** keeping_orphan() - a lease came that nobody wants any more: give it back, or park it; @ticket: one that nobody has, if @uuid has no intent. 0 or E_NOMEM. */
+int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version);
+
 /* --- after a restart --- */
 
 /** keeping_found() - @p stands in the state directory since an earlier run. 0 or E_NOMEM. */
@@ -89,7 +103,7 @@ int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed 
 /** keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on. */
 const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket);
 
-/** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back. */
+/** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back, once ops->undecided was answered where an open is on record. */
 void keeping_settle(struct keeping *k);
 
 /* --- starting without the KMC (gracing.h) --- */

@@ -259,6 +259,23 @@ static bool is_still_due(const struct kept *e, uint64_t version)
 	return !errand_is_idle(&e->save) && e->now.r.version == version;
 }
 
+/* Of an open that is to be asked for, or of what else changed in such a record. */
+static void on_intent_saved(struct keeping *k, struct kept *e, const char *why)
+{
+	const struct uuid uuid = e->now.r.uuid;
+
+	e->save.sent = false;
+	if (!why)
+		record_copy_move(&e->safe, &e->saving);
+	else
+		record_copy_free(&e->saving);
+	kept_send(k, e);
+	if (!e->intends || !errand_is_idle(&e->save))
+		return;
+	e->intends = false;
+	k->ops->intended(k->arg, &uuid, why);
+}
+
 static void on_saved(struct keeping *k, struct kept *e, const struct state_failed *failed)
 {
 	uint64_t ticket = e->ticket, version = e->save.version;
@@ -267,11 +284,16 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 	bool fresh = e->fresh, closing = e->closing, grace = e->now.r.grace.n > 0;
 	uint64_t pushed = e->pushed;
 
+	if (failed)
+		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
+	if (e->saving.r.phase == PHASE_OPENING) {
+		on_intent_saved(k, e, failed ? why : NULL);
+		return;
+	}
 	e->save.sent = e->fresh = e->closing = false;
 	if (!failed) {
 		record_copy_move(&e->safe, &e->saving);
 	} else {
-		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		record_copy_free(&e->saving);
 		if (!e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
 			go_back(k, e);

@@ -21,6 +21,8 @@ struct keeping_ops {
 	void (*fenced)(void *arg, uint64_t ticket, const char *why); /* the KMC says that the lease is another's */
 	void (*released)(void *arg, uint64_t ticket);		     /* the KMC has it back */
 	void (*ended)(void *arg, const struct uuid *uuid);	     /* nothing is kept for @uuid any more */
+	void (*intended)(void *arg, const struct uuid *uuid, const char *why); /* that @uuid is opened is on record; why: it can't be, or NULL */
+	void (*undecided)(void *arg, uint64_t ticket, const struct uuid *uuid); /* an earlier run was to open it: ask for what came of that */
 };
 
 #endif

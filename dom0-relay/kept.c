@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/error.h"
 #include "common/loop.h"
 #include "common/privsep.h"
 #include "dom0-relay/kmclink.h"
@@ -77,6 +78,21 @@ struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_rec
 	e->ticket = ticket;
 	e->place = place;
 	return e;
+}
+
+int kept_begin(struct keeping *k, uint64_t ticket, const struct state_record *r, struct kept **out)
+{
+	struct kept *e = kept_add(k, ticket, r);
+
+	*out = NULL;
+	if (!e)
+		return E_NOMEM;
+	if (e->place == STATE_PLACES) {
+		kept_clear(e);
+		return E_EXISTS;
+	}
+	*out = e;
+	return 0;
 }
 
 /* --- errands --- */
@@ -239,5 +255,43 @@ void kept_give_up_lease(struct keeping *k, struct kept *e)
 {
 	k->ops->released(k->arg, e->ticket);
 	e->drop.wanted = true;
+	kept_send(k, e);
+}
+
+bool kept_may_unpark(const struct kept *e)
+{
+	return errand_is_idle(&e->save) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
+}
+
+/* No guest any more: the record says so, then the KMC is told. */
+static void park(struct keeping *k, struct kept *e)
+{
+	e->parked = true;
+	e->now.r.guest = e->now.r.dev = e->now.r.stub = 0;
+	e->save.wanted = e->park.wanted = true;
+	kept_send(k, e);
+}
+
+/*
+ * Give back what the record says that there is, or park it where the guest can be started from it: without its state, which a relay that
+ * took over between reservation and commit does not have, that would be an empty TPM. A lease that is another's now is nobody's to give.
+ */
+void kept_leave(struct keeping *k, struct kept *e)
+{
+	if (k->parks && e->now.r.grace.n && e->now.r.state.n && e->now.r.phase == PHASE_SERVING && !e->fenced) {
+		e->closing = true;
+		park(k, e);
+		return;
+	}
+	e->leaving = true;
+	e->tells = false;
+	if (e->fenced || (e->now.r.phase == PHASE_FROZEN && e->suspended)) {
+		kept_give_up_lease(k, e);
+		return;
+	}
+	if (e->now.r.phase == PHASE_SERVING)
+		e->release.wanted = true;
+	else if (e->now.r.phase == PHASE_RESERVED || e->move_type != KMC_SUSPEND || errand_is_idle(&e->move))
+		kept_want_move(e, e->now.r.phase == PHASE_RESERVED ? KMC_CANCEL : KMC_SUSPEND);
 	kept_send(k, e);
 }

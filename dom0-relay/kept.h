@@ -45,6 +45,7 @@ struct kept {
 	bool suspended;		 /* the KMC has what is frozen */
 	bool leaving;		 /* nobody is served any more: after the move, the end */
 	uint64_t base;	    /* version that came with the lease: nobody waits to hear that it is stored */
+	bool intends; /* who opens it waits to hear that this is on record */
 	bool fresh;   /* the record of the lease itself is not safe yet */
 	bool parked;  /* no guest: the lease is kept for a start without the KMC */
 	bool closing; /* parked, and its owner was not told yet that it may go */
@@ -72,6 +73,9 @@ struct kept *kept_add(struct keeping *k, uint64_t ticket, const struct state_rec
 void kept_clear(struct kept *e);
 void kept_end(struct keeping *k, struct kept *e);
 
+/** kept_begin() - kept_add() for what is to be saved: 0, E_EXISTS (both places are taken) or E_NOMEM. */
+int kept_begin(struct keeping *k, uint64_t ticket, const struct state_record *r, struct kept **out);
+
 struct kept *kept_find(struct keeping *k, uint64_t ticket);
 struct kept *kept_find_parked(struct keeping *k, const struct uuid *uuid);
 bool kept_is_of(const struct kept *e, const struct uuid *uuid);
@@ -97,5 +101,11 @@ void kept_try_again(struct keeping *k);
 
 /** kept_give_up_lease() - it is nobody's of this host any more: tell the owner, and forget the record. */
 void kept_give_up_lease(struct keeping *k, struct kept *e);
+
+/** kept_leave() - give back what the record says that there is, or park it where the guest can be started from it. */
+void kept_leave(struct keeping *k, struct kept *e);
+
+/** kept_may_unpark() - what is parked is not being saved, or given back. */
+bool kept_may_unpark(const struct kept *e);
 
 #endif

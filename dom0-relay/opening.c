@@ -19,7 +19,7 @@
 #define KEY_IS_OLD "the KMC's protection key expires at once: compare the clocks of this host and the KMC"
 #define KEY_TRIES 2	/* a key can expire on the way once, not for ever */
 
-enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_ASKING, STEP_BELIEVING, STEP_RECALLING };
+enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_RECORDING, STEP_ASKING, STEP_BELIEVING, STEP_RECALLING };
 
 struct opening {
 	enum step step;
@@ -29,6 +29,9 @@ struct opening {
 	bool abandoned, may_hold; /* may_hold: the KMC was asked once, so it may count us as holder */
 	bool unanswered; /* over a connection that broke: it may have been done */
 	unsigned int key_tries;
+	bool intended, recorded; /* that it is asked for: is to go on record; is there */
+	uint8_t cipher[KMC_RSA_MAX]; /* of RECORDING */
+	size_t cipher_size;
 	bool reserve;
 	uint32_t image;			      /* of a reservation, as the next */
 	uint8_t request[KMC_REQUEST_ID_SIZE];
@@ -108,9 +111,11 @@ static void refuse(struct openings *o, struct opening *p, const char *why)
 {
 	uint64_t ticket = p->ticket;
 	struct uuid uuid = p->uuid;
-	bool abandoned = p->abandoned;
+	bool abandoned = p->abandoned, intended = p->intended;
 
 	end(p);
+	if (intended)
+		o->ops->undone(o->arg, &uuid);
 	if (!abandoned)
 		o->ops->refused(o->arg, ticket, why);
 	else
@@ -143,6 +148,23 @@ static void ask_key(struct openings *o)
 		o->key.asked = true;
 }
 
+/* On record before it is asked for, and no earlier: what was not asked may be started without the KMC. */
+static int intend(struct openings *o, struct opening *p)
+{
+	char why[OPENING_WHY];
+	int r;
+
+	if (p->intended || p->recorded)
+		return 0;
+	r = o->ops->intend(o->arg, p->ticket, &p->uuid);
+	p->intended = r == 0;
+	if (r == 0)
+		return 0;
+	snprintf(why, sizeof(why), "can't put on record that it is opened: %s", error_text(r));
+	refuse(o, p, why);
+	return r;
+}
+
 /* Take a waiting opening one step on, if it can be. */
 static void advance(struct openings *o, struct opening *p)
 {
@@ -162,6 +184,8 @@ static void advance(struct openings *o, struct opening *p)
 		return;
 	}
 	p->step = STEP_WRAPPING;
+	if (intend(o, p) != 0)
+		return;
 	p->tpm_ticket = ++o->last_tpm_ticket;
 	link_send(o->tpm, TPM_WRAP, p->tpm_ticket, &wrap);
 }
@@ -189,9 +213,17 @@ int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
 
 int openings_reserve(struct openings *o, uint64_t ticket, const struct uuid *uuid, uint32_t image, const uint8_t *request)
 {
-	struct opening new = {.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid, .reserve = true, .image = image};
+	struct opening new = {.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid, .recorded = true, .reserve = true, .image = image};
 
 	memcpy(new.request, request, sizeof(new.request));
+	return begin(o, &new);
+}
+
+int openings_settle(struct openings *o, uint64_t ticket, const struct uuid *uuid)
+{
+	const struct opening new = {.step = STEP_WAITING, .ticket = ticket, .uuid = *uuid, .abandoned = true, .may_hold = true, .unanswered = true,
+				    .intended = true, .recorded = true};
+
 	return begin(o, &new);
 }
 
@@ -206,22 +238,29 @@ bool openings_has(const struct openings *o, const struct uuid *uuid)
 void openings_abandon(struct openings *o, uint64_t ticket)
 {
 	struct opening *p = find(o, ticket);
+	struct uuid uuid;
+	bool intended;
 
 	if (!p)
 		return;
-	if (p->step == STEP_ASKING && p->reserve)
-		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
-	if (p->may_hold && !p->reserve)
+	if (p->may_hold && !p->reserve) {
 		p->abandoned = true;
-	else
-		end(p); /* an answer of the host-tpm process finds nobody: it is forgotten there */
+		return;
+	}
+	if (p->step == STEP_ASKING || p->step == STEP_RECORDING)
+		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+	uuid = p->uuid;
+	intended = p->intended;
+	end(p); /* an answer of the host-tpm process finds nobody: it is forgotten there */
+	if (intended)
+		o->ops->undone(o->arg, &uuid);
 }
 
 bool openings_cancel(struct openings *o, uint64_t ticket)
 {
 	struct opening *p = find(o, ticket);
 
-	if (!p || p->may_hold || p->step != STEP_WAITING)
+	if (!p || p->may_hold || p->intended || p->step != STEP_WAITING)
 		return false;
 	end(p);
 	return true;
@@ -250,6 +289,8 @@ void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WH
 		snprintf(why, OPENING_WHY, "%s", p->why);
 	else if (p->step == STEP_WRAPPING || p->step == STEP_BELIEVING)
 		snprintf(why, OPENING_WHY, "the host TPM has not answered");
+	else if (p->step == STEP_RECORDING)
+		snprintf(why, OPENING_WHY, "the state directory has not answered");
 	else if (!kmclink_is_up(o->kmc))
 		snprintf(why, OPENING_WHY, "%s", kmclink_why(o->kmc));
 	else if (!o->up)
@@ -285,12 +326,12 @@ void openings_down(struct openings *o)
 	}
 }
 
-static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_wrapped *w)
+static void ask(struct openings *o, struct opening *p)
 {
-	const struct view key_id = view_of(o->key.key_id, sizeof(o->key.key_id));
-	const struct kmc_open open = {.key_id = key_id, .cipher = w->cipher};
+	const struct view key_id = view_of(o->key.key_id, sizeof(o->key.key_id)), cipher = view_of(p->cipher, p->cipher_size);
+	const struct kmc_open open = {.key_id = key_id, .cipher = cipher};
 	const struct kmc_reserve reserve = {
-		.key_id = key_id, .cipher = w->cipher, .image = p->image, .request = view_of(p->request, sizeof(p->request))};
+		.key_id = key_id, .cipher = cipher, .image = p->image, .request = view_of(p->request, sizeof(p->request))};
 
 	if (kmclink_send(o->kmc, p->reserve ? KMC_RESERVE : KMC_OPEN, KMC_ID(KMC_ID_OPEN, p->ticket),
 			 p->reserve ? (const void *)&reserve : &open) != 0) {
@@ -302,16 +343,44 @@ static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_w
 	p->may_hold = true;
 }
 
+static void on_wrapped(struct openings *o, struct opening *p, const struct tpm_wrapped *w)
+{
+	memcpy(p->cipher, w->cipher.p, w->cipher.n);
+	p->cipher_size = w->cipher.n;
+	p->step = STEP_RECORDING;
+	if (p->recorded)
+		ask(o, p);
+}
+
+void openings_intended(struct openings *o, const struct uuid *uuid, const char *why)
+{
+	for (size_t i = 0; i < OPENINGS_MAX; i++) {
+		struct opening *p = &o->table[i];
+
+		if (p->step == STEP_FREE || !p->intended || p->recorded || !uuid_equal(&p->uuid, uuid))
+			continue;
+		p->recorded = !why;
+		if (why && p->step == STEP_RECORDING)
+			link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
+		if (why)
+			refuse(o, p, why);
+		else if (p->step == STEP_RECORDING)
+			ask(o, p);
+		return;
+	}
+}
+
 static struct view kept(const struct buf *b)
 {
 	return view_of(buf_left(b) ? buf_ptr(b) : NULL, buf_left(b));
 }
 
 /* A lease that came and can't be used goes back. A reservation does so by CANCEL, which its owner sends. */
-static void orphan(struct openings *o, const struct opening *p, uint64_t lease_epoch)
+static void orphan(struct openings *o, struct opening *p, const struct kmc_opened *m)
 {
+	p->intended = false;
 	if (!p->reserve)
-		o->ops->orphaned(o->arg, &p->uuid, lease_epoch);
+		o->ops->orphaned(o->arg, &p->uuid, m->lease_epoch, m->state_version);
 }
 
 static void on_seed(struct openings *o, struct opening *p, const struct tpm_seed *s)
@@ -326,7 +395,7 @@ static void on_seed(struct openings *o, struct opening *p, const struct tpm_seed
 	};
 
 	if (p->abandoned)
-		o->ops->orphaned(o->arg, &p->uuid, f->lease_epoch);
+		orphan(o, p, f);
 	else
 		o->ops->opened(o->arg, p->ticket, &result);
 	end(p);
@@ -350,7 +419,7 @@ void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void
 	} else if (type == TPM_FAILED) {
 		snprintf(why, sizeof(why), "%.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		if (p->step == STEP_BELIEVING) { /* the KMC did open: the lease has to go back */
-			orphan(o, p, p->facts.lease_epoch);
+			orphan(o, p, &p->facts);
 			refuse(o, p, why);
 		} else {
 			refuse_undecided(o, p, why);
@@ -396,12 +465,12 @@ static void on_opened(struct openings *o, struct opening *p, const struct kmc_op
 
 	if (origin_get(m->origin, &p->origin) != 0) {
 		link_send(o->tpm, TPM_FORGET, p->tpm_ticket, NULL);
-		orphan(o, p, m->lease_epoch);
+		orphan(o, p, m);
 		refuse(o, p, "the KMC's answer does not say whose keys the vTPM has");
 		return;
 	}
 	if (!keep(&p->state, m->state) || !keep(&p->transient, transient)) {
-		orphan(o, p, m->lease_epoch);
+		orphan(o, p, m);
 		refuse(o, p, "no memory for the vTPM's state");
 		return;
 	}

@@ -1,10 +1,11 @@
 /*
  * Opening vTPMs at the KMC: the host's side of a seed's way, for any number of guests at once.
  *
- *   WAITING --link up, protection key--> WRAPPING --host TPM--> ASKING --KMC--> BELIEVING --host TPM--> told
+ *   WAITING --link up, protection key--> WRAPPING --host TPM--> RECORDING --disk--> ASKING --KMC--> BELIEVING --host TPM--> told
  *
  * A connection that breaks sends an opening back to WAITING. One that is abandoned after it was asked goes on, so
- * that the lease it may have got is known and given back.
+ * that the lease it may have got is known and given back. That it is asked for is on the disk before (docs/models/README.md, rule 3), where the next
+ * relay finds it; the disk works while the host TPM does.
  */
 #ifndef DOM0_RELAY_OPENING_H
 #define DOM0_RELAY_OPENING_H
@@ -35,8 +36,10 @@ struct opening_ops {
 	void (*not_yet)(void *arg, uint64_t ticket, const char *why); /* a reservation that may be granted when it is asked for again */
 	void (*parked)(void *arg);     /* another host is asked to give a vTPM back: call openings_again() soon */
 	void (*unattested)(void *arg); /* the KMC wants this host attested: an open was refused for that */
-	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch); /* a lease that nobody wants any more */
+	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version); /* a lease that nobody wants any more */
 	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
+	int (*intend)(void *arg, uint64_t ticket, const struct uuid *uuid); /* put on record that a lease may come, then call openings_intended(); 0 or an error */
+	void (*undone)(void *arg, const struct uuid *uuid);		    /* none came, and none can come any more */
 };
 
 #define OPENING_WHY 320 /* bytes of a reason */
@@ -56,6 +59,12 @@ int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid)
  * @request: KMC_REQUEST_ID_SIZE random bytes, on record already: what it may get is given back by CANCEL, whatever becomes of this
  */
 int openings_reserve(struct openings *o, uint64_t ticket, const struct uuid *uuid, uint32_t image, const uint8_t *request);
+
+/** openings_settle() - what came of an open of @uuid that an earlier relay was to ask for: it is `orphaned` or `ended`, as soon as the KMC says. 0 or E_NOMEM. */
+int openings_settle(struct openings *o, uint64_t ticket, const struct uuid *uuid);
+
+/** openings_intended() - that @uuid is opened is on record; @why: it can't be, or NULL. */
+void openings_intended(struct openings *o, const struct uuid *uuid, const char *why);
 
 /** openings_has() - is one of @uuid under way? Then another must wait: it could get the older lease of the two. */
 bool openings_has(const struct openings *o, const struct uuid *uuid);

@@ -49,6 +49,16 @@ void relay_retry_open(struct relay *r, const struct uuid *uuid)
 	}
 }
 
+int relay_intend(void *arg, uint64_t ticket, const struct uuid *uuid)
+{
+	struct relay *r = arg;
+	const struct guest *g = guests_by_ticket(&r->guests, ticket);
+	const struct state_record record = {.uuid = *uuid, .handle = g ? g->handle : (struct uuid){{0}}, .boot = r->boot, .guest = g ? g->ids.guest : 0,
+					    .dev = g ? g->ids.dev : 0, .phase = PHASE_OPENING};
+
+	return keeping_intend(r->keeping, ticket, &record);
+}
+
 static void release(struct guest *g)
 {
 	guest_lease_clear(&g->lease);
@@ -105,7 +115,9 @@ static void on_deadline(void *arg, unsigned int what)
 		relay_event(g, GEV_DEADLINE);
 		return;
 	}
-	if (g->machine.state == GUEST_PREPARING && g->open_waits)
+	if (g->machine.state == GUEST_PREPARING && g->open_waits && openings_has(g->relay->openings, &g->uuid))
+		snprintf(why, sizeof(why), "an earlier start of it is not settled at the KMC yet: %s", kmclink_why(g->relay->kmc));
+	else if (g->machine.state == GUEST_PREPARING && g->open_waits)
 		snprintf(why, sizeof(why), "its last state is still on its way to the KMC: %s", kmclink_why(g->relay->kmc));
 	else if (g->machine.state == GUEST_PREPARING && !g->machine.has_seed && g->not_yet[0])
 		snprintf(why, sizeof(why), "%.300s", g->not_yet);
@@ -302,7 +314,7 @@ static void give_back(struct guest *g)
 {
 	struct relay *r = g->relay;
 
-	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, &g->uuid, g->lease.epoch) != 0)
+	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, &g->uuid, g->lease.epoch, g->lease.state_version) != 0)
 		guest_log(g, LOG_LV_ERROR, "its lease could not be given back, for want of memory");
 	guest_lease_clear(&g->lease);
 }

@@ -73,6 +73,9 @@ void relay_identified(struct guest *g, const struct builder_domain *d);
 struct opening_result;
 void relay_opened(void *arg, uint64_t ticket, const struct opening_result *result);
 
+/** relay_intend() - put on record that the guest with @ticket opens @uuid; openings_intended() follows. 0 or an error. */
+int relay_intend(void *arg, uint64_t ticket, const struct uuid *uuid);
+
 /** relay_retry_open() - nothing is kept for @uuid any more: whoever waits for that may open. */
 void relay_retry_open(struct relay *r, const struct uuid *uuid);
 

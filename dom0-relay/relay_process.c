@@ -137,11 +137,18 @@ static void on_unattested(void *arg)
 	attesting_hurry(r->attesting);
 }
 
-static void on_orphan(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
+static void on_undone(void *arg, const struct uuid *uuid)
 {
 	struct relay *r = arg;
 
-	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, uuid, lease_epoch) != 0)
+	keeping_undone(r->keeping, uuid);
+}
+
+static void on_orphan(void *arg, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version)
+{
+	struct relay *r = arg;
+
+	if (keeping_orphan(r->keeping, ++r->guests.last_ticket, uuid, lease_epoch, state_version) != 0)
 		log_error("a lease could not be given back, for want of memory");
 }
 
@@ -165,6 +172,24 @@ static void on_stored(void *arg, uint64_t ticket, uint64_t version, int result, 
 		relay_event(g, GEV_KEPT);
 	else if (!version && g->machine.state == GUEST_PREPARING)
 		relay_fail(g, GEV_BROKEN, "%s", why);
+}
+
+static void on_intended(void *arg, const struct uuid *uuid, const char *why)
+{
+	struct relay *r = arg;
+
+	openings_intended(r->openings, uuid, why);
+}
+
+static void on_undecided(void *arg, uint64_t ticket, const struct uuid *uuid)
+{
+	struct relay *r = arg;
+	char text[UUID_TEXT];
+
+	if (openings_settle(r->openings, ticket, uuid) != 0)
+		log_about(LOG_LV_ERROR, ABOUT(.vtpm = uuid), "vTPM %s: too many guests were starting when the last relay ended: restart this one", uuid_format(uuid, text));
+	else
+		log_about(LOG_LV_INFO, ABOUT(.vtpm = uuid), "vTPM %s: was being opened when the last relay ended: what came of it is given back", uuid_format(uuid, text));
 }
 
 static void on_fenced(void *arg, uint64_t ticket, const char *why)
@@ -277,7 +302,7 @@ static void ask_record(struct relay *r, uint64_t number)
 
 static void on_record(struct relay *r, uint64_t number, const struct state_placed *p)
 {
-	if ((p->record.lease_epoch || p->record.phase == PHASE_RESERVED) && keeping_found(r->keeping, ++r->guests.last_ticket, p) != 0)
+	if ((p->record.lease_epoch || p->record.phase == PHASE_RESERVED || p->record.phase == PHASE_OPENING) && keeping_found(r->keeping, ++r->guests.last_ticket, p) != 0)
 		fatal("the state directory holds more than this host can serve");
 	ask_record(r, number + 1);
 }
@@ -345,9 +370,11 @@ static void read_boot_id(struct uuid *boot)
 static void connect_parts(struct relay *r, const struct relay_fds *fds)
 {
 	static const struct opening_ops opening_ops = {
-		.opened = on_opened, .parked = on_parked, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended};
+		.opened = on_opened, .parked = on_parked, .not_yet = relay_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphan, .ended = on_ended,
+		.intend = relay_intend, .undone = on_undone};
 	static const struct keeping_ops keeping_ops = {.stored = on_stored, .fenced = on_fenced, .released = on_released,
-						      .ended = on_ended, .moved = relay_moved};
+						      .ended = on_ended, .moved = relay_moved, .intended = on_intended,
+						      .undecided = on_undecided};
 	static const struct kmclink_ops kmc_ops = {.up = on_up, .down = on_down, .lost = on_lost, .unwelcome = on_unwelcome, .sign = on_sign, .answer = on_answer};
 	static const struct named_ops named_ops = {.parted = relay_parted, .let_go = watching_device};
 	char why[KMCLINK_WHY], unreadable[IDENTITY_WHY];

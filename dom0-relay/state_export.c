@@ -83,7 +83,7 @@ static int may_go(const struct relayconf *conf, const struct state_record *r, co
 	ask(conf->control, &p);
 	if (p.here)
 		return say("vTPM %s is here (%s): shut its guest down first", u, p.state);
-	if (r->phase != PHASE_SERVING)
+	if (r->phase != PHASE_SERVING && r->phase != PHASE_OPENING)
 		return say("vTPM %s sleeps here with its guest, or was coming in: resume that and shut it down, or give its image up", u);
 	if (!p.answered && is_this_boot(&r->boot))
 		return say("vTPM %s may still run: start vtpm-relayd, which knows, or look again after this host has booted", u);

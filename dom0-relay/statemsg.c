@@ -24,7 +24,7 @@ static const struct msg_field next[] = {
 	MSG_FIELD_UINT(12, struct state_record, endorsement_epoch, UINT32_MAX), \
 	MSG_FIELD_UINT(13, struct state_record, platform_epoch, UINT32_MAX), \
 	MSG_FIELD_BYTES_OPT(14, struct state_record, state, 1, HANDOFF_STATE_MAX), \
-	MSG_FIELD_UINT(15, struct state_record, phase, PHASE_RESERVED), \
+	MSG_FIELD_UINT(15, struct state_record, phase, PHASE_OPENING), \
 	MSG_FIELD_UINT(16, struct state_record, image, UINT32_MAX), \
 	MSG_FIELD_BYTES_OPT(17, struct state_record, request, KMC_REQUEST_ID_SIZE, KMC_REQUEST_ID_SIZE), \
 	MSG_FIELD_BYTES_OPT(18, struct state_record, transient, 1, HANDOFF_TRANSIENT_MAX), \

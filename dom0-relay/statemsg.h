@@ -40,6 +40,7 @@ enum state_phase {
 	PHASE_SERVING,	/* the lease is this host's: it goes back with RELEASE */
 	PHASE_FROZEN,	/* its guest sleeps, or just woke up: SUSPEND says so to the KMC, and nothing goes back */
 	PHASE_RESERVED, /* its guest was resumed here and has not run yet, as far as is known: it goes back with CANCEL */
+	PHASE_OPENING,	/* an OPEN is asked for: what comes of it goes back with RELEASE. lease_epoch 0, or of the lease that was parked here before */
 };
 
 /* A lease that this host holds, whom it serves, and the newest sealed state: what a file holds. */

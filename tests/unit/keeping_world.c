@@ -101,7 +101,23 @@ static void on_moved(void *arg, uint64_t ticket, enum keeping_move what, uint64_
 	w.move_epoch = lease_epoch;
 }
 
-static const struct keeping_ops ops = {.moved = on_moved, .stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended};
+static void on_intended(void *arg, const struct uuid *uuid, const char *why)
+{
+	(void)arg;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.intended += !why;
+	w.not_intended += why != NULL;
+}
+
+static void on_undecided(void *arg, uint64_t ticket, const struct uuid *uuid)
+{
+	(void)arg;
+	assert_true(ticket == TICKET && uuid_equal(uuid, &vtpm));
+	w.undecided++;
+}
+
+static const struct keeping_ops ops = {.moved = on_moved, .stored = on_stored, .fenced = on_fenced, .released = on_released, .ended = on_ended,
+				       .intended = on_intended, .undecided = on_undecided};
 
 static void begin(enum durability durability)
 {

@@ -23,6 +23,7 @@ extern struct world {
 	uint64_t told_version; /* what the owner heard last */
 	int told;
 	unsigned int stored, fenced, released, ended;
+	unsigned int intended, not_intended, undecided; /* not_intended: the disk refused it */
 	unsigned int moves, moved;
 	enum kmc_type move_type; /* that was sent last */
 	uint64_t move_image, move_epoch; /* in SUSPEND; as told */

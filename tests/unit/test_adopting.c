@@ -79,7 +79,7 @@ void noting(struct link *disk, const struct guest *g, enum history_event event, 
 void openings_abandon(struct openings *o, uint64_t ticket) { (void)o, (void)ticket; }
 bool openings_has(const struct openings *o, const struct uuid *uuid) { (void)o, (void)uuid; return false; }
 int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid) { (void)o, (void)ticket, (void)uuid; opens++; return 0; }
-int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch) { (void)k, (void)ticket, (void)uuid, (void)lease_epoch; return E_NOMEM; }
+int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version) { (void)k, (void)ticket, (void)uuid, (void)lease_epoch, (void)state_version; return E_NOMEM; }
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]) { (void)o, (void)ticket; why[0] = '\0'; }
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state) { (void)x, (void)node, (void)ids, (void)state; return 0; }
 int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid) { (void)x, (void)path, (void)uuid; return E_NOTFOUND; }

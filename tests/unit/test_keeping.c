@@ -270,10 +270,108 @@ static void a_lease_that_was_taken_over_needs_no_release(void **state)
 	assert_int_equal(w.drops, 1);
 }
 
+/* --- opens on record before they are asked for --- */
+
+static void intend(void)
+{
+	const struct state_record r = {.uuid = vtpm, .guest = 7, .phase = PHASE_OPENING};
+
+	assert_int_equal(keeping_intend(w.k, TICKET, &r), 0);
+	assert_int_equal(w.saved.phase, PHASE_OPENING);
+	assert_true(keeping_has(w.k, &vtpm, 0));
+}
+
+static void an_open_is_on_record_before_it_is_told(void **state)
+{
+	(void)state;
+	intend();
+	assert_int_equal(w.intended, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.intended, 1);
+	assert_int_equal(w.stored, 0); /* it is no lease yet */
+	hold();
+	assert_int_equal(w.place, 0); /* in the same file */
+	assert_true(w.saved.phase == PHASE_SERVING && w.saved.lease_epoch == 3);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.stored, 1);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
+}
+
+static void an_open_that_cannot_be_recorded_is_told_so(void **state)
+{
+	(void)state;
+	intend();
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.not_intended, 1);
+	keeping_undone(w.k, &vtpm);
+	assert_int_equal(w.drops, 1);
+	disk_says(STATE_DROPPED);
+	assert_false(keeping_has(w.k, &vtpm, 0));
+}
+
+static void an_open_that_gave_no_lease_leaves_no_record(void **state)
+{
+	(void)state;
+	intend();
+	keeping_undone(w.k, &vtpm); /* while it is being written */
+	assert_int_equal(w.drops, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.intended + w.stored, 0);
+	assert_int_equal(w.drops, 1);
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.ended, 1);
+	assert_int_equal(w.releases, 0);
+}
+
+static void a_lease_that_nobody_wants_any_more_goes_back_before_its_record(void **state)
+{
+	(void)state;
+	intend();
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_orphan(w.k, COMES_IN, &vtpm, 4, 0), 0);
+	assert_int_equal(w.releases, 1);
+	assert_int_equal(w.saves, 1); /* a relay that comes now finds the open, and asks once more */
+	assert_int_equal(w.drops, 0);
+	kmc_released();
+	assert_int_equal(w.drops, 1);
+}
+
+static void an_open_of_an_earlier_run_is_asked_for_before_it_is_dropped(void **state)
+{
+	const struct uuid boot = {{9}};
+	const struct state_placed p = {.record = {.uuid = vtpm, .boot = boot, .guest = 7, .phase = PHASE_OPENING}};
+	uint64_t ticket;
+
+	(void)state;
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	assert_null(keeping_claim(w.k, 7, 0, &boot, &ticket)); /* nothing was served */
+	keeping_settle(w.k);
+	assert_int_equal(w.undecided, 1);
+	assert_int_equal(w.drops + w.releases, 0);
+	assert_int_equal(keeping_orphan(w.k, COMES_IN, &vtpm, 4, 0), 0);
+	assert_int_equal(w.releases, 1);
+	kmc_released();
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.ended, 1);
+}
+
+static void an_open_of_an_earlier_run_that_was_refused_is_dropped(void **state)
+{
+	const struct state_placed p = {.record = {.uuid = vtpm, .phase = PHASE_OPENING}};
+
+	(void)state;
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	keeping_settle(w.k);
+	keeping_undone(w.k, &vtpm);
+	assert_int_equal(w.drops, 1);
+	assert_int_equal(w.releases, 0);
+}
+
 static void an_orphan_leaves_the_record_of_its_vtpm_alone(void **state)
 {
 	(void)state;
-	assert_int_equal(keeping_orphan(w.k, TICKET, &vtpm, 3), 0);
+	assert_int_equal(keeping_orphan(w.k, TICKET, &vtpm, 3, 1), 0);
 	assert_int_equal(w.saves, 0);
 	assert_int_equal(w.releases, 1);
 	kmc_released();
@@ -422,6 +520,12 @@ int main(void)
 		HOST(a_busy_kmc_is_asked_again_later),
 		HOST(a_lease_that_was_taken_over_needs_no_release),
 		HOST(an_orphan_leaves_the_record_of_its_vtpm_alone),
+		HOST(an_open_is_on_record_before_it_is_told),
+		HOST(an_open_that_cannot_be_recorded_is_told_so),
+		HOST(an_open_that_gave_no_lease_leaves_no_record),
+		HOST(a_lease_that_nobody_wants_any_more_goes_back_before_its_record),
+		HOST(an_open_of_an_earlier_run_is_asked_for_before_it_is_dropped),
+		HOST(an_open_of_an_earlier_run_that_was_refused_is_dropped),
 		HOST(a_found_record_is_claimed_by_its_guest_in_the_same_boot_only),
 		HOST(what_nobody_claims_is_stored_and_given_back),
 		HOST(a_vtpm_is_kept_once),

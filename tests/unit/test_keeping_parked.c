@@ -201,11 +201,131 @@ static void a_lease_that_was_taken_over_is_not_kept(void **state)
 	assert_int_equal(w.drops, 1);
 }
 
+/* It is opened: on the disk it can't be started from any more, before the KMC is asked. */
+static void park_and_intend(void)
+{
+	const struct state_record r = {.uuid = vtpm, .guest = 9, .phase = PHASE_OPENING};
+
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	w.saves = w.intended = 0;
+	assert_int_equal(keeping_intend(w.k, TICKET + 1, &r), 0);
+	assert_int_equal(w.saves, 1);
+	assert_true(w.saved.phase == PHASE_OPENING && w.saved.lease_epoch == 3);
+	assert_int_equal(w.intended, 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.intended, 1);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_true(keeping_has(w.k, &vtpm, 0));
+	keeping_recall(w.k, &vtpm);
+	assert_int_equal(w.releases, 0);
+	w.ended = 0;
+}
+
+static void a_parked_lease_that_is_opened_is_a_guests_again(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 4, .version = 1, .state = view_text("sealed")};
+
+	(void)state;
+	park_and_intend();
+	w.stored = 0;
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+	assert_true(w.saved.phase == PHASE_SERVING && w.saved.lease_epoch == 4 && w.saved.grace.n == 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.stored, 1);
+}
+
+static void a_parked_lease_whose_open_is_refused_is_parked_as_before(void **state)
+{
+	(void)state;
+	park_and_intend();
+	keeping_undone(w.k, &vtpm);
+	assert_true(w.saved.phase == PHASE_SERVING && w.saved.lease_epoch == 3 && w.saved.grace.n == 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->lease_epoch, 3);
+	assert_int_equal(w.parks, 2); /* if it is not ours any more, the KMC says so */
+	assert_int_equal(w.drops + w.releases, 0);
+}
+
+static void a_parked_lease_whose_open_the_disk_refuses_is_as_before(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .phase = PHASE_OPENING};
+
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	assert_int_equal(keeping_intend(w.k, TICKET + 1, &r), 0);
+	disk_says(STATE_FAILED);
+	assert_int_equal(w.not_intended, 1);
+	keeping_undone(w.k, &vtpm);
+	disk_says(STATE_FAILED);
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	assert_int_equal(w.drops + w.releases, 0);
+}
+
+static void a_parked_lease_that_is_being_given_back_is_not_opened(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .phase = PHASE_OPENING};
+
+	(void)state;
+	a_lease_with_a_copy_is_parked_and_not_released(NULL);
+	keeping_recall(w.k, &vtpm);
+	assert_int_equal(keeping_intend(w.k, TICKET + 1, &r), E_EXISTS);
+}
+
+static void find_an_open_of_what_was_parked(void)
+{
+	const struct state_placed p = {.record = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed"),
+				       .grace = view_text("copy"), .phase = PHASE_OPENING}};
+
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	keeping_settle(w.k);
+	assert_int_equal(w.undecided, 1);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_true(keeping_has(w.k, &vtpm, 0));
+	assert_int_equal(w.parks + w.releases + w.pushes, 0);
+}
+
+/* Its epoch may be an older one: nobody starts from it before the KMC has said. */
+static void after_a_restart_nobody_starts_from_what_was_being_opened(void **state)
+{
+	(void)state;
+	find_an_open_of_what_was_parked();
+	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4, 1), 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.parks, 1);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->lease_epoch, 4);
+	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
+	assert_false(keeping_has(w.k, &vtpm, 0));
+}
+
+static void after_a_restart_what_was_not_opened_is_parked_as_before(void **state)
+{
+	(void)state;
+	find_an_open_of_what_was_parked();
+	keeping_undone(w.k, &vtpm);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.parks, 1);
+	assert_int_equal(keeping_parked(w.k, &vtpm)->lease_epoch, 3);
+}
+
+/* Taken over, used elsewhere and given back: what is here is older. */
+static void a_lease_of_a_newer_state_is_not_parked_with_the_older(void **state)
+{
+	(void)state;
+	park_and_intend();
+	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4, 2), 0);
+	assert_int_equal(w.releases, 1);
+	assert_null(keeping_parked(w.k, &vtpm));
+	kmc_released();
+	assert_int_equal(w.drops, 1);
+}
+
 static void an_orphan_of_a_parked_lease_is_parked_with_it(void **state)
 {
 	(void)state;
-	a_lease_with_a_copy_is_parked_and_not_released(NULL);
-	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4), 0);
+	park_and_intend();
+	w.parks = 1;
+	assert_int_equal(keeping_orphan(w.k, TICKET + 1, &vtpm, 4, 1), 0);
 	assert_int_equal(keeping_parked(w.k, &vtpm) ? keeping_parked(w.k, &vtpm)->lease_epoch : 0, 0); /* not before it is safe */
 	disk_says(STATE_SAVED);
 	assert_int_equal(w.releases, 0);
@@ -274,6 +394,13 @@ int main(void)
 		HOST(a_guest_that_runs_is_not_recalled),
 		HOST(a_lease_that_was_taken_over_is_not_kept),
 		HOST(an_orphan_of_a_parked_lease_is_parked_with_it),
+		HOST(a_parked_lease_that_is_opened_is_a_guests_again),
+		HOST(a_parked_lease_whose_open_is_refused_is_parked_as_before),
+		HOST(a_parked_lease_whose_open_the_disk_refuses_is_as_before),
+		HOST(a_parked_lease_that_is_being_given_back_is_not_opened),
+		HOST(after_a_restart_nobody_starts_from_what_was_being_opened),
+		HOST(after_a_restart_what_was_not_opened_is_parked_as_before),
+		HOST(a_lease_of_a_newer_state_is_not_parked_with_the_older),
 		HOST(a_copy_that_comes_too_late_is_not_kept),
 		HOST(nothing_is_saved_behind_a_drop),
 		HOST(what_can_be_started_from_the_disk_is_not_suspended),

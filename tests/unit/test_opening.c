@@ -25,7 +25,9 @@ static struct world {
 	uint64_t reserved_image; /* that the last one named; 0: it was an open */
 	unsigned int not_yet, again;
 	size_t transient_size;
-	unsigned int opened, refused, orphaned, ended, unattested;
+	unsigned int opened, refused, orphaned, ended, unattested, intends, undone;
+	bool slow_disk; /* the test calls openings_intended() */
+	int no_intent; /* what intending comes to */
 	uint64_t told_ticket, told_epoch;
 	char why[OPENING_WHY];
 	uint8_t seed;
@@ -135,9 +137,9 @@ static void on_unattested(void *arg)
 	w.unattested++;
 }
 
-static void on_orphaned(void *arg, const struct uuid *uuid, uint64_t lease_epoch)
+static void on_orphaned(void *arg, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version)
 {
-	(void)arg;
+	(void)arg, (void)state_version;
 	assert_true(uuid_equal(uuid, &vtpm));
 	w.orphaned++;
 	w.told_epoch = lease_epoch;
@@ -150,10 +152,26 @@ static void on_ended(void *arg, const struct uuid *uuid)
 	w.ended++;
 }
 
+static int on_intend(void *arg, uint64_t ticket, const struct uuid *uuid)
+{
+	(void)arg, (void)ticket;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.intends++;
+	return w.no_intent;
+}
+
+static void on_undone(void *arg, const struct uuid *uuid)
+{
+	(void)arg;
+	assert_true(uuid_equal(uuid, &vtpm));
+	w.undone++;
+}
+
 static int setup(void **state)
 {
 	static const struct opening_ops ops = {
-		.opened = on_opened, .parked = on_parked, .not_yet = on_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended};
+		.opened = on_opened, .parked = on_parked, .not_yet = on_not_yet, .refused = on_refused, .unattested = on_unattested, .orphaned = on_orphaned, .ended = on_ended,
+		.intend = on_intend, .undone = on_undone};
 
 	(void)state;
 	w = (struct world){.up = true};
@@ -186,6 +204,8 @@ static void tpm_wraps(void)
 	const struct tpm_wrapped m = {.cipher = view_of(bytes, 256)};
 
 	openings_tpm(w.o, TPM_WRAPPED, w.wrap_ticket, &m);
+	if (!w.slow_disk)
+		openings_intended(w.o, &vtpm, NULL);
 }
 
 static void kmc_opens(uint64_t epoch)
@@ -623,6 +643,115 @@ static void what_may_have_been_opened_is_asked_for_until_the_kmc_says(void **sta
 	assert_false(openings_has(w.o, &vtpm));
 }
 
+static void an_open_is_asked_for_once_the_host_tpm_and_the_disk_are_done(void **state)
+{
+	(void)state;
+	for (int disk_first = 0; disk_first < 2; disk_first++) {
+		w.slow_disk = true;
+		start();
+		assert_int_equal(w.intends, 0); /* without a KMC it may be started from what is parked here */
+		kmc_gives_key(KEY_ID, 3600);
+		assert_true(w.intends == 1 && w.wraps == 1);
+		if (disk_first)
+			openings_intended(w.o, &vtpm, NULL);
+		else
+			tpm_wraps();
+		assert_int_equal(w.opens, 0);
+		if (disk_first)
+			tpm_wraps();
+		else
+			openings_intended(w.o, &vtpm, NULL);
+		assert_int_equal(w.opens, 1);
+		openings_down(w.o);
+		openings_up(w.o);
+		tpm_wraps();
+		assert_int_equal(w.opens, 2);
+		assert_int_equal(w.intends, 1);
+		kmc_opens(9);
+		tpm_believes();
+		assert_true(w.opened == 1 && w.undone == 0);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void what_the_disk_does_not_take_is_not_asked_for(void **state)
+{
+	(void)state;
+	w.slow_disk = true;
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_wraps();
+	openings_intended(w.o, &vtpm, "disk full");
+	assert_true(w.opens == 0 && w.refused == 1 && w.forgets == 1 && w.undone == 1);
+	assert_string_equal(w.why, "disk full");
+	w.no_intent = E_NOMEM;
+	start();
+	assert_int_equal(w.refused, 2);
+	assert_non_null(strstr(w.why, "can't put on record that it is opened"));
+	assert_int_equal(w.undone, 1);
+	assert_false(openings_has(w.o, &vtpm));
+}
+
+static void what_was_not_asked_for_is_undone_with_its_opening(void **state)
+{
+	(void)state;
+	w.slow_disk = true;
+	start();
+	kmc_gives_key(KEY_ID, 3600);
+	tpm_wraps();
+	openings_abandon(w.o, TICKET);
+	assert_true(w.undone == 1 && w.forgets == 1 && w.opens == 0);
+	openings_intended(w.o, &vtpm, NULL); /* the disk has it after all */
+	assert_int_equal(w.opens, 0);
+}
+
+/* Undone by what decides, and by nothing else. */
+static void what_was_asked_for_stays_on_record_until_the_kmc_says(void **state)
+{
+	(void)state;
+	start_and_ask();
+	openings_down(w.o);
+	openings_abandon(w.o, TICKET);
+	openings_up(w.o);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_BUSY, w.open_id);
+	assert_int_equal(w.undone, 0);
+	openings_again(w.o);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
+	assert_true(w.undone == 1 && w.ended == 1);
+	teardown(state);
+	setup(state);
+	start_and_ask();
+	kmc_opens(6);
+	tpm_fails(w.believe_ticket);
+	assert_true(w.orphaned == 1 && w.undone == 0); /* who gives it back has its record */
+}
+
+static void what_an_earlier_relay_was_to_open_is_asked_for_and_given_back(void **state)
+{
+	(void)state;
+	kmc_gives_key(KEY_ID, 3600);
+	assert_int_equal(openings_settle(w.o, TICKET, &vtpm), 0);
+	assert_true(openings_has(w.o, &vtpm));
+	tpm_fails(w.wrap_ticket);
+	openings_again(w.o);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_INTERNAL, w.open_id);
+	assert_true(openings_has(w.o, &vtpm));
+	openings_again(w.o);
+	tpm_wraps();
+	kmc_opens(5);
+	tpm_believes();
+	assert_true(w.orphaned == 1 && w.told_epoch == 5 && w.undone == 0);
+	assert_int_equal(w.opened + w.refused + w.intends, 0);
+	assert_int_equal(openings_settle(w.o, TICKET, &vtpm), 0);
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
+	assert_true(w.undone == 1 && w.ended == 1);
+}
+
 static void answers_that_nobody_asked_for_change_nothing(void **state)
 {
 	(void)state;
@@ -666,6 +795,11 @@ int main(void)
 		TEST(who_is_abandoned_afterwards_has_its_lease_given_back),
 		TEST(who_is_abandoned_while_the_link_is_broken_is_asked_for_again),
 		TEST(an_abandoned_opening_is_in_the_way_until_it_ends),
+		TEST(an_open_is_asked_for_once_the_host_tpm_and_the_disk_are_done),
+		TEST(what_the_disk_does_not_take_is_not_asked_for),
+		TEST(what_was_not_asked_for_is_undone_with_its_opening),
+		TEST(what_was_asked_for_stays_on_record_until_the_kmc_says),
+		TEST(what_an_earlier_relay_was_to_open_is_asked_for_and_given_back),
 		TEST(answers_that_nobody_asked_for_change_nothing),
 	};
 
