@@ -1,7 +1,7 @@
 /*
  * The guest's kernel with its tpm_vtpm_proxy, for vtpm-guestd in ring 2.
  *
- *   proxy-kernel serve PATH PATIENCE-MS GUESTD PORT [FREEZER-MS]   start GUESTD for the stub domain at PORT; users of the TPM connect to PATH
+ *   proxy-kernel serve PATH PATIENCE-MS GUESTD PORT [FREEZER]   start GUESTD for the stub domain at PORT; users of the TPM connect to PATH
  *   proxy-kernel tcti PATH                            such a user: TPM commands from standard input, responses to standard output
  *
  * Like the kernel: one command at a time whoever sends it; its locality is set first; a command that takes longer than PATIENCE-MS is
@@ -97,7 +97,7 @@ static pid_t start(const char *program, const char *port, const char *freezer, i
 	pid = fork();
 	if (pid == 0) {
 		snprintf(number, sizeof(number), "%d", dup(pair[1]));
-		execl(program, program, "--port", port, "--device-fd", number, "--freeze-patience", freezer, (char *)NULL);
+		execl(program, program, "--port", port, "--device-fd", number, freezer ? "--freezer" : (char *)NULL, freezer, (char *)NULL);
 		_exit(127);
 	}
 	close(pair[1]);
@@ -158,9 +158,9 @@ static int tcti(const char *path)
 int main(int argc, char **argv)
 {
 	if ((argc == 6 || argc == 7) && strcmp(argv[1], "serve") == 0)
-		return serve(argv[2], atoi(argv[3]), argv[4], argv[5], argc == 7 ? argv[6] : "0");
+		return serve(argv[2], atoi(argv[3]), argv[4], argv[5], argc == 7 ? argv[6] : NULL);
 	if (argc == 3 && strcmp(argv[1], "tcti") == 0)
 		return tcti(argv[2]);
-	fprintf(stderr, "usage: proxy-kernel {serve PATH PATIENCE-MS GUESTD PORT [FREEZER-MS] | tcti PATH}\n");
+	fprintf(stderr, "usage: proxy-kernel {serve PATH PATIENCE-MS GUESTD PORT [FREEZER] | tcti PATH}\n");
 	return 1;
 }

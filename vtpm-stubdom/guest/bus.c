@@ -57,11 +57,6 @@ int bus_notify(struct bus *b)
 	return b->ops->notify(b->world);
 }
 
-bool bus_suspend_written(struct bus *b)
-{
-	return b->ops->suspend_written(b->world);
-}
-
 int bus_ask_suspend(struct bus *b)
 {
 	return b->ops->ask_suspend(b->world);

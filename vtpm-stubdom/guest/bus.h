@@ -22,7 +22,6 @@ struct bus_ops {
 	void (*drop)(void *world);
 	int (*take_event)(void *world);
 	int (*notify)(void *world);
-	bool (*suspend_written)(void *world);
 	int (*ask_suspend)(void *world);
 	void (*close)(void *world);
 };
@@ -57,9 +56,6 @@ int bus_take_event(struct bus *b);
 
 /** bus_notify() - raise the backend's event: 0 or E_XEN. */
 int bus_notify(struct bus *b);
-
-/** bus_suspend_written() - has anybody written the toolstack's request to suspend or shut down (control/shutdown), seen by bus_look() since the last call? */
-bool bus_suspend_written(struct bus *b);
 
 /** bus_ask_suspend() - make the toolstack's request to suspend this domain, in its place: 0 or E_XEN. */
 int bus_ask_suspend(struct bus *b);

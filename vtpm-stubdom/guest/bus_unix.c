@@ -13,15 +13,12 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "common/error.h"
 #include "vtpm-stubdom/guest/bus.h"
 #include "vtpm-stubdom/tpmif.h"
-
-#define SUSPEND_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(".suspend"))
 
 enum { FD_PAGE, FD_TO_THEM, FD_TO_US, FD_COUNT }; /* as port_unix.c takes them */
 
@@ -32,7 +29,6 @@ struct unix_bus {
 	void *page;
 	struct life_seen now;
 	uint32_t next_ref;
-	struct timespec suspend; /* when its file was written last */
 };
 
 static void close_fd(int *fd)
@@ -61,11 +57,6 @@ static void meet(struct unix_bus *u)
 	}
 	/* Whom nobody was connected to could tell nobody that it waits. */
 	u->now = (struct life_seen){.there = true, .ours = XENBUS_INITIALISING, .offer = {.backend = domain}, .theirs = XENBUS_INIT_WAIT, .protocol_v2 = true};
-}
-
-static void suspend_path(const struct unix_bus *u, char path[SUSPEND_PATH_MAX])
-{
-	snprintf(path, SUSPEND_PATH_MAX, "%s.suspend", u->addr.sun_path);
 }
 
 static void look(void *world, struct life_seen *seen)
@@ -170,26 +161,13 @@ static int notify(void *world)
 	return write(((struct unix_bus *)world)->fd[FD_TO_THEM], &one, sizeof(one)) == (ssize_t)sizeof(one) ? 0 : E_XEN;
 }
 
-static bool suspend_written(void *world)
-{
-	struct unix_bus *u = world;
-	char path[SUSPEND_PATH_MAX];
-	struct timespec before = u->suspend;
-	struct stat st;
-
-	suspend_path(u, path);
-	if (stat(path, &st) != 0)
-		return false;
-	u->suspend = st.st_mtim;
-	return before.tv_sec != u->suspend.tv_sec || before.tv_nsec != u->suspend.tv_nsec;
-}
-
 static int ask_suspend(void *world)
 {
-	char path[SUSPEND_PATH_MAX];
+	const struct unix_bus *u = world;
+	char path[sizeof(u->addr.sun_path) + sizeof(".suspend")];
 	FILE *f;
 
-	suspend_path(world, path);
+	snprintf(path, sizeof(path), "%s.suspend", u->addr.sun_path);
 	f = fopen(path, "a");
 	if (!f)
 		return E_XEN;
@@ -212,7 +190,7 @@ struct bus *bus_unix(const char *path)
 	static const struct bus_ops ops = {
 		.control_fd = control_fd, .look = look, .offer = offer, .say = say,
 		.drop = drop, .take_event = take_event, .notify = notify,
-		.suspend_written = suspend_written, .ask_suspend = ask_suspend, .close = close_bus,
+		.ask_suspend = ask_suspend, .close = close_bus,
 	};
 	struct unix_bus *u;
 

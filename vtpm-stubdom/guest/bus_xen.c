@@ -36,7 +36,6 @@ struct xen_bus {
 	evtchn_port_t port;
 	void *page;
 	uint32_t ring_ref;
-	bool suspend_written;
 };
 
 /* A decimal number, and nothing else: false if there is none. */
@@ -103,10 +102,8 @@ static void look(void *world, struct life_seen *seen)
 	uint32_t ours, theirs, v2;
 	char **event;
 
-	for (int i = 0; i < EVENTS_PER_TURN && (event = xs_check_watch(x->xs)) != NULL; i++) {
-		x->suspend_written |= strcmp(event[XS_WATCH_TOKEN], "shutdown") == 0;
+	for (int i = 0; i < EVENTS_PER_TURN && (event = xs_check_watch(x->xs)) != NULL; i++) 
 		free(event);
-	}
 	if (!read_number(x, NODE_OWN_DOMID, &x->ids.guest) || !read_number(x, NODE_OWN_BACKEND_ID, &x->ids.stub))
 		return;
 	watch_backend(x);
@@ -207,15 +204,6 @@ static int notify(void *world)
 	return xenevtchn_notify(x->evtchn, x->port) == 0 ? 0 : E_XEN;
 }
 
-static bool suspend_written(void *world)
-{
-	struct xen_bus *x = world;
-	bool written = x->suspend_written;
-
-	x->suspend_written = false;
-	return written;
-}
-
 static int ask_suspend(void *world)
 {
 	static const char suspend[] = "suspend";
@@ -241,7 +229,7 @@ struct bus *bus_xen(unsigned int dev, struct keeper *keeper)
 	static const struct bus_ops ops = {
 		.control_fd = control_fd, .look = look, .offer = offer, .say = say,
 		.drop = drop, .take_event = take_event, .notify = notify,
-		.suspend_written = suspend_written, .ask_suspend = ask_suspend, .close = close_bus,
+		.ask_suspend = ask_suspend, .close = close_bus,
 	};
 	struct xen_bus *x = calloc(1, sizeof(*x));
 	char path[NODE_PATH_MAX];
@@ -252,8 +240,7 @@ struct bus *bus_xen(unsigned int dev, struct keeper *keeper)
 	x->keeper = keeper;
 	x->xs = xs_open(0);
 	x->gntshr = x->xs ? xengntshr_open(NULL, 0) : NULL;
-	if (!x->gntshr || !xs_watch(x->xs, node_path(path, NODE_OWN_DEVICE, x->ids), "device") ||
-	    !xs_watch(x->xs, node_path(path, NODE_OWN_SHUTDOWN, x->ids), "shutdown")) {
+	if (!x->gntshr || !xs_watch(x->xs, node_path(path, NODE_OWN_DEVICE, x->ids), "device")) {
 		close_bus(x);
 		return NULL;
 	}

@@ -2,50 +2,46 @@
 #include "vtpm-stubdom/guest/frozen.h"
 
 #define LIBXL_WAITS_MS 60000 /* libxl_dom_suspend.c: from when the guest has taken note of the request */
-#define MARGIN_MS 5000	     /* for what a second try takes beyond the freezer's patience */
-#define EARLY_MS 100	     /* the freezer counts in jiffies, from a moment before it stops us */
-#define LATE_MS 2000	     /* and we are scheduled a moment after it let us go */
-#define NOTICE_MS 1000	     /* xenstore's word comes a moment later than the deed */
-
-static bool within(uint64_t t, uint64_t from, uint64_t until)
-{
-	return t >= from && t <= until;
-}
+#define MARGIN_MS 10000	     /* of which for what a try takes beyond the freezer's patience */
+#define TRY_MS 1000	     /* the freezer's patience in a try: processes that do not wait for us are frozen in some milliseconds */
+#define LATE_MS 300	     /* by which a look at the clock may be late without a standstill */
+#define DOUBT_MS 1000	     /* the log says why a moment after all go on */
+#define OVER_MS 5000	     /* after a try without a word that it failed */
 
 bool frozen_looks(struct frozen *f, uint64_t now_ms, bool busy, bool under_way)
 {
-	uint64_t last = f->looked_ms, still = now_ms - last;
-	bool refused = f->patience_ms > FROZEN_TICK_MS && last && under_way &&
-		       within(still + EARLY_MS, f->patience_ms, f->patience_ms + FROZEN_TICK_MS + LATE_MS + EARLY_MS);
-
-	f->looked_ms = busy ? now_ms : 0;
-	if (refused) {
-		f->began_ms = last;
-		f->ended_ms = now_ms;
-	}
-	return refused;
+	if (under_way && f->looked_ms && now_ms - f->looked_ms > FROZEN_TICK_MS + LATE_MS)
+		f->doubt_ms = now_ms;
+	else if (f->doubt_ms && now_ms - f->doubt_ms > DOUBT_MS)
+		f->doubt_ms = 0;
+	f->looked_ms = busy || f->doubt_ms ? now_ms : 0;
+	return f->patience_ms && f->doubt_ms;
 }
 
-void frozen_written(struct frozen *f, uint64_t now_ms)
+void frozen_refused(struct frozen *f, uint64_t now_ms)
 {
-	f->written_ms = now_ms;
+	if (!f->first_ms || now_ms - f->first_ms > LIBXL_WAITS_MS)
+		f->first_ms = now_ms - f->patience_ms - FROZEN_TICK_MS;
+	f->refused = true;
+	f->doubt_ms = 0;
 }
 
-/* It was written when the standstill began, and noticed before or after it. */
-static bool was_asked_for(const struct frozen *f)
+uint64_t frozen_ask(struct frozen *f, uint64_t now_ms, bool under_way)
 {
-	return f->written_ms && within(f->written_ms, f->began_ms - LATE_MS, f->ended_ms + NOTICE_MS);
+	if (!f->refused || under_way)
+		return 0;
+	f->refused = false;
+	if (now_ms - f->first_ms + TRY_MS + MARGIN_MS > LIBXL_WAITS_MS)
+		return 0;
+	f->asked_ms = now_ms;
+	return f->patience_ms < TRY_MS ? f->patience_ms : TRY_MS;
 }
 
-bool frozen_ask(struct frozen *f, uint64_t now_ms, bool under_way)
+bool frozen_is_over(struct frozen *f, uint64_t now_ms)
 {
-	uint64_t first;
-
-	if (!f->began_ms || under_way || !was_asked_for(f))
+	if (!f->asked_ms || f->refused || now_ms - f->asked_ms < TRY_MS + OVER_MS)
 		return false;
-	first = f->first_ms && f->began_ms - f->first_ms < LIBXL_WAITS_MS ? f->first_ms : f->began_ms;
-	f->began_ms = 0;
-	f->written_ms = 0;
-	f->first_ms = first;
-	return now_ms - first + f->patience_ms + MARGIN_MS <= LIBXL_WAITS_MS;
+	f->asked_ms = 0;
+	f->first_ms = 0;
+	return true;
 }

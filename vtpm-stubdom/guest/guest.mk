@@ -1,7 +1,7 @@
 # vtpm-stubdom/guest/: the guest package's daemon.
 
 GUESTD_PURE := $(addprefix vtpm-stubdom/guest/,life.c command.c ring.c frozen.c) vtpm-stubdom/tpmif.c
-GUESTD_SRCS := $(GUESTD_PURE) $(addprefix vtpm-stubdom/guest/,main.c guestd.c bus.c bus_unix.c bus_xen.c keeper.c device.c) $(SCHEMA_SRCS)
+GUESTD_SRCS := $(GUESTD_PURE) $(addprefix vtpm-stubdom/guest/,main.c guestd.c bus.c bus_unix.c bus_xen.c keeper.c device.c freezer.c) $(SCHEMA_SRCS)
 GUESTD_LIBS := -lxengnttab -lxenevtchn -lxenstore -lseccomp
 $(eval $(call program,vtpm-guestd,$(GUESTD_SRCS),$(GUESTD_LIBS)))
 

@@ -215,7 +215,6 @@ static void on_device(struct guestd *g)
 static void lose(struct guestd *g)
 {
 	look_at_page(g); /* the answer may have come before the end */
-	g->frozen = (struct frozen){.patience_ms = g->world.freeze_patience_ms}; /* whatever was asked for has come to pass */
 	g->life = LIFE_AWAY;
 	command_happens(g, COMMAND_LOST);
 	bus_drop(g->bus);
@@ -286,21 +285,31 @@ static void look_at_clock(struct guestd *g, bool incoming)
 	uint64_t now = now_ms();
 	bool under_way = incoming || g->state != COMMAND_NONE;
 
-	if (frozen_looks(&g->frozen, now, under_way || now < g->busy_until_ms, under_way))
-		log_warn("all stood still for %" PRIu64 " s while a TPM command was under way", g->frozen.patience_ms / 1000);
+	if (frozen_looks(&g->frozen, now, under_way || now < g->busy_until_ms, under_way) && freezer_gave_up(&g->world.freezer))
+		frozen_refused(&g->frozen, now);
+}
+
+static void restore_freezer(struct guestd *g)
+{
+	if (freezer_set_patience(&g->world.freezer, g->frozen.patience_ms) != 0)
+		log_error("can't set %s back to %" PRIu64 ": %s", g->world.freezer.path, g->frozen.patience_ms, strerror(errno));
 }
 
 /* Late in it, when what could be answered is. */
 static void look_at_suspension(struct guestd *g)
 {
-	if (bus_suspend_written(g->bus))
-		frozen_written(&g->frozen, now_ms());
-	if (!frozen_ask(&g->frozen, now_ms(), g->state != COMMAND_NONE))
+	uint64_t patience = frozen_ask(&g->frozen, now_ms(), g->state != COMMAND_NONE);
+
+	if (frozen_is_over(&g->frozen, now_ms()))
+		restore_freezer(g);
+	if (!patience)
 		return;
+	if (freezer_set_patience(&g->world.freezer, patience) != 0)
+		log_warn("can't write %s (%s): the next try may take as long", g->world.freezer.path, strerror(errno));
 	if (bus_ask_suspend(g->bus) == 0)
-		log_warn("Linux gave up a suspension because of that command: asked it to suspend once more, before the toolstack loses its patience");
+		log_warn("Linux gave up a suspension because of a TPM command under way: asked it to suspend once more, as the toolstack waits still");
 	else
-		log_error("Linux gave up a suspension because of that command, and can't be asked once more (%s): do it again from the toolstack", strerror(errno));
+		log_error("Linux gave up a suspension because of a TPM command under way, and can't be asked once more (%s): do it again from the toolstack", strerror(errno));
 }
 
 /* --- the loop --- */
@@ -346,7 +355,7 @@ static int patience(const struct guestd *g)
 		until = g->reopen_at_ms;
 	if (g->device >= 0 && !g->registered && now + REGISTERED_AGAIN_MS < until)
 		until = now + REGISTERED_AGAIN_MS;
-	if (g->frozen.looked_ms && now + FROZEN_TICK_MS < until)
+	if ((g->frozen.looked_ms || g->frozen.asked_ms) && now + FROZEN_TICK_MS < until)
 		until = now + FROZEN_TICK_MS;
 	return until == UINT64_MAX ? -1 : until <= now ? 0 : (int)(until - now);
 }
@@ -387,12 +396,14 @@ int guestd_run(struct bus *bus, const struct guestd_world *world, int signals)
 	if (!g)
 		return E_NOMEM;
 	*g = (struct guestd){.bus = bus, .world = *world, .running = true, .life = LIFE_AWAY, .event_fd = -1, .device = -1};
-	g->frozen.patience_ms = world->freeze_patience_ms;
+	g->frozen.patience_ms = world->freezer_patience_ms;
 	on_bus(g);
 	while (g->running && g->life != LIFE_YIELDED && r == 0)
 		r = turn(g, signals);
 	if (g->life == LIFE_YIELDED)
 		r = E_BUSY;
+	if (g->frozen.asked_ms)
+		restore_freezer(g);
 	if (g->device >= 0)
 		close(g->device); /* whoever waits for a response is told now */
 	if (g->page && bus_say(bus, XENBUS_CLOSED) != 0)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vtpm-stubdom/guest/freezer.h"
+
 struct bus;
 
 /* The kernel's device, or what stands for it. */
@@ -15,8 +17,8 @@ struct guestd_world {
 	bool (*registered)(void *arg);
 	/* It is complete: people can use it. */
 	void (*ready)(void *arg);
-	/* How long Linux tries to freeze all processes (/sys/power/pm_freeze_timeout); 0: not known. */
-	uint64_t freeze_patience_ms;
+	struct freezer freezer;
+	uint64_t freezer_patience_ms; /* of freezer_open() */
 	void *arg;
 };
 

@@ -5,7 +5,8 @@
  *   vtpm-guestd [-i] [-d NUMBER]      serve the domain's vTPM of that number (0)
  *   vtpm-guestd -n [-d NUMBER]        say whether that is possible, and do nothing
  *   vtpm-guestd --port PATH --device-fd N   tests, without Xen: a vtpm-stubdom listens at PATH (its --port), and the inherited
- *                                     SOCK_SEQPACKET socket N stands for the kernel's device; --freeze-patience MS: for its freezer's
+ *                                     SOCK_SEQPACKET socket N stands for the kernel's device; --freezer PATH: files for
+ *                                     its freezer, see freezer.h
  *
  * Exit status: 0 after SIGTERM, or (-n) if it is possible; 1 where something is missing or failed; 2 where there is nothing to do.
  */
@@ -43,7 +44,7 @@ struct options {
 	bool check, early;
 	const char *port; /* tests */
 	int device_fd;	  /* tests; -1: none */
-	unsigned int patience_ms; /* of the kernel's freezer */
+	const char *freezer; /* tests */
 	unsigned int number; /* no option: of the device that the kernel has made */
 };
 
@@ -67,7 +68,7 @@ static int get_number(const char *text)
 static void read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {{"port", required_argument, NULL, 'p'}, {"device-fd", required_argument, NULL, 'f'},
-					     {"freeze-patience", required_argument, NULL, 'z'}, {0}};
+					     {"freezer", required_argument, NULL, 'z'}, {0}};
 	int c;
 
 	*o = (struct options){.device_fd = -1};
@@ -83,25 +84,12 @@ static void read_options(int argc, char **argv, struct options *o)
 		else if (c == 'f')
 			o->device_fd = get_number(optarg);
 		else if (c == 'z')
-			o->patience_ms = (unsigned int)get_number(optarg);
+			o->freezer = optarg;
 		else
 			usage();
 	}
 	if (optind != argc || (o->port == NULL) != (o->device_fd < 0))
 		usage();
-}
-
-/* 0: this kernel has none. */
-static unsigned int freeze_patience(void)
-{
-	FILE *f = fopen("/sys/power/pm_freeze_timeout", "re");
-	char line[16] = "";
-
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = '\0';
-	if (f)
-		fclose(f);
-	return (unsigned int)strtoul(line, NULL, 10);
 }
 
 /* Ends the process where we can't or need not serve. */
@@ -200,7 +188,8 @@ int main(int argc, char **argv)
 	bus = options.port ? bus_unix(options.port) : bus_xen(options.dev, keeper);
 	if (!bus)
 		fatal("can't reach xenstore and gntalloc: %s: is this a Xen guest, and are we root?", strerror(errno));
-	world.freeze_patience_ms = options.port ? options.patience_ms : freeze_patience();
+	if (!options.port || options.freezer)
+		world.freezer_patience_ms = freezer_open(&world.freezer, options.freezer);
 	process_confine(&c);
 	r = guestd_run(bus, &world, signals);
 	bus_close(&bus);

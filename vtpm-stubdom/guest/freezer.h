@@ -1,0 +1,26 @@
+/* Linux's freezer of processes, as far as the daemon can see and move it. */
+#ifndef VTPM_STUBDOM_GUEST_FREEZER_H
+#define VTPM_STUBDOM_GUEST_FREEZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct freezer {
+	int log;	  /* Linux's, from now on; -1: it can't be read */
+	const char *path; /* of its patience, ms */
+};
+
+/**
+ * freezer_open() - the kernel's own with NULL, or (tests) files: @twin.log and @twin.timeout, the latter stays open by its path alone
+ *
+ * Return: its patience in ms, 0: it is not known, or the log can't be read.
+ */
+uint64_t freezer_open(struct freezer *f, const char *twin);
+
+/** freezer_gave_up() - has Linux given up a suspension since the last call? */
+bool freezer_gave_up(const struct freezer *f);
+
+/** freezer_set_patience() - 0 or E_IO. */
+int freezer_set_patience(const struct freezer *f, uint64_t ms);
+
+#endif
