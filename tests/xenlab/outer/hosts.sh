@@ -52,7 +52,7 @@ host_on() {
 		user_net+=",guestfwd=tcp:10.8.0.101:7000-cmd:socat -t600 - TCP:127.0.0.1:$(<"$LAB_RUN/$other/agent.port")"
 	fi
 	# shellcheck disable=SC2046
-	qemu-system-x86_64 $(accelerator) -machine q35 -m "${LAB_MEMORY:-2048}" -smp "${LAB_CPUS:-2}" \
+	qemu-system-x86_64 $(accelerator) -machine q35 -m "${LAB_MEMORY:-2048}" -smp "${LAB_CPUS:-1}" \
 		-display none -monitor none -no-reboot -nodefaults -serial "file:$LAB_LOG/console-$host.log" \
 		-kernel "$LAB_CACHE/dom0/xen" \
 		-append 'console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 spec-ctrl=no,eager-fpu xpti=no noreboot' \
@@ -71,7 +71,8 @@ host_on() {
 
 # Software emulation is the rule: it runs anywhere. LAB_ACCEL=kvm asks for nested virtualisation instead. What is switched
 # off does not survive emulation: with AVX, QEMU 7.2 gives guests invalid opcodes and spoilt registers now and then,
-# when it enters or leaves an emulated virtual machine. Xen's eager-fpu helps against the same: no lazy switching.
+# when it enters or leaves an emulated virtual machine. Xen's eager-fpu helps against the same: no lazy switching. One processor a host:
+# with two, a PVH guest died of a triple fault after some ten migrations, with one it lived through all that were tried (docs/lab.md).
 accelerator() {
 	case ${LAB_ACCEL:-tcg} in
 	tcg) echo "-accel tcg,thread=${LAB_TCG:-multi},tb-size=${LAB_TB:-1024} -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;

@@ -390,7 +390,7 @@ old-file   -         -               refused
 file-twice -         -               refused
 migrate    none      nothing         moved
 migrate    before    relay           stays
-migrate    stored    kmc             stays
+migrate    before    kmc             stays
 migrate    requested xl              stays
 migrate    sleeps    wire            stays
 TABLE
