@@ -34,9 +34,12 @@ uint64_t freezer_open(struct freezer *f, const char *twin)
 	snprintf(patience_path, sizeof(patience_path), twin ? "%s.timeout" : "/sys/power/pm_freeze_timeout", twin);
 	f->path = patience_path;
 	f->log = open(log_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (f->log < 0 || lseek(f->log, 0, SEEK_END) < 0)
-		return 0;
-	return read_patience(f->path);
+	return f->log < 0 ? 0 : read_patience(f->path);
+}
+
+void freezer_forget(const struct freezer *f)
+{
+	lseek(f->log, 0, SEEK_END);
 }
 
 bool freezer_gave_up(const struct freezer *f)

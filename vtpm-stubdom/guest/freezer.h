@@ -11,13 +11,16 @@ struct freezer {
 };
 
 /**
- * freezer_open() - the kernel's own with NULL, or (tests) files: @twin.log and @twin.timeout, the latter stays open by its path alone
+ * freezer_open() - the kernel's own with NULL, or (tests) the files @twin.log and @twin.timeout
  *
  * Return: its patience in ms, 0: it is not known, or the log can't be read.
  */
 uint64_t freezer_open(struct freezer *f, const char *twin);
 
-/** freezer_gave_up() - has Linux given up a suspension since the last call? */
+/** freezer_forget() - what its log says so far is of no interest. */
+void freezer_forget(const struct freezer *f);
+
+/** freezer_gave_up() - has Linux given up a suspension since the last call of this or freezer_forget()? */
 bool freezer_gave_up(const struct freezer *f);
 
 /** freezer_set_patience() - 0 or E_IO. */

@@ -283,10 +283,16 @@ static void on_bus(struct guestd *g)
 static void look_at_clock(struct guestd *g, bool incoming)
 {
 	uint64_t now = now_ms();
-	bool under_way = incoming || g->state != COMMAND_NONE;
+	bool under_way = incoming || g->state != COMMAND_NONE, busy = under_way || now < g->busy_until_ms;
 
-	if (frozen_looks(&g->frozen, now, under_way || now < g->busy_until_ms, under_way) && freezer_gave_up(&g->world.freezer))
+	if (!g->frozen.patience_ms)
+		return;
+	if (!frozen_looks(&g->frozen, now, busy, under_way)) {
+		if (busy) /* or the word on an older suspension would be found after the next standstill */
+			freezer_forget(&g->world.freezer);
+	} else if (freezer_gave_up(&g->world.freezer)) {
 		frozen_refused(&g->frozen, now);
+	}
 }
 
 static void restore_freezer(struct guestd *g)

@@ -72,7 +72,7 @@ host_on() {
 # Software emulation is the rule: it runs anywhere. LAB_ACCEL=kvm asks for nested virtualisation instead. What is switched
 # off does not survive emulation: with AVX, QEMU 7.2 gives guests invalid opcodes and spoilt registers now and then,
 # when it enters or leaves an emulated virtual machine. Xen's eager-fpu helps against the same: no lazy switching. One processor a host:
-# with two, a PVH guest died of a triple fault after some ten migrations, with one it lived through all that were tried (docs/lab.md).
+# with two, a PVH guest died of a triple fault after seven or eight migrations, with one it lived through all that were tried (docs/lab.md).
 accelerator() {
 	case ${LAB_ACCEL:-tcg} in
 	tcg) echo "-accel tcg,thread=${LAB_TCG:-multi},tb-size=${LAB_TB:-1024} -cpu ${LAB_CPU:-EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-fma,-f16c}" ;;
