@@ -10,7 +10,7 @@ check: deps ## install, build and run every test
 	@+tests/check
 
 check-unit: $(UNIT_TESTS) ## unit tests of the present VARIANT
-	@tests/run-suite $(UNIT_TESTS)
+	@tests/run-suite -j 4 $(UNIT_TESTS)
 
 check-unit-programs: $(UNIT_TESTS)
 
