@@ -40,17 +40,14 @@ hold_kmc() {
 }
 release_kmc() { kmc_run kill -CONT "$held" 2>/dev/null || true; }
 
-# strike_when POINT FAULT MARK [PID]: when the relay's log says so after its byte MARK. Meanwhile nothing goes on: xl (PID) is stopped, or kmcd.
-# Status 99: too late.
+# strike_when POINT FAULT MARK [PID]: when the relay's log says so after its byte MARK. Meanwhile nothing goes on: xl (PID) is stopped, or, for
+# requested, kmcd since before ($held). Status 99: too late.
 strike_when() {
 	local text pid=${4:-} log=/var/log/lab/vtpm-relayd.log
 	case $1 in
 	sleeps) text="sleeps, its TPM is being sealed" ;;
 	stored) text="suspended, the KMC has its state" ;;
-	requested)
-		text=": requested"
-		[ -n "${held:-}" ] || hold_kmc
-		;;
+	requested) text=": requested" ;;
 	*) return 0 ;;
 	esac
 	lab_follow $log "$3" 120 grep -qm 1 "$text" || return 99
@@ -317,7 +314,11 @@ row_migrate() {
 	mark=$(peer_run stat -c %s /var/log/xen/migrate-receive.log 2>/dev/null || echo 0)
 	case $1 in
 	before) at b strike "$2" ;;
-	requested) at b strike_when requested "$2" "$(peer_run stat -c %s /var/log/lab/vtpm-relayd.log)" & fault_process=$! ;;
+	requested)
+		hold_kmc
+		at b eval "held=$held; strike_when requested $2 $(peer_run stat -c %s /var/log/lab/vtpm-relayd.log)" &
+		fault_process=$!
+		;;
 	sleeps | stored) point=$1 ;;
 	esac
 	# when the receiver has gone, xl hears of it from socat's end, as from that of ssh
