@@ -139,6 +139,8 @@ static void on_request(void *arg, const struct tpmif_request *r)
 		return;
 	}
 	s->held = response;
+	if (s->unanswered) /* what nobody waits for, the start's own say: should this command be undone, it is due still */
+		store_later(s);
 	e = send_store(s);
 	if (e != 0)
 		fail_held(s, true, error_text(e));

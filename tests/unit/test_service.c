@@ -250,6 +250,32 @@ static void a_change_that_is_not_undone_is_stored_though_a_later_one_is(void **s
 	stub_close(&s);
 }
 
+/* What nobody waits for is under way when a command's state takes its place, and that command is undone. */
+static void a_change_whose_state_another_took_the_place_of_is_stored(void **state)
+{
+	const struct handoff_handoff h = stub_handoff();
+	struct stub s = stub_start(NULL);
+	uint64_t version;
+
+	(void)state;
+	stub_hand_over(&s, &h);
+	version = stub_expect_store(&s);
+	stub_say(&s, HANDOFF_SERVE, NULL);
+	frontend_open(&s.guest, s.port);
+	frontend_say(&s.guest, XENBUS_INITIALISED);
+	assert_int_equal(frontend_await(&s.guest, XENBUS_CONNECTED, WAIT_MS), 0);
+	stub_submit_define(&s, 0x1500001);
+	stub_expect_frontend(&s, true);
+	assert_int_equal(stub_expect_store(&s), version + 1);
+	stub_confirm(&s, version, E_IO);
+	stub_confirm(&s, version + 1, E_IO);
+	assert_int_equal(stub_response_code(&s), TPMIF_RC_NV_UNAVAILABLE);
+	assert_int_equal(stub_expect_store(&s), version + 2);
+	stub_confirm(&s, version + 2, 0);
+	assert_true(stub_is_silent(&s, 2500));
+	stub_close(&s);
+}
+
 /* --- relays --- */
 
 static void a_relay_that_goes_away_and_comes_back_finds_its_vtpm(void **state)
@@ -394,6 +420,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_stores_in_vain_does_not_fill_the_log),
 		cmocka_unit_test(a_start_that_is_not_stored_is_stored_later),
 		cmocka_unit_test(a_change_that_is_not_undone_is_stored_though_a_later_one_is),
+		cmocka_unit_test(a_change_whose_state_another_took_the_place_of_is_stored),
 		cmocka_unit_test(a_relay_that_goes_away_and_comes_back_finds_its_vtpm),
 		cmocka_unit_test(a_prepared_stub_domain_waits_for_the_next_relay),
 		cmocka_unit_test(a_relay_that_leaves_before_the_handoff_ends_the_work),
