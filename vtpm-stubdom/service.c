@@ -27,7 +27,7 @@
 #define FREEZE_DEADLINE_MS 2000 /* or the guest is gone before its TPM is sealed: the relay waits 4 s for that once xl has saved it */
 #define CLOSE_DEADLINE_MS 3500	/* for the last state: the relay's own patience is 5 s */
 #define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
-#define FAILURES_LOGGED_MAX 3	/* of changes that could not be stored: a guest may try any number */
+#define FAILURES_LOGGED_MAX 3	/* of changes that could not be stored: a guest may try any number, and a disk be full for days */
 #define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
 
 enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED, STANDING_IN };
@@ -391,7 +391,8 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 	} else if (held.p) {
 		fail_held(s, true, error_text(-(int)stored->result));
 	} else if (stored->result != 0) {
-		log_warn("state version %" PRIu64 " was not stored: %s", stored->version, error_text(-(int)stored->result));
+		if (s->failures_logged++ < FAILURES_LOGGED_MAX)
+			log_warn("state version %" PRIu64 " was not stored: %s", stored->version, error_text(-(int)stored->result));
 		store_later(s);
 	}
 	if (s->vtpm && stored->result == 0 && s->store.endorsement_epoch != s->certified_epoch) {

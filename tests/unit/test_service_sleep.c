@@ -2,9 +2,12 @@
 #include "vtpm-stubdom/service.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/buf.h"
+#include "common/error.h"
 #include "common/loop.h"
 #include "tests/unit/stub.h"
 #include "tests/unit/tpm.h"
@@ -117,6 +120,36 @@ static void a_change_that_is_not_stored_does_not_keep_a_guest_from_sleeping(void
 	stub_finish(&s);
 }
 
+/* Each try to store it is refused. */
+static void a_state_that_is_stored_in_vain_does_not_fill_the_log(void **state)
+{
+	FILE *log = tmpfile();
+	int stderr_was = dup(STDERR_FILENO);
+	unsigned int lines = 0;
+	char line[256];
+	struct stub s;
+
+	(void)state;
+	assert_non_null(log);
+	assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+	stub_log_level = LOG_LV_WARN;
+	s = stub_start_serving(NULL);
+	stub_log_level = 0;
+	assert_int_equal(dup2(stderr_was, STDERR_FILENO), STDERR_FILENO);
+	close(stderr_was);
+	for (uint64_t i = 0; i < 20; i++) {
+		freeze_for(&s, 4 + 2 * i);
+		thaw(&s, 9);
+		stub_confirm(&s, stub_expect_store(&s), E_IO);
+	}
+	stub_close(&s);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		lines += strstr(line, "was not stored") != NULL;
+	fclose(log);
+	assert_in_range(lines, 1, 10);
+}
+
 static void a_frozen_stub_domain_says_so_to_the_next_relay(void **state)
 {
 	int again;
@@ -186,6 +219,7 @@ int main(void)
 		cmocka_unit_test(a_relay_that_did_not_read_for_a_while_gets_what_was_frozen_last),
 		cmocka_unit_test(a_change_that_waits_to_be_stored_is_answered_before_the_freeze),
 		cmocka_unit_test(a_change_that_is_not_stored_does_not_keep_a_guest_from_sleeping),
+		cmocka_unit_test(a_state_that_is_stored_in_vain_does_not_fill_the_log),
 		cmocka_unit_test(a_frozen_stub_domain_says_so_to_the_next_relay),
 		cmocka_unit_test(a_resumed_guest_is_met_at_once_and_served_when_it_is_thawed),
 	};
