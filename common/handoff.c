@@ -59,6 +59,7 @@ static const struct msg_field status_reply[] = {
 	MSG_FIELD_UINT(5, struct handoff_status_reply, resident_kib, UINT32_MAX),
 	MSG_FIELD_UINT(6, struct handoff_status_reply, connected, 1),
 	MSG_FIELD_UINT(7, struct handoff_status_reply, service_ns, UINT64_MAX),
+	MSG_FIELD_TEXT_OPT(8, struct handoff_status_reply, failure, 1, 240),
 };
 
 static const struct msg_field failed[] = {

@@ -25,7 +25,8 @@
  * at once, answers TPM_RC_INITIALIZE to everything, holds nothing, and ends as any other; its HELLO to a later relay has the UUID of
  * the vTPM and lease epoch 0.
  *
- * FAILED may come from the stub domain at any time: a code and one line for the administrator.
+ * FAILED may come from the stub domain at any time: a code and one line for the administrator. It serves nothing any more then. A TPM that
+ * fails (libtpms' failure mode) is served on, as a TPM in that mode; STATUS_REPLY says so at once, without having been asked.
  *
  * A stub domain whose relay goes away serves on. It offers its channel anew, and its HELLO tells the next relay what
  * it holds; a STORE that was not answered is sent again.
@@ -118,6 +119,7 @@ struct handoff_status_reply {
 	uint64_t resident_kib; /* memory of the program */
 	uint64_t connected;    /* the guest's frontend, 1 or 0 */
 	uint64_t service_ns;   /* time spent from event in to event out, summed over all commands */
+	struct view failure;   /* present: the TPM is out of order until the guest is started anew, and why */
 };
 
 struct handoff_failed {

@@ -24,6 +24,7 @@ struct stublink;
 #define GUESTS_MAX 256
 #define REFUSALS_MAX 16 /* remembered */
 #define GUEST_REASON 400 /* bytes of a reason with its NUL */
+#define GUEST_FAILURE 160
 
 /* What an open gave; the seed goes as soon as the stub domain has it. */
 struct guest_lease {
@@ -66,6 +67,7 @@ struct guest {
 	time_t since;	     /* of machine.state */
 	uint64_t asked_ms, store_ms; /* loop_now_ms() of libxl's request; of the store that is under way, 0 for none */
 	char reason[GUEST_REASON];
+	char failure[GUEST_FAILURE]; /* of its TPM, which is served nonetheless; "": none */
 };
 
 /* A device that never came to serve, or whose service broke. */

@@ -36,6 +36,7 @@ const char *history_text(enum history_event event)
 		[HISTORY_RUNS] = "runs-here", [HISTORY_SLEEPS] = "sleeps", [HISTORY_SEALED] = "sealed", [HISTORY_SUSPENDED] = "suspended",
 		[HISTORY_WAKES] = "wakes", [HISTORY_FENCED] = "fenced", [HISTORY_STUB_DIED] = "stub-died", [HISTORY_STANDIN] = "stand-in",
 		[HISTORY_FOUND] = "found", [HISTORY_FAILED] = "failed", [HISTORY_CLOSING] = "closing", [HISTORY_CLOSED] = "closed",
+		[HISTORY_TPM_FAILED] = "tpm-failed",
 	};
 	_Static_assert(sizeof(texts) / sizeof(texts[0]) == HISTORY_EVENTS, "a text for each event");
 

@@ -42,6 +42,7 @@ enum history_event {
 	HISTORY_FAILED,
 	HISTORY_CLOSING,
 	HISTORY_CLOSED,
+	HISTORY_TPM_FAILED, /* the TPM itself: libtpms' failure mode */
 	HISTORY_EVENTS /* one more than the last */
 };
 

@@ -1,13 +1,16 @@
 /* What a guest's stub domain is told, and what it says. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "common/channel.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "dom0-relay/certifying.h"
 #include "dom0-relay/keeping.h"
+#include "dom0-relay/noting.h"
 #include "dom0-relay/relay.h"
 #include "dom0-relay/spares.h"
 #include "dom0-relay/standin.h"
@@ -128,6 +131,20 @@ static void on_hello(struct guest *g, const struct handoff_hello *h)
 	}
 }
 
+/* A TPM that fails under its guest is not ours to mend: the next start of the guest gets it whole, from what is stored. */
+static void on_status(struct guest *g, const struct handoff_status_reply *s)
+{
+	g->usage = *s;
+	g->usage.failure = (struct view){0}; /* the message's own */
+	if (!s->failure.p || g->failure[0])
+		return;
+	snprintf(g->failure, sizeof(g->failure), "its TPM is out of order until the guest is started anew: %.*s", (int)s->failure.n,
+		 (const char *)s->failure.p);
+	text_make_printable(g->failure);
+	guest_log(g, LOG_LV_ERROR, "%s", g->failure);
+	noting(g->relay->disk, g, HISTORY_TPM_FAILED, g->failure);
+}
+
 static void on_stub_message(void *arg, enum handoff_type type, const void *fields)
 {
 	struct guest *g = arg;
@@ -162,7 +179,7 @@ static void on_stub_message(void *arg, enum handoff_type type, const void *field
 		relay_fail(g, GEV_BROKEN, "the stub domain says: %.*s", (int)failed->reason.n, (const char *)failed->reason.p);
 		break;
 	case HANDOFF_STATUS_REPLY:
-		g->usage = *(const struct handoff_status_reply *)fields;
+		on_status(g, fields);
 		break;
 	default:
 		break;

@@ -21,6 +21,8 @@ static struct view text_or_none(const char *text)
 
 static struct view entry_reason(const struct guest *g)
 {
+	if (!g->reason[0] && g->failure[0])
+		return view_text(g->failure);
 	if (!g->reason[0] && g->grace)
 		return view_text("started in grace: without KMC, from the copy sealed to the host's TPM");
 	return text_or_none(g->reason);

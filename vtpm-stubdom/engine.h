@@ -44,7 +44,8 @@ int engine_manufacture(struct engine *e, const struct roots *roots);
 /**
  * engine_resume() - power on with @state, whose blobs stay the caller's, instead of what runs
  *
- * With transient state the TPM goes on where it was and fresh random bytes are stirred in; without, it waits for Startup.
+ * With transient state the TPM goes on where it was and fresh random bytes are stirred in; without, it waits for Startup. One that was in
+ * failure mode is so again, see engine_failure().
  * Return: 0; E_TPM: the blob is refused, and the engine holds no TPM any more.
  */
 int engine_resume(struct engine *e, const struct engine_state *state);
@@ -57,6 +58,14 @@ int engine_resume(struct engine *e, const struct engine_state *state);
  */
 int engine_process(struct engine *e, unsigned int locality, const uint8_t *command, size_t n, const uint8_t **response,
 		   size_t *n_response);
+
+/**
+ * engine_failure() - where the TPM failed, or NULL if it is not in failure mode (TPM 2.0 part 1, "Failure Mode")
+ *
+ * In that mode it answers TPM_RC_FAILURE to all but TPM2_GetTestResult and TPM2_GetCapability and changes no permanent state any more, until
+ * it is powered on without transient state.
+ */
+const char *engine_failure(const struct engine *e);
 
 /** engine_take_changed() - has the permanent state changed since the last call? */
 bool engine_take_changed(struct engine *e);

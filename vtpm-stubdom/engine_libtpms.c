@@ -10,10 +10,12 @@
  * - A store callback that fails puts the TPM into failure mode: ours can't fail, it notes that there was no memory.
  * - Entering failure mode it prints the whole command, with the passwords in it, to standard error: its words go to /dev/null.
  * - Two resumes of one transient state would give the same random numbers: TPM2_StirRandom after each.
+ * - TPMLIB_MainInit() says that it failed when the TPM comes back in the failure mode that it was in, and yet has it running.
  */
 #include "vtpm-stubdom/engine.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +31,12 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "vtpm-stubdom/blob.h"
 #include "vtpm-stubdom/tpmif.h"
 
 #define STIR_SIZE 32
+#define FAILURE_SIZE 80 /* bytes of where it failed */
 
 struct engine {
 	int null; /* where libtpms' log goes */
@@ -40,6 +44,7 @@ struct engine {
 	unsigned char *response;
 	uint32_t response_size, response_cap;
 	unsigned int locality;
+	char failure[FAILURE_SIZE]; /* "": none */
 	bool running, manufacturing;
 	bool changed, lost; /* the permanent state; lost: there was no memory for the change */
 };
@@ -154,6 +159,7 @@ static void stop(struct engine *e)
 	if (e->running)
 		TPMLIB_Terminate();
 	e->running = false;
+	e->failure[0] = '\0';
 }
 
 void engine_free(struct engine **e)
@@ -172,13 +178,49 @@ void engine_free(struct engine **e)
 	the_engine = NULL;
 }
 
-static int power_on(struct engine *e)
+/* The beginning of a function's name, as libtpms has it in one word of this machine. */
+static void name_function(uint32_t word, char name[sizeof(word) + 1])
+{
+	memcpy(name, &word, sizeof(word));
+	name[sizeof(word)] = '\0';
+	text_make_printable(name);
+}
+
+/* What TPM2_GetTestResult says, which a TPM in failure mode answers; libtpms adds where it failed: function, line, its own code. */
+static void look_for_failure(struct engine *e)
+{
+	static const uint8_t command[] = {0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x7c};
+	uint32_t n = 0, cap = 0, code, function, line, why, result;
+	unsigned char *response = NULL;
+	char name[sizeof(function) + 1];
+	const uint8_t *p;
+	uint16_t size;
+	struct buf b;
+
+	if (TPMLIB_Process(&response, &n, &cap, (unsigned char *)(uintptr_t)command, sizeof(command)) == TPM_SUCCESS) {
+		buf_view(&b, response, n);
+		if (buf_get_view(&b, &p, 6) == 0 && buf_get_u32(&b, &code) == 0 && code == 0 && buf_get_u16(&b, &size) == 0 && size == 12 &&
+		    buf_get_u32(&b, &function) == 0 && buf_get_u32(&b, &line) == 0 && buf_get_u32(&b, &why) == 0 && buf_get_u32(&b, &result) == 0 &&
+		    result == TPMIF_RC_FAILURE) {
+			name_function(function, name);
+			snprintf(e->failure, sizeof(e->failure), "libtpms' failure %" PRIu32 " in %s..., line %" PRIu32, why, name, line);
+		}
+	}
+	free(response);
+}
+
+/* @resumed: its transient state may have it in failure mode. */
+static int power_on(struct engine *e, bool resumed)
 {
 	if (!random_works())
 		return E_CRYPTO;
 	if (TPMLIB_MainInit() != TPM_SUCCESS) {
-		TPMLIB_Terminate();
-		return E_TPM;
+		if (resumed)
+			look_for_failure(e);
+		if (!e->failure[0]) {
+			TPMLIB_Terminate();
+			return E_TPM;
+		}
 	}
 	e->running = true;
 	return e->lost ? E_NOMEM : 0;
@@ -241,9 +283,9 @@ int engine_resume(struct engine *e, const struct engine_state *state)
 		return E_NOMEM;
 	e->lost = false;
 	if ((r = set_state(TPMLIB_STATE_PERMANENT, e->permanent)) != 0 || (r = set_state(TPMLIB_STATE_VOLATILE, state->transient)) != 0 ||
-	    (r = power_on(e)) != 0)
+	    (r = power_on(e, state->transient != NULL)) != 0)
 		return r;
-	if (state->transient)
+	if (state->transient && !e->failure[0])
 		r = stir(e);
 	e->changed = false;
 	if (r != 0)
@@ -259,7 +301,7 @@ int engine_manufacture(struct engine *e, const struct roots *roots)
 	if (e->permanent)
 		return E_STATE;
 	e->manufacturing = true;
-	r = power_on(e);
+	r = power_on(e, false);
 	e->manufacturing = false;
 	if (r != 0)
 		return r;
@@ -285,7 +327,14 @@ int engine_process(struct engine *e, unsigned int locality, const uint8_t *comma
 		return E_TPM;
 	*response = e->response;
 	*n_response = e->response_size;
+	if (!e->failure[0] && e->response_size >= 10 && memcmp(e->response + 6, "\0\0\1\1", 4) == 0) /* TPM_RC_FAILURE */
+		look_for_failure(e);
 	return e->lost ? E_NOMEM : 0;
+}
+
+const char *engine_failure(const struct engine *e)
+{
+	return e->failure[0] ? e->failure : NULL;
 }
 
 bool engine_take_changed(struct engine *e)

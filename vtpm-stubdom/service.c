@@ -51,6 +51,7 @@ struct service {
 	bool unsent;		  /* it, or what was frozen: the relay has not read enough to have room for it */
 	bool behind;		  /* there is a change that no answer waits for and that is not stored */
 	bool stays;		  /* prepared: it waits for the next relay, though it holds nothing */
+	bool failure_told;	  /* to this relay */
 	bool held_back;		  /* no command is served: frozen, to be frozen, or resumed and not thawed yet */
 	uint64_t freeze_image;	  /* to be frozen for this one; 0: no */
 	uint64_t frozen_image;	  /* is frozen for this one, and frozen is what was said; 0: no */
@@ -126,6 +127,30 @@ static void fail_held(struct service *s, bool certain, const char *why)
 		store_later(s);
 }
 
+static void say_status(struct service *s)
+{
+	const char *failure = s->vtpm ? vtpm_failure(s->vtpm) : NULL;
+	struct rusage usage = {0};
+	struct handoff_status_reply reply;
+
+	getrusage(RUSAGE_SELF, &usage);
+	reply = (struct handoff_status_reply){
+		.commands = s->commands, .malformed = s->malformed, .resident_kib = (uint64_t)usage.ru_maxrss,
+		.connected = s->backend && backend_connected(s->backend), .service_ns = s->service_ns,
+		.failure = failure ? view_text(failure) : (struct view){0},
+	};
+	relaylink_send(s->link, HANDOFF_STATUS_REPLY, &reply);
+}
+
+/* It is out of order: the relay hears of it once, and again when it asks. */
+static void tell_failure(struct service *s)
+{
+	if (s->failure_told || !s->vtpm || !vtpm_failure(s->vtpm))
+		return;
+	s->failure_told = true;
+	say_status(s);
+}
+
 static void on_request(void *arg, const struct tpmif_request *r)
 {
 	struct service *s = arg;
@@ -134,6 +159,7 @@ static void on_request(void *arg, const struct tpmif_request *r)
 
 	s->began_ns = now_ns();
 	response = vtpm_command(s->vtpm, r->locality, r->data, r->n);
+	tell_failure(s);
 	if (!vtpm_take_changed(s->vtpm)) {
 		answer(s, response);
 		return;
@@ -194,8 +220,8 @@ static void put_certificates(struct service *s)
 	buf_reset(&s->certificates);
 	if (r != 0)
 		log_warn("the certificates of the endorsement keys can't be put into the TPM: %s; the next start tries again", error_text(r));
-	if (vtpm_take_changed(s->vtpm))
-		send_store(s); /* nobody waits for it */
+	if (vtpm_take_changed(s->vtpm) && send_store(s) != 0) /* nobody waits for it */
+		store_later(s);
 }
 
 static void on_certificates(struct service *s, const struct handoff_certificates *c)
@@ -294,13 +320,14 @@ static void on_handoff(struct service *s, const struct handoff_handoff *h)
 	s->held_back = h->incarnation > 1;
 	ready = (struct handoff_ready){.state_version = vtpm_version(s->vtpm), .lease_epoch = h->lease_epoch};
 	relaylink_send(s->link, HANDOFF_READY, &ready);
+	tell_failure(s);
 	log_info("vTPM %s for domain %u is up, state version %" PRIu64, uuid_format(&h->uuid, uuid), s->ids.guest, ready.state_version);
 	s->certified_epoch = vtpm_endorsement_epoch(s->vtpm);
 	if (vtpm_wants_certificates(s->vtpm))
 		ask_certificates(s);
 	/* The start itself is a change (a reset was counted). Nobody has seen it: the guest does not wait for it. */
-	if (vtpm_take_changed(s->vtpm))
-		send_store(s);
+	if (vtpm_take_changed(s->vtpm) && send_store(s) != 0)
+		store_later(s);
 }
 
 static void on_request_to_standin(void *arg, const struct tpmif_request *r)
@@ -361,7 +388,7 @@ static void on_close(struct service *s)
 	}
 	s->state = CLOSING;
 	vtpm_shutdown(s->vtpm);
-	if (vtpm_take_changed(s->vtpm) && send_store(s) != 0)
+	if ((vtpm_take_changed(s->vtpm) || s->behind) && send_store(s) != 0) /* behind: one that failed can't be shut down */
 		log_error("the TPM's last state can't be sealed");
 	if (s->unanswered)
 		source_set_ms(s->deadline, CLOSE_DEADLINE_MS);
@@ -435,19 +462,6 @@ static void on_deadline(void *arg, unsigned int what)
 	}
 }
 
-static void on_status(struct service *s)
-{
-	struct rusage usage = {0};
-	struct handoff_status_reply reply;
-
-	getrusage(RUSAGE_SELF, &usage);
-	reply = (struct handoff_status_reply){
-		.commands = s->commands, .malformed = s->malformed, .resident_kib = (uint64_t)usage.ru_maxrss,
-		.connected = s->backend && backend_connected(s->backend), .service_ns = s->service_ns,
-	};
-	relaylink_send(s->link, HANDOFF_STATUS_REPLY, &reply);
-}
-
 /* The relay is our own: what it must not say now ends the work with the relay, not with the guest. */
 static void on_message(void *arg, enum handoff_type type, const void *fields)
 {
@@ -470,7 +484,7 @@ static void on_message(void *arg, enum handoff_type type, const void *fields)
 	else if (type == HANDOFF_THAW && s->vtpm && s->held_back)
 		on_thaw(s, fields);
 	else if (type == HANDOFF_STATUS)
-		on_status(s);
+		say_status(s);
 	else if (type == HANDOFF_CERTIFICATES)
 		on_certificates(s, fields);
 	else if (type == HANDOFF_CLOSE && s->state != CLOSING && s->state != ENDED)
@@ -530,6 +544,8 @@ static void meet(struct service *s)
 	}
 	hello.connected = s->backend && backend_connected(s->backend);
 	relaylink_send(s->link, HANDOFF_HELLO, &hello);
+	s->failure_told = false;
+	tell_failure(s);
 	if (s->unanswered)
 		send_sealed(s);
 	if (s->vtpm && s->certify)

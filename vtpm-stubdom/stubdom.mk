@@ -31,7 +31,7 @@ $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
 $(foreach test,vtpm vtpm_changes vtpm_sleep,$(eval $(call unit,$(test),tests/unit/one_vtpm.c $(VTPM_SRCS),-ltpms $(COMMON_LIBS))))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c standin.c backend.c port.c port_unix.c) $(VTPM_SRCS)
-$(foreach test,service service_guest service_sleep service_standin,$(eval $(call unit,$(test),tests/unit/stub.c tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS))))
+$(foreach test,service service_guest service_sleep service_standin service_failure,$(eval $(call unit,$(test),tests/unit/stub.c tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS))))
 
 # Fuzz targets
 $(eval $(call fuzzer,tpmif,vtpm-stubdom/tpmif.c,$(COMMON_LIBS)))

@@ -36,6 +36,7 @@ struct vtpm {
 	uint64_t version, stored_version, lease_epoch;
 	unsigned int locality; /* of the command being executed */
 	bool changed, broken;  /* broken: the engine holds no TPM that may be used */
+	char failure[VTPM_WHY]; /* "": none; with or without @broken */
 	struct before before;
 	uint8_t response[VTPM_RESPONSE_MAX];
 };
@@ -162,15 +163,37 @@ static int open_transient(struct vtpm *v, const struct handoff_handoff *h, const
 	return r;
 }
 
-/* Power on with the opened state, which has to hold the roots of its epochs. */
-static int power_on(struct vtpm *v, const struct engine_state *state)
+/* What can be started from, today or by another libtpms: a whole state with the roots of the present epochs. */
+static int check_permanent(const struct vtpm *v, const struct secret *permanent)
 {
 	struct secret *roots = derive_roots(&v->derive, &v->epochs);
-	int r = roots ? blob_has_roots(state->permanent->data, state->permanent->size, (const struct roots *)roots->data) : E_CRYPTO;
+	int r = roots ? blob_has_roots(permanent->data, permanent->size, (const struct roots *)roots->data) : E_CRYPTO;
 
 	secret_free(&roots);
+	return r;
+}
+
+/* The TPM has gone into failure mode, or came so. */
+static void notice_failure(struct vtpm *v)
+{
+	const char *where = engine_failure(v->engine);
+
+	if (!where || v->failure[0])
+		return;
+	snprintf(v->failure, sizeof(v->failure), "failure mode: %s", where);
+	log_error("the TPM is in failure mode until the guest is started again (%s): it answers TPM_RC_FAILURE, and changes nothing of what is stored",
+		  where);
+}
+
+/* Power on with the opened state. */
+static int power_on(struct vtpm *v, const struct engine_state *state)
+{
+	int r = check_permanent(v, state->permanent);
+
 	if (r == 0)
 		r = engine_resume(v->engine, state);
+	if (r == 0)
+		notice_failure(v);
 	if (r == 0 && !state->transient)
 		r = power_command(v, CC_STARTUP);
 	return r;
@@ -324,6 +347,14 @@ static bool advance(struct epochs *e, uint32_t code)
 	}
 }
 
+/* The same TPM goes on, and was in order. */
+static int resume(struct vtpm *v, const struct engine_state *state)
+{
+	int r = engine_resume(v->engine, state);
+
+	return r == 0 && engine_failure(v->engine) ? E_TPM : r;
+}
+
 /* Replace the random roots that libtpms made, in the running TPM. */
 static int renew_roots(struct vtpm *v)
 {
@@ -338,7 +369,7 @@ static int renew_roots(struct vtpm *v)
 	if (new && state.permanent && (r = engine_transient(v->engine, &state.transient)) == 0 &&
 	    (r = blob_set_roots(state.permanent->data, state.permanent->size, new)) == 0 &&
 	    (r = blob_set_volatile(state.transient->data, state.transient->size, new)) == 0)
-		r = engine_resume(v->engine, &state);
+		r = resume(v, &state);
 	engine_state_free(&state);
 	secret_free(&roots);
 	return r;
@@ -364,6 +395,7 @@ static struct view refuse(struct vtpm *v, uint32_t rc)
 static struct view give_up(struct vtpm *v, const char *what, int r)
 {
 	log_error("the TPM is out of order until the guest is started again: %s: %s", what, error_text(r));
+	snprintf(v->failure, sizeof(v->failure), "%s: %s", what, error_text(r));
 	v->broken = true;
 	return refuse(v, TPMIF_RC_FAILURE);
 }
@@ -404,15 +436,26 @@ static int process12(void *arg, const uint8_t *command, size_t n, const uint8_t 
 
 struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *command, size_t n)
 {
+	struct view response;
+
 	if (v->broken)
 		return refuse(v, TPMIF_RC_FAILURE);
 	if (locality > LOCALITY_MAX)
 		return refuse(v, TPMIF_RC_LOCALITY);
 	v->locality = locality;
-	if (!tpm12_is_command(command, n))
-		return command20(v, command, n);
-	v->before.valid = false;
-	return view_of(v->response, tpm12_process(command, n, process12, v, v->response));
+	if (tpm12_is_command(command, n)) {
+		v->before.valid = false;
+		response = view_of(v->response, tpm12_process(command, n, process12, v, v->response));
+	} else {
+		response = command20(v, command, n);
+	}
+	notice_failure(v);
+	return response;
+}
+
+const char *vtpm_failure(const struct vtpm *v)
+{
+	return v->failure[0] ? v->failure : NULL;
 }
 
 bool vtpm_take_changed(struct vtpm *v)
@@ -429,8 +472,12 @@ static int seal(struct vtpm *v, const struct sealed_head *head, struct secret *t
 	const struct secret *permanent = engine_permanent(v->engine);
 	const struct engine_state state = {.permanent = (struct secret *)(uintptr_t)permanent, .transient = transient}; /* read only */
 	size_t start = out->len;
-	int r = permanent && !v->broken ? sealed_write(out, v->state_key, head, &state) : E_STATE;
+	int r = permanent && !v->broken ? 0 : E_STATE;
 
+	if (r == 0 && head->kind == SEALED_PERMANENT)
+		r = check_permanent(v, permanent);
+	if (r == 0)
+		r = sealed_write(out, v->state_key, head, &state);
 	*sealed = view_of(out->data + start, out->len - start);
 	return r;
 }
@@ -455,6 +502,16 @@ int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store)
 	return 0;
 }
 
+/* Who failed in the midst of renewing roots has others in its memory than on record: make both halves one TPM again. */
+static int bind_halves(const struct vtpm *v, struct secret *transient)
+{
+	struct secret *roots = derive_roots(&v->derive, &v->epochs);
+	int r = roots ? blob_set_volatile(transient->data, transient->size, (const struct roots *)roots->data) : E_CRYPTO;
+
+	secret_free(&roots);
+	return r;
+}
+
 int vtpm_freeze(struct vtpm *v, uint64_t image, struct buf *out, struct buf *transient_out, struct handoff_frozen *frozen)
 {
 	struct sealed_head head = next_head(v);
@@ -462,6 +519,8 @@ int vtpm_freeze(struct vtpm *v, uint64_t image, struct buf *out, struct buf *tra
 	struct view state, rest;
 	int r = engine_transient(v->engine, &transient);
 
+	if (r == 0 && v->failure[0])
+		r = bind_halves(v, transient);
 	if (r == 0)
 		r = seal(v, &head, NULL, out, &state);
 	head.kind = SEALED_TRANSIENT;
@@ -500,7 +559,7 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	if (!v->before.valid || v->broken || (new_epoch && !certain))
 		return false;
 	v->before.valid = false;
-	r = engine_resume(v->engine, &v->before.state);
+	r = resume(v, &v->before.state);
 	if (r != 0) {
 		give_up(v, "can't go back to before a change that was not stored", r);
 		return false;
@@ -514,7 +573,7 @@ bool vtpm_wants_certificates(struct vtpm *v)
 {
 	bool open;
 
-	return !v->broken && (!endorsement_is_certified(v->engine, &open) || open);
+	return !v->failure[0] && (!endorsement_is_certified(v->engine, &open) || open);
 }
 
 int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc)
@@ -522,12 +581,13 @@ int vtpm_certify(struct vtpm *v, struct view rsa, struct view ecc)
 	const struct view certificates[ENDORSEMENT_KINDS] = {[ENDORSEMENT_RSA] = rsa, [ENDORSEMENT_ECC] = ecc};
 	int r;
 
-	if (v->broken)
+	if (v->failure[0])
 		return E_STATE;
 	v->before.valid = false; /* what would be undone is not the last command any more */
 	v->locality = 0;
 	r = endorsement_provision(v->engine, certificates);
 	v->changed |= engine_take_changed(v->engine);
+	notice_failure(v);
 	return r;
 }
 
@@ -538,7 +598,7 @@ uint64_t vtpm_endorsement_epoch(const struct vtpm *v)
 
 void vtpm_shutdown(struct vtpm *v)
 {
-	int r = v->broken ? E_STATE : power_command(v, CC_SHUTDOWN);
+	int r = v->failure[0] ? E_STATE : power_command(v, CC_SHUTDOWN);
 
 	if (r != 0)
 		log_warn("the TPM does not shut down: %s", error_text(r));

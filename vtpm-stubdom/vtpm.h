@@ -42,10 +42,22 @@ void vtpm_close(struct vtpm **v);
  */
 struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *command, size_t n);
 
+/**
+ * vtpm_failure() - why the TPM is out of order until the guest is started anew, NULL: it is in order
+ *
+ * It answers TPM_RC_FAILURE then, and what is on record of it stays as it is. If that is libtpms' failure mode it can be frozen, and is in
+ * that mode where it is resumed.
+ */
+const char *vtpm_failure(const struct vtpm *v);
+
 /** vtpm_take_changed() - did permanent state change since the last call? Then the last response has to wait. */
 bool vtpm_take_changed(struct vtpm *v);
 
-/** vtpm_seal() - seal the permanent state as the next version, appended to @out: 0 or an error. @store points into @out. */
+/**
+ * vtpm_seal() - seal the permanent state as the next version, appended to @out; @store points into @out
+ *
+ * Return: 0 or an error. A state that could not be started from (E_INTEGRITY and errors of blob.h) never takes the place of the last one.
+ */
 int vtpm_seal(struct vtpm *v, struct buf *out, struct handoff_store *store);
 
 /**

@@ -1,7 +1,8 @@
 /*
- * Preloaded into a kmcd: its clock and its disk, as the test says. RING2_FAULTS names a file with one line, "SECONDS HOW": so much is
- * added to the wall clock, and HOW is "well", "full" (no room), "readonly" or "error" for what is written. The file is mapped before
- * anything else runs, so that neither chroot nor a system call filter hides it. It reaches libraries too: OpenSSL's certificates, SQLite.
+ * Preloaded into a kmcd: its clock and its disk, as the test says; or into a vtpm-stubdom: its memory. RING2_FAULTS names a file with one
+ * line, "SECONDS HOW": so much is added to the wall clock, and HOW is "well", "full" (no room), "readonly" or "error" for what is written, or
+ * "memory" for none, when libtpms wants as much as its permanent state takes. The file is mapped before anything else runs, so that neither
+ * chroot nor a system call filter hides it. It reaches libraries too: OpenSSL's certificates, SQLite.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define SIZE 64
+#define LARGE 200000 /* bytes */
 
 static const char *said = "0 well";
 
@@ -87,6 +89,19 @@ static int trouble(void)
 		if (strncmp(how + 1, table[i].how, strlen(table[i].how)) == 0)
 			return table[i].error;
 	return 0;
+}
+
+void *realloc(void *p, size_t n)
+{
+	static void *(*real)(void *, size_t);
+	const char *how = strchr(said, ' ');
+
+	if (!real)
+		real = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	if (n < LARGE || !how || strncmp(how + 1, "memory", 6) != 0)
+		return real(p, n);
+	errno = ENOMEM;
+	return NULL;
 }
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off64_t at)

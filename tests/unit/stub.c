@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "tests/unit/tpm.h"
+#include "tests/unit/tpm_failing.h"
 #include "vtpm-stubdom/port.h"
 #include "vtpm-stubdom/service.h"
 #include "vtpm-stubdom/tpmif.h"
@@ -26,6 +27,7 @@ static uint8_t seed[32] = "0123456789abcdef0123456789abcdef";
 
 enum log_level stub_log_level;
 static bool unreachable; /* the guest's device */
+static bool fails;	 /* its TPM */
 
 struct fds {
 	int channel[2]; /* the second is offered after the first broke */
@@ -45,6 +47,8 @@ static struct channel *offer(void *arg)
 static struct port *open_port(void *arg, const struct node_ids *ids)
 {
 	(void)ids;
+	if (fails)
+		tpm_failing();
 	return unreachable ? NULL : port_unix(((struct fds *)arg)->port, false);
 }
 
@@ -104,6 +108,16 @@ struct stub stub_start_unreachable(void)
 	unreachable = true;
 	s = stub_start(NULL);
 	unreachable = false;
+	return s;
+}
+
+struct stub stub_start_failing(int *again)
+{
+	struct stub s;
+
+	fails = true;
+	s = stub_start(again);
+	fails = false;
 	return s;
 }
 
@@ -197,6 +211,16 @@ uint64_t stub_hand_over(struct stub *s, const struct handoff_handoff *h)
 	return ((const struct handoff_ready *)stub_expect(s, HANDOFF_READY))->state_version;
 }
 
+void stub_connect(struct stub *s)
+{
+	stub_say(s, HANDOFF_SERVE, NULL);
+	assert_int_equal(frontend_open(&s->guest, s->port), 0);
+	assert_int_equal(frontend_await(&s->guest, XENBUS_INIT_WAIT, WAIT_MS), 0);
+	assert_int_equal(frontend_say(&s->guest, XENBUS_INITIALISED), 0);
+	assert_int_equal(frontend_await(&s->guest, XENBUS_CONNECTED, WAIT_MS), 0);
+	stub_expect_frontend(s, true);
+}
+
 struct stub stub_start_serving(int *again)
 {
 	struct stub s = stub_start(again);
@@ -204,12 +228,7 @@ struct stub stub_start_serving(int *again)
 
 	stub_hand_over(&s, &h);
 	stub_confirm(&s, stub_expect_store(&s), 0);
-	stub_say(&s, HANDOFF_SERVE, NULL);
-	assert_int_equal(frontend_open(&s.guest, s.port), 0);
-	assert_int_equal(frontend_await(&s.guest, XENBUS_INIT_WAIT, WAIT_MS), 0);
-	assert_int_equal(frontend_say(&s.guest, XENBUS_INITIALISED), 0);
-	assert_int_equal(frontend_await(&s.guest, XENBUS_CONNECTED, WAIT_MS), 0);
-	stub_expect_frontend(&s, true);
+	stub_connect(&s);
 	return s;
 }
 

@@ -34,6 +34,9 @@ struct stub stub_start_unreachable(void);
 /* Likewise, from HELLO to a guest that is connected; its start's state is stored. */
 struct stub stub_start_serving(int *again);
 
+/* Likewise, with a TPM that fails at the guest's first change: libtpms' failure mode. */
+struct stub stub_start_failing(int *again);
+
 /* Its end: after the relay left, or after CLOSE with all that it asks for. It has to end with status 0. */
 void stub_finish(struct stub *s);
 void stub_close(struct stub *s);
@@ -61,6 +64,9 @@ bool stub_is_silent(struct stub *s, int ms);
 
 /* HELLO, HANDOFF, READY: its state's version. */
 uint64_t stub_hand_over(struct stub *s, const struct handoff_handoff *h);
+
+/* SERVE, and the guest connects. */
+void stub_connect(struct stub *s);
 
 /* STORED; @r: 0 or an error. */
 void stub_confirm(struct stub *s, uint64_t version, int r);

@@ -1,10 +1,12 @@
 /* The engine: the same roots give the same keys, state comes back, random bytes never do. */
 #include "vtpm-stubdom/engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/error.h"
 #include "tests/unit/tpm.h"
+#include "tests/unit/tpm_failing.h"
 #include "tests/unit/unit.h"
 #include "vtpm-stubdom/blob.h"
 
@@ -308,6 +310,96 @@ static void rubbish_is_answered_with_a_tpm_error(void **state)
 	engine_free(&e);
 }
 
+/* --- failure mode --- */
+
+/* An NV index is there; then libtpms can't store, and the next command that would change something brings it into failure mode. */
+static void make_fail(struct engine *e)
+{
+	struct tpm_command c;
+
+	tpm_nv_define(&c, 0x1500001, 0);
+	run(e, &c, 0, NULL);
+	tpm_nv_write(&c, 0x1500001, "remember");
+	run(e, &c, 0, NULL);
+	assert_true(engine_take_changed(e));
+	tpm_failing();
+	tpm_nv_write(&c, 0x1500001, "whatever");
+	run(e, &c, 0x101, NULL);
+}
+
+static void assert_failed(struct engine *e)
+{
+	struct tpm_command c;
+
+	assert_non_null(engine_failure(e));
+	tpm_get_random(&c, 16);
+	run(e, &c, 0x101, NULL);
+	tpm_begin(&c, 0x8001, 0x17c); /* GetTestResult */
+	tpm_end(&c);
+	run(e, &c, 0, NULL);
+}
+
+static void a_tpm_in_failure_mode_says_so_and_changes_nothing(void **state)
+{
+	struct engine *e = start(1);
+
+	(void)state;
+	assert_null(engine_failure(e));
+	make_fail(e);
+	assert_failed(e);
+	assert_non_null(strstr(engine_failure(e), "line "));
+	assert_false(engine_take_changed(e));
+	engine_free(&e);
+}
+
+static void a_tpm_in_failure_mode_is_resumed_as_such(void **state)
+{
+	struct engine *e = start(1);
+	struct engine_state s = {0};
+	struct secret *again = NULL;
+	char failure[128];
+
+	(void)state;
+	make_fail(e);
+	snprintf(failure, sizeof(failure), "%s", engine_failure(e));
+	s.permanent = copy(engine_permanent(e));
+	assert_int_equal(engine_transient(e, &s.transient), 0);
+	engine_free(&e);
+	for (int i = 0; i < 2; i++) {
+		e = engine_new();
+		assert_int_equal(engine_resume(e, &s), 0);
+		assert_failed(e);
+		assert_string_equal(engine_failure(e), failure);
+		assert_int_equal(engine_transient(e, &again), 0); /* it may move once more */
+		secret_free(&s.transient);
+		s.transient = again;
+		again = NULL;
+		engine_free(&e);
+	}
+	engine_state_free(&s);
+}
+
+static void a_power_cut_ends_failure_mode(void **state)
+{
+	struct engine *e = start(1);
+	struct engine_state s = {0};
+	struct tpm_command c;
+
+	(void)state;
+	make_fail(e);
+	s.permanent = copy(engine_permanent(e));
+	engine_free(&e);
+	e = engine_new();
+	assert_int_equal(engine_resume(e, &s), 0);
+	assert_null(engine_failure(e));
+	tpm_startup_clear(&c);
+	run(e, &c, 0, NULL);
+	tpm_nv_read(&c, 0x1500001);
+	assert_memory_equal(run(e, &c, 0, NULL) + 16, "remember", 8);
+	engine_state_free(&s);
+	engine_free(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +414,9 @@ int main(void)
 		cmocka_unit_test(transient_state_of_another_tpm_is_refused),
 		cmocka_unit_test(roots_can_be_renewed_in_a_running_tpm),
 		cmocka_unit_test(rubbish_is_answered_with_a_tpm_error),
+		cmocka_unit_test(a_tpm_in_failure_mode_says_so_and_changes_nothing),
+		cmocka_unit_test(a_tpm_in_failure_mode_is_resumed_as_such),
+		cmocka_unit_test(a_power_cut_ends_failure_mode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,12 @@
 /* One vTPM: undoing what could not be stored, and epochs of renewed roots. */
 #include "vtpm-stubdom/vtpm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <libtpms/tpm_library.h>
+
+#include "common/error.h"
 #include "tests/unit/one_vtpm.h"
 
 static void a_change_can_be_undone_until_it_is_stored(void **state)
@@ -80,6 +84,31 @@ static void an_orderly_end_is_a_change_to_store(void **state)
 	vtpm_shutdown(v);
 	assert_true(vtpm_take_changed(v));
 	vtpm_close(&v);
+}
+
+/* libtpms has other seeds all at once, as no command of a guest could bring about. */
+static void what_could_not_be_started_from_is_not_sealed(void **state)
+{
+	struct handoff_handoff h = one_handoff();
+	struct buf sealed = one_sealed_buf();
+	struct vtpm *v = one_open(&h);
+	unsigned char *response = NULL;
+	uint32_t n = 0, cap = 0;
+	struct handoff_frozen frozen;
+	struct handoff_store store;
+	struct tpm_command c;
+
+	(void)state;
+	assert_int_equal(one_seal(v, &sealed).version, 1);
+	tpm_simple(&c, 0x124, TPM_PLATFORM); /* ChangeEPS */
+	assert_int_equal(TPMLIB_Process(&response, &n, &cap, c.bytes, (uint32_t)c.b.len), 0);
+	assert_int_equal(tpm_u32(response + 6), 0);
+	free(response);
+	assert_int_equal(vtpm_seal(v, &sealed, &store), E_INTEGRITY);
+	assert_int_equal(vtpm_freeze(v, 8, &sealed, &sealed, &frozen), E_INTEGRITY);
+	assert_int_equal(vtpm_version(v), 1);
+	vtpm_close(&v);
+	buf_free(&sealed);
 }
 
 /* --- epochs --- */
@@ -195,6 +224,7 @@ int main(void)
 		cmocka_unit_test(versions_grow_over_an_undo),
 		cmocka_unit_test(a_failed_authorisation_is_counted_whether_stored_or_not),
 		cmocka_unit_test(an_orderly_end_is_a_change_to_store),
+		cmocka_unit_test(what_could_not_be_started_from_is_not_sealed),
 		cmocka_unit_test(renewed_roots_are_those_of_the_next_epoch),
 		cmocka_unit_test(a_renewal_that_the_tpm_refuses_advances_nothing),
 		cmocka_unit_test(a_new_epoch_is_undone_only_if_it_is_certain_that_nobody_has_it),

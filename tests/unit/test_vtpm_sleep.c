@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "tests/unit/one_vtpm.h"
+#include "tests/unit/tpm_failing.h"
 
 static void a_resumed_guest_needs_the_state_that_was_suspended_with_it(void **state)
 {
@@ -149,6 +150,60 @@ static void a_transient_state_is_no_permanent_one(void **state)
 	wake(&s);
 }
 
+/* A TPM in failure mode, frozen for image 8: it went there by @c. */
+static struct sleeper put_failed_to_sleep(struct tpm_command *c)
+{
+	struct sleeper s = {.h = one_handoff(), .state = one_sealed_buf(), .transient = one_sealed_buf()};
+	struct vtpm *v = one_open(&s.h);
+	struct handoff_frozen f;
+
+	one_define(v);
+	one_write_nv(v, "remember");
+	assert_null(vtpm_failure(v));
+	vtpm_take_changed(v);
+	tpm_failing();
+	one_command(v, c, 0x101);
+	assert_false(vtpm_take_changed(v));
+	assert_non_null(strstr(vtpm_failure(v), "failure mode"));
+	assert_int_equal(vtpm_freeze(v, 8, &s.state, &s.transient, &f), 0);
+	vtpm_close(&v);
+	s.h.state = f.state;
+	s.h.transient = f.transient;
+	s.h.state_version = f.version;
+	s.h.incarnation = 9;
+	return s;
+}
+
+static void a_tpm_that_failed_moves_and_is_whole_at_the_next_boot(void **state)
+{
+	struct tpm_command c;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct sleeper s;
+		struct vtpm *v;
+
+		if (i == 0)
+			tpm_nv_write(&c, 0x1500001, "whatever");
+		else /* in the midst of which libtpms has other seeds than are stored */
+			tpm_simple(&c, 0x126, TPM_PLATFORM);
+		s = put_failed_to_sleep(&c);
+		v = one_open(&s.h);
+		assert_non_null(strstr(vtpm_failure(v), "failure mode"));
+		assert_false(vtpm_take_changed(v));
+		assert_false(vtpm_wants_certificates(v));
+		tpm_pcr_read(&c, 16);
+		one_command(v, &c, 0x101);
+		vtpm_close(&v);
+		s.h.incarnation = 1;
+		v = one_open(&s.h);
+		assert_null(vtpm_failure(v));
+		one_assert_nv(v, "remember");
+		vtpm_close(&v);
+		wake(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +213,7 @@ int main(void)
 		cmocka_unit_test(the_halves_of_two_states_do_not_go_together),
 		cmocka_unit_test(a_transient_state_is_no_permanent_one),
 		cmocka_unit_test(two_resumes_of_one_state_draw_different_random_numbers),
+		cmocka_unit_test(a_tpm_that_failed_moves_and_is_whole_at_the_next_boot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
