@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,27 +15,49 @@
 #define RECORDS_PER_LOOK 1000 /* and no guest writes more while it stands still */
 #define GAVE_UP "do_suspend: freeze processes failed" /* drivers/xen/manage.c */
 
-static uint64_t read_patience(const char *path)
+static uint64_t read_ms(const char *path)
 {
 	FILE *f = fopen(path, "re");
-	char line[16] = "";
+	char line[24] = "";
 
 	if (f && !fgets(line, sizeof(line), f))
 		line[0] = '\0';
 	if (f)
 		fclose(f);
-	return strtoul(line, NULL, 10);
+	return strtoull(line, NULL, 10);
+}
+
+/* 0: empty it. */
+static bool write_ms(const char *path, int flags, uint64_t ms)
+{
+	char text[24];
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600), n = snprintf(text, sizeof(text), "%" PRIu64 "\n", ms);
+	bool ok = fd >= 0 && (ms == 0 || write(fd, text, (size_t)n) == n);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool keep(const struct freezer *f, uint64_t ms)
+{
+	return write_ms(f->kept, O_CREAT | O_TRUNC, ms);
 }
 
 uint64_t freezer_open(struct freezer *f, const char *twin)
 {
-	static char log_path[4096], patience_path[4096];
+	static char log_path[4096], patience_path[4096], kept_path[4096];
 
 	snprintf(log_path, sizeof(log_path), twin ? "%s.log" : "/dev/kmsg", twin);
 	snprintf(patience_path, sizeof(patience_path), twin ? "%s.timeout" : "/sys/power/pm_freeze_timeout", twin);
-	f->path = patience_path;
-	f->log = open(log_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	return f->log < 0 ? 0 : read_patience(f->path);
+	snprintf(kept_path, sizeof(kept_path), twin ? "%s.kept" : "/run/vtpm-guestd.freezer", twin);
+	*f = (struct freezer){.path = patience_path, .kept = kept_path, .log = open(log_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+	f->own_ms = read_ms(f->kept);
+	if (f->own_ms && freezer_set_patience(f, f->own_ms) != 0)
+		return 0; /* and what it is now is not its own */
+	if (!f->own_ms)
+		f->own_ms = read_ms(f->path);
+	return f->log < 0 ? 0 : f->own_ms;
 }
 
 void freezer_forget(const struct freezer *f)
@@ -62,11 +85,11 @@ bool freezer_gave_up(const struct freezer *f)
 
 int freezer_set_patience(const struct freezer *f, uint64_t ms)
 {
-	char text[24];
-	int fd = open(f->path, O_WRONLY | O_CLOEXEC), n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)ms);
-	bool ok = fd >= 0 && write(fd, text, (size_t)n) == n;
-
-	if (fd >= 0)
-		close(fd);
-	return ok ? 0 : E_IO;
+	if (ms != f->own_ms && !keep(f, f->own_ms))
+		return E_IO;
+	if (!write_ms(f->path, 0, ms))
+		return E_IO;
+	if (ms == f->own_ms)
+		(void)keep(f, 0); /* if it stays: it is set back once more by the next daemon */
+	return 0;
 }
