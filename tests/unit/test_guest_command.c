@@ -57,6 +57,10 @@ static void what_was_lost_is_repeated_only_if_that_is_harmless(void **state)
 	assert_step(COMMAND_SUBMITTED, COMMAND_LOST, false, false, COMMAND_NONE, COMMAND_DO_FAIL);
 	/* What never entered the page was not lost with it. */
 	assert_step(COMMAND_QUEUED, COMMAND_LOST, false, false, COMMAND_HELD, 0);
+	/* Nor does it enter one that became clear just before it is lost. */
+	assert_step(COMMAND_QUEUED, COMMAND_FINISHED, false, false, COMMAND_HELD, 0);
+	assert_step(COMMAND_QUEUED, COMMAND_IDLED, false, false, COMMAND_HELD, 0);
+	assert_step(COMMAND_HELD, COMMAND_LOST, false, false, COMMAND_HELD, 0);
 	assert_step(COMMAND_CLEARING, COMMAND_LOST, false, false, COMMAND_NONE, 0);
 }
 

@@ -126,11 +126,13 @@ static struct command_step step_clearing(enum command_event event)
 	return step(COMMAND_CLEARING, 0);
 }
 
-static struct command_step step_queued(enum command_event event)
+static struct command_step step_queued(enum command_event event, bool connected)
 {
-	if (event == COMMAND_FINISHED || event == COMMAND_IDLED)
+	bool clear = event == COMMAND_FINISHED || event == COMMAND_IDLED;
+
+	if (clear && connected)
 		return step(COMMAND_SUBMITTED, COMMAND_DO_SUBMIT);
-	if (event == COMMAND_LOST)
+	if (clear || event == COMMAND_LOST)
 		return step(COMMAND_HELD, 0);
 	if (event == COMMAND_DEADLINE)
 		return step(COMMAND_CLEARING, COMMAND_DO_RETRY);
@@ -153,7 +155,7 @@ struct command_step command_step(enum command_state now, enum command_event even
 	case COMMAND_CLEARING:
 		return step_clearing(event);
 	case COMMAND_QUEUED:
-		return step_queued(event);
+		return step_queued(event, connected);
 	}
 	return step(now, 0);
 }

@@ -47,7 +47,7 @@ struct command_step {
 
 /**
  * command_step() - decide
- * @connected: is there a page?
+ * @connected: is there a page, and will it be there?
  * @repeatable: command_repeatable() of the command that was sent last
  */
 struct command_step command_step(enum command_state now, enum command_event event, bool connected, bool repeatable);

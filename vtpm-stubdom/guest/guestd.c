@@ -214,8 +214,8 @@ static void on_device(struct guestd *g)
 
 static void lose(struct guestd *g)
 {
-	look_at_page(g); /* the answer may have come before the end */
 	g->life = LIFE_AWAY;
+	look_at_page(g); /* the answer may have come before the end */
 	command_happens(g, COMMAND_LOST);
 	bus_drop(g->bus);
 	g->page = NULL;
