@@ -105,8 +105,11 @@ static int send_store(struct service *s)
 	buf_reset(&s->sealed);
 	s->unanswered = false;
 	r = vtpm_seal(s->vtpm, &s->sealed, &s->store);
-	if (r != 0)
+	if (r != 0) {
+		if (s->failures_logged++ < FAILURES_LOGGED_MAX)
+			log_error("the TPM's state can't be sealed, the last one on record stays: %s", error_text(r));
 		return r;
+	}
 	s->unanswered = true;
 	send_sealed(s);
 	return 0;
