@@ -237,12 +237,14 @@ int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed 
 	return 0;
 }
 
-const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket)
+const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *uuid, const struct uuid *boot, uint64_t *ticket)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		struct kept *e = &k->table[i];
 
 		if (!e->ticket || !e->found || e->now.r.phase == PHASE_OPENING || e->now.r.guest != guest || e->now.r.dev != dev || !uuid_equal(&e->now.r.boot, boot))
+			continue;
+		if (!uuid_is_nil(uuid) && !kept_is_of(e, uuid))
 			continue;
 		e->found = false;
 		*ticket = e->ticket;

@@ -100,8 +100,11 @@ int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, 
 /** keeping_found() - @p stands in the state directory since an earlier run. 0 or E_NOMEM. */
 int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p);
 
-/** keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on. */
-const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *boot, uint64_t *ticket);
+/**
+ * keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on
+ * @uuid: the vTPM's; nil: not known. Numbers come again: what waits to be given back may have those of another guest.
+ */
+const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *uuid, const struct uuid *boot, uint64_t *ticket);
 
 /** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back, once ops->undecided was answered where an open is on record. */
 void keeping_settle(struct keeping *k);

@@ -204,10 +204,21 @@ static struct guest *add(struct relay *r, struct node_ids ids)
 	return g;
 }
 
+/* The vTPM's, as libxl has it; nil: it has none. */
+static struct uuid read_uuid(struct relay *r, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+	struct uuid uuid;
+
+	ids.stub = 0;
+	return xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &uuid) == 0 ? uuid : (struct uuid){{0}};
+}
+
 struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 {
+	const struct uuid uuid = read_uuid(r, ids);
 	uint64_t ticket;
-	const struct state_record *record = keeping_claim(r->keeping, ids.guest, ids.dev, &r->boot, &ticket);
+	const struct state_record *record = keeping_claim(r->keeping, ids.guest, ids.dev, &uuid, &r->boot, &ticket);
 	unsigned int backend;
 	bool reserved;
 	struct guest *g;
@@ -242,7 +253,6 @@ void relay_request(struct relay *r, struct node_ids ids)
 {
 	const unsigned int backend = ids.stub;
 	struct guest *g;
-	char path[NODE_PATH_MAX];
 
 	ids.stub = 0;
 	if (guests_find(&r->guests, ids))
@@ -251,8 +261,7 @@ void relay_request(struct relay *r, struct node_ids ids)
 	if (!g)
 		return;
 	g->backend = backend;
-	if (xenstore_read_uuid(r->xs, node_path(path, NODE_LIBXL_UUID, ids), &g->uuid) != 0)
-		memset(&g->uuid, 0, sizeof(g->uuid));
+	g->uuid = read_uuid(r, ids);
 	source_set_ms(g->deadline, guest_deadline_ms(GUEST_PREPARING));
 	g->asked_ms = loop_now_ms();
 	r->tally.requests++;

@@ -136,7 +136,7 @@ static void a_failed_write_of_what_the_disk_has_already_is_none(void **state)
 
 	(void)state;
 	found(2, &boot);
-	assert_non_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	assert_non_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket));
 	store(2);
 	disk_says(STATE_FAILED);
 	assert_int_equal(w.told_version, 2);
@@ -167,7 +167,7 @@ static void a_newer_state_at_the_kmc_is_no_fencing(void **state)
 
 	(void)state;
 	found(2, &boot);
-	assert_non_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	assert_non_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket));
 	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_ROLLBACK);
 	assert_int_equal(w.fenced, 0);
 	keeping_release(w.k, TICKET);
@@ -345,7 +345,7 @@ static void an_open_of_an_earlier_run_is_asked_for_before_it_is_dropped(void **s
 
 	(void)state;
 	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
-	assert_null(keeping_claim(w.k, 7, 0, &boot, &ticket)); /* nothing was served */
+	assert_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket)); /* nothing was served */
 	keeping_settle(w.k);
 	assert_int_equal(w.undecided, 1);
 	assert_int_equal(w.drops + w.releases, 0);
@@ -387,18 +387,39 @@ static void a_found_record_is_claimed_by_its_guest_in_the_same_boot_only(void **
 
 	(void)state;
 	found(2, &boot);
-	assert_null(keeping_claim(w.k, 7, 0, &other, &ticket));
-	assert_null(keeping_claim(w.k, 7, 1, &boot, &ticket));
-	assert_null(keeping_claim(w.k, 6, 0, &boot, &ticket));
-	r = keeping_claim(w.k, 7, 0, &boot, &ticket);
+	assert_null(keeping_claim(w.k, 7, 0, &vtpm, &other, &ticket));
+	assert_null(keeping_claim(w.k, 7, 1, &vtpm, &boot, &ticket));
+	assert_null(keeping_claim(w.k, 6, 0, &vtpm, &boot, &ticket));
+	r = keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket);
 	assert_non_null(r);
 	assert_int_equal(r->stub, 8);
 	assert_int_equal(ticket, TICKET);
 	assert_int_equal(w.pushed_version, 2);
-	assert_null(keeping_claim(w.k, 7, 0, &boot, &ticket));
+	assert_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket));
 	keeping_settle(w.k);
 	kmc_stored(2);
 	assert_int_equal(w.releases, 0);
+}
+
+/* Domain numbers come again, and a lease may wait for the KMC for as long as that takes. */
+static void what_waits_to_be_given_back_is_no_later_guests_of_that_number(void **state)
+{
+	const struct uuid boot = {{9}}, gone = {{7}}, none = {{0}};
+	const struct state_placed left = {.record = {.uuid = gone, .boot = boot, .guest = 7, .stub = 6, .lease_epoch = 3}};
+	const struct state_record *r;
+	uint64_t ticket = 0;
+
+	(void)state;
+	w.up = false;
+	assert_int_equal(keeping_found(w.k, COMES_IN, &left), 0);
+	found(2, &boot);
+	r = keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket);
+	assert_non_null(r);
+	assert_int_equal(ticket, TICKET);
+	assert_int_equal(r->stub, 8);
+	assert_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket));
+	assert_non_null(keeping_claim(w.k, 7, 0, &none, &boot, &ticket)); /* libxl has forgotten its device already */
+	assert_int_equal(ticket, COMES_IN);
 }
 
 static void what_nobody_claims_is_stored_and_given_back(void **state)
@@ -527,6 +548,7 @@ int main(void)
 		HOST(an_open_of_an_earlier_run_is_asked_for_before_it_is_dropped),
 		HOST(an_open_of_an_earlier_run_that_was_refused_is_dropped),
 		HOST(a_found_record_is_claimed_by_its_guest_in_the_same_boot_only),
+		HOST(what_waits_to_be_given_back_is_no_later_guests_of_that_number),
 		HOST(what_nobody_claims_is_stored_and_given_back),
 		HOST(a_vtpm_is_kept_once),
 		HOST(guests_that_store_all_the_time_keep_no_other_from_the_disk),

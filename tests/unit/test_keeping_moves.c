@@ -272,7 +272,7 @@ static void two_records_of_a_vtpm_are_found_where_they_were(void **state)
 	assert_int_equal(keeping_found(w.k, TICKET, &source), 0);
 	assert_int_equal(keeping_found(w.k, COMES_IN, &incoming), 0);
 	assert_int_equal(keeping_hold(w.k, 77, &third), E_EXISTS); /* there is room for two */
-	assert_non_null(keeping_claim(w.k, 8, 0, &boot, &ticket));
+	assert_non_null(keeping_claim(w.k, 8, 0, &vtpm, &boot, &ticket));
 	assert_int_equal(ticket, COMES_IN);
 	keeping_settle(w.k); /* the source is gone */
 	assert_int_equal(w.move_type, KMC_SUSPEND);
