@@ -18,6 +18,7 @@
 #define KEY_MARGIN_S 30 /* a protection key that expires sooner is replaced before use */
 #define KEY_IS_OLD "the KMC's protection key expires at once: compare the clocks of this host and the KMC"
 #define KEY_TRIES 2	/* a key can expire on the way once, not for ever */
+#define RESTS_MAX 31	/* calls of openings_again() that pass between two tries, of what the KMC does not decide */
 
 enum step { STEP_FREE, STEP_WAITING, STEP_WRAPPING, STEP_RECORDING, STEP_ASKING, STEP_BELIEVING, STEP_RECALLING };
 
@@ -29,6 +30,7 @@ struct opening {
 	bool abandoned, may_hold; /* may_hold: the KMC was asked once, so it may count us as holder */
 	bool unanswered; /* over a connection that broke: it may have been done */
 	unsigned int key_tries;
+	unsigned int rests, rest; /* of RECALLING: how many calls pass next time, and still do */
 	bool intended, recorded; /* that it is asked for: is to go on record; is there */
 	uint8_t cipher[KMC_RSA_MAX]; /* of RECORDING */
 	size_t cipher_size;
@@ -133,6 +135,8 @@ static void refuse_undecided(struct openings *o, struct opening *p, const char *
 		o->ops->refused(o->arg, p->ticket, why);
 	p->abandoned = true;
 	p->key_tries = 0;
+	p->rest = p->rests;
+	p->rests = p->rests < RESTS_MAX ? 2 * p->rests + 1 : RESTS_MAX;
 	p->step = STEP_RECALLING;
 	o->ops->parked(o->arg);
 }
@@ -268,12 +272,23 @@ bool openings_cancel(struct openings *o, uint64_t ticket)
 
 void openings_again(struct openings *o)
 {
+	bool rests = false;
+
 	for (size_t i = 0; i < OPENINGS_MAX; i++) {
-		if (o->table[i].step != STEP_RECALLING)
+		struct opening *p = &o->table[i];
+
+		if (p->step != STEP_RECALLING)
 			continue;
-		o->table[i].step = STEP_WAITING;
-		advance(o, &o->table[i]);
+		if (p->rest) {
+			p->rest--;
+			rests = true;
+			continue;
+		}
+		p->step = STEP_WAITING;
+		advance(o, p);
 	}
+	if (rests)
+		o->ops->parked(o->arg);
 }
 
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY])
@@ -307,8 +322,10 @@ void openings_up(struct openings *o)
 	o->key.asked = false;
 	if (!key_is_usable(&o->key))
 		ask_key(o);
-	for (size_t i = 0; i < OPENINGS_MAX; i++)
+	for (size_t i = 0; i < OPENINGS_MAX; i++) {
+		o->table[i].rest = o->table[i].rests = 0; /* another KMC, or the same one mended */
 		advance(o, &o->table[i]);
+	}
 }
 
 void openings_down(struct openings *o)

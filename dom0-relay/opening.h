@@ -34,7 +34,7 @@ struct opening_ops {
 	void (*opened)(void *arg, uint64_t ticket, const struct opening_result *result);
 	void (*refused)(void *arg, uint64_t ticket, const char *why);
 	void (*not_yet)(void *arg, uint64_t ticket, const char *why); /* a reservation that may be granted when it is asked for again */
-	void (*parked)(void *arg);     /* another host is asked to give a vTPM back: call openings_again() soon */
+	void (*parked)(void *arg);     /* another host is asked to give a vTPM back, or the KMC does not decide: call openings_again() soon */
 	void (*unattested)(void *arg); /* the KMC wants this host attested: an open was refused for that */
 	void (*orphaned)(void *arg, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version); /* a lease that nobody wants any more */
 	void (*ended)(void *arg, const struct uuid *uuid);			    /* an abandoned opening got none */
@@ -75,7 +75,7 @@ void openings_abandon(struct openings *o, uint64_t ticket);
 /** openings_cancel() - @ticket was not asked at the KMC yet, and won't be. False: it was, or there is none. */
 bool openings_cancel(struct openings *o, uint64_t ticket);
 
-/** openings_again() - ask once more what another host was to give back. */
+/** openings_again() - ask once more what another host was to give back; what the KMC does not decide, less and less often. */
 void openings_again(struct openings *o);
 
 /** openings_why() - what @ticket is waiting for, in one line, into @why. */

@@ -620,6 +620,16 @@ static void an_abandoned_opening_is_in_the_way_until_it_ends(void **state)
 	assert_false(openings_has(w.o, &vtpm));
 }
 
+/* Return: after how many calls. */
+static unsigned int ask_again(void)
+{
+	unsigned int wraps = w.wraps, calls = 0;
+
+	for (; w.wraps == wraps && calls < 100; calls++)
+		openings_again(w.o);
+	return calls;
+}
+
 /* What the KMC did before the link broke nobody knows, and "busy" does not say. */
 static void what_may_have_been_opened_is_asked_for_until_the_kmc_says(void **state)
 {
@@ -632,9 +642,9 @@ static void what_may_have_been_opened_is_asked_for_until_the_kmc_says(void **sta
 	assert_int_equal(w.refused, 1);
 	assert_true(openings_has(w.o, &vtpm));
 	assert_int_equal(w.again, 1);
-	openings_again(w.o);
+	ask_again();
 	tpm_fails(w.wrap_ticket);
-	openings_again(w.o);
+	ask_again();
 	tpm_wraps();
 	kmc_opens(5);
 	tpm_believes();
@@ -717,7 +727,7 @@ static void what_was_asked_for_stays_on_record_until_the_kmc_says(void **state)
 	tpm_wraps();
 	kmc_refuses(KMC_REFUSED_BUSY, w.open_id);
 	assert_int_equal(w.undone, 0);
-	openings_again(w.o);
+	ask_again();
 	tpm_wraps();
 	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
 	assert_true(w.undone == 1 && w.ended == 1);
@@ -736,11 +746,11 @@ static void what_an_earlier_relay_was_to_open_is_asked_for_and_given_back(void *
 	assert_int_equal(openings_settle(w.o, TICKET, &vtpm), 0);
 	assert_true(openings_has(w.o, &vtpm));
 	tpm_fails(w.wrap_ticket);
-	openings_again(w.o);
+	ask_again();
 	tpm_wraps();
 	kmc_refuses(KMC_REFUSED_INTERNAL, w.open_id);
 	assert_true(openings_has(w.o, &vtpm));
-	openings_again(w.o);
+	ask_again();
 	tpm_wraps();
 	kmc_opens(5);
 	tpm_believes();
@@ -750,6 +760,31 @@ static void what_an_earlier_relay_was_to_open_is_asked_for_and_given_back(void *
 	tpm_wraps();
 	kmc_refuses(KMC_REFUSED_HELD, w.open_id);
 	assert_true(w.undone == 1 && w.ended == 1);
+}
+
+/* It may never: each try costs the host's TPM and the KMC something. */
+static void what_the_kmc_does_not_decide_is_asked_for_less_and_less_often(void **state)
+{
+	unsigned int calls = 0, told;
+
+	(void)state;
+	kmc_gives_key(KEY_ID, 3600);
+	assert_int_equal(openings_settle(w.o, TICKET, &vtpm), 0);
+	for (unsigned int tries = 0; tries < 10; tries++) {
+		tpm_wraps();
+		kmc_refuses(KMC_REFUSED_INTERNAL, w.open_id);
+		told = w.again;
+		calls += ask_again();
+	}
+	assert_true(calls > 150 && calls < 200);
+	assert_int_equal(w.again - told, 31); /* told to call each time that it was not asked for yet */
+	tpm_wraps();
+	kmc_refuses(KMC_REFUSED_INTERNAL, w.open_id);
+	openings_down(w.o);
+	openings_up(w.o);
+	calls = w.wraps;
+	openings_again(w.o); /* another connection: at once */
+	assert_int_equal(w.wraps, calls + 1);
 }
 
 static void answers_that_nobody_asked_for_change_nothing(void **state)
@@ -800,6 +835,7 @@ int main(void)
 		TEST(what_was_not_asked_for_is_undone_with_its_opening),
 		TEST(what_was_asked_for_stays_on_record_until_the_kmc_says),
 		TEST(what_an_earlier_relay_was_to_open_is_asked_for_and_given_back),
+		TEST(what_the_kmc_does_not_decide_is_asked_for_less_and_less_often),
 		TEST(answers_that_nobody_asked_for_change_nothing),
 	};
 
