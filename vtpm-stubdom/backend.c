@@ -11,13 +11,14 @@
 #include "vtpm-stubdom/tpmif.h"
 
 #define COMPLAINTS_MAX 10 /* lines that a guest can cause in our log */
+#define AGAIN_MS 500	  /* after xenstore could not say what the guest says */
 
 struct backend {
 	struct loop *loop;
 	struct port *port;
 	const struct backend_ops *ops;
 	void *arg;
-	struct source *control, *event;
+	struct source *control, *event, *again;
 	struct port_frontend frontend; /* what the page was mapped for */
 	void *page;		       /* NULL: not connected */
 	bool busy;		       /* a request waits for its answer */
@@ -114,10 +115,14 @@ static void on_control(void *arg, unsigned int what)
 {
 	struct backend *b = arg;
 	struct port_frontend f;
+	int r = port_frontend(b->port, &f);
 
 	(void)what;
-	if (port_frontend(b->port, &f) != 0)
+	if (r != 0) {
+		if (r != E_AGAIN_IN) /* all stays as it is */
+			source_set_ms(b->again, AGAIN_MS);
 		return;
+	}
 	switch (f.state) {
 	case XENBUS_INITIALISED:
 	case XENBUS_CONNECTED:
@@ -151,9 +156,10 @@ struct backend *backend_new(struct loop *loop, struct port *port, const struct b
 	b->port = port;
 	b->ops = ops;
 	b->arg = arg;
+	b->again = source_timer(loop, on_control, b);
 	b->control = source_fd(loop, port_control_fd(port), LOOP_READ, on_control, b);
 	/* A frontend that waits already is told of by the control descriptor: nothing is called before our caller has us. */
-	if (!b->control || port_set_state(port, XENBUS_INIT_WAIT) != 0)
+	if (!b->again || !b->control || port_set_state(port, XENBUS_INIT_WAIT) != 0)
 		backend_free(&b);
 	return b;
 }
@@ -190,6 +196,7 @@ void backend_free(struct backend **b)
 		return;
 	source_free(&(*b)->event);
 	source_free(&(*b)->control);
+	source_free(&(*b)->again);
 	port_close(&(*b)->port);
 	wipe((*b)->request.data, sizeof((*b)->request.data));
 	free(*b);

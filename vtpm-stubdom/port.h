@@ -37,7 +37,7 @@ struct port *port_new(const struct port_ops *ops, void *world);
 /** port_control_fd() - readable when port_frontend() may have something new to say. */
 int port_control_fd(const struct port *p);
 
-/** port_frontend() - take note of a bounded number of events and read what the guest says now: 0, or E_AGAIN_IN: nothing new. */
+/** port_frontend() - take note of a bounded number of events and read what the guest says now: 0, E_AGAIN_IN: nothing new, or E_XEN: it can't be read now, ask again. */
 int port_frontend(struct port *p, struct port_frontend *f);
 
 /** port_set_state() - tell the guest our state: XENBUS_INIT_WAIT or XENBUS_CONNECTED, nothing else ever: 0, E_ARG or E_XEN. */

@@ -23,6 +23,7 @@
 struct xen_port {
 	struct node_ids ids;
 	char watched[NODE_PATH_MAX];
+	bool unread;		   /* there is something new that could not be read */
 	void *page;		   /* NULL: not mapped */
 	xenevtchn_port_or_error_t local; /* -1: not bound */
 };
@@ -50,22 +51,22 @@ int port_xen_prepare(void)
 	return 0;
 }
 
-/* A decimal number, and nothing else: false if there is none. */
-static bool read_number(const char *path, uint32_t *v)
+/* A decimal number, and nothing else: 0, E_NOTFOUND (there is none) or E_XEN (nobody knows). */
+static int read_number(const char *path, uint32_t *v)
 {
 	unsigned int n;
 	char *text = xs_read(xen.xs, XBT_NULL, path, &n), *end;
 	unsigned long number;
 	bool ok;
 
-	if (!text)
-		return false;
+	if (!text) /* xenstored says EACCES of what is gone, where we may not see what is above it */
+		return errno == ENOENT || errno == EACCES ? E_NOTFOUND : E_XEN;
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	ok = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && number <= UINT32_MAX;
 	free(text);
 	*v = ok ? (uint32_t)number : 0;
-	return ok;
+	return ok ? 0 : E_NOTFOUND;
 }
 
 int port_xen_domid(unsigned int *domid)
@@ -73,7 +74,7 @@ int port_xen_domid(unsigned int *domid)
 	struct node_ids none = {0};
 	char path[NODE_PATH_MAX];
 
-	return read_number(node_path(path, NODE_STUB_DOMID, none), domid) ? 0 : E_XEN;
+	return read_number(node_path(path, NODE_STUB_DOMID, none), domid) == 0 ? 0 : E_XEN;
 }
 
 static int control_fd(void *world)
@@ -82,29 +83,42 @@ static int control_fd(void *world)
 	return xs_fileno(xen.xs);
 }
 
+static int read_frontend(const struct xen_port *x, struct port_frontend *f)
+{
+	char path[NODE_PATH_MAX];
+	uint32_t state;
+	int r = read_number(node_path(path, NODE_FRONTEND_STATE, x->ids), &state), channel;
+
+	*f = (struct port_frontend){.state = XENBUS_GONE};
+	if (r != 0)
+		return r == E_NOTFOUND ? 0 : r;
+	f->state = state > XENBUS_CLOSED ? XENBUS_CLOSED + 1 : (int)state;
+	if (state != XENBUS_INITIALISED && state != XENBUS_CONNECTED)
+		return 0;
+	r = read_number(node_path(path, NODE_FRONTEND_RING_REF, x->ids), &f->ring_ref);
+	channel = read_number(node_path(path, NODE_FRONTEND_EVENT_CHANNEL, x->ids), &f->event_channel);
+	if (r == E_XEN || channel == E_XEN)
+		return E_XEN;
+	if (r != 0 || channel != 0)
+		f->state = XENBUS_INITIALISING; /* it claims to be ready and is not */
+	return 0;
+}
+
 static int frontend(void *world, struct port_frontend *f)
 {
 	struct xen_port *x = world;
-	char path[NODE_PATH_MAX], **event;
-	uint32_t state;
-	int events = 0;
+	char **event;
+	int events = 0, r;
 
 	while (events < EVENTS_PER_TURN && (event = xs_check_watch(xen.xs)) != NULL) {
 		free(event);
 		events++;
 	}
-	if (events == 0)
+	if (events == 0 && !x->unread)
 		return E_AGAIN_IN;
-	*f = (struct port_frontend){.state = XENBUS_GONE};
-	if (!read_number(node_path(path, NODE_FRONTEND_STATE, x->ids), &state))
-		return 0;
-	f->state = state > XENBUS_CLOSED ? XENBUS_CLOSED + 1 : (int)state;
-	if (state != XENBUS_INITIALISED && state != XENBUS_CONNECTED)
-		return 0;
-	if (!read_number(node_path(path, NODE_FRONTEND_RING_REF, x->ids), &f->ring_ref) ||
-	    !read_number(node_path(path, NODE_FRONTEND_EVENT_CHANNEL, x->ids), &f->event_channel))
-		f->state = XENBUS_INITIALISING; /* it claims to be ready and is not */
-	return 0;
+	r = read_frontend(x, f);
+	x->unread = r != 0;
+	return r;
 }
 
 static bool put(struct xen_port *x, enum node node, const char *value)
