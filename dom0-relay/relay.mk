@@ -15,6 +15,7 @@ $(eval $(call program,vtpm-relayd,$(RELAYD_SRCS),$(COMMON_LIBS) $(TSS_LIBS) $(XE
 
 $(eval $(call unit,statedir,dom0-relay/statedir.c dom0-relay/statemsg.c,$(COMMON_LIBS)))
 $(eval $(call unit,named,$(addprefix dom0-relay/,named.c prepared.c retiring.c) $(SCHEMA_SRCS),$(COMMON_LIBS)))
+$(eval $(call unit,xenstore,dom0-relay/xenstore.c $(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,adopting,$(addprefix dom0-relay/,relay.c guests.c guest_machine.c) $(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,history,dom0-relay/history.c dom0-relay/noting.c,$(COMMON_LIBS)))
 $(eval $(call fuzzer,history,dom0-relay/history.c,$(COMMON_LIBS)))

@@ -42,7 +42,7 @@ static bool look(struct retiring *t, struct retired *e)
 	e->looks = state == 6 ? e->looks + 1 : 0;
 	if (e->looks > SEEN_LOOKS)
 		xenstore_remove_backend(t->xs, ids);
-	if (state >= 0 && xenstore_has_domain(t->xs, ids.guest))
+	if (state != -1 && xenstore_has_domain(t->xs, ids.guest))
 		return true;
 	*e = (struct retired){.looks = 0};
 	t->let_go(t->arg, ids, destroys);

@@ -31,6 +31,10 @@ void watching_device(void *arg, struct node_ids ids)
 	if (!r->listed || (g && g->backend != ids.stub))
 		return;
 	state = read_control(r, ids);
+	if (state == XENSTORE_UNREADABLE) { /* nobody is told to go for that */
+		log_about(LOG_LV_WARN, ABOUT(.domid = ids.guest), "domain %u device %u: xenstore does not say what is wanted of it", ids.guest, ids.dev);
+		return;
+	}
 	if (!g && (state == 0 || (state >= 2 && state <= 5)))
 		g = relay_adopt(r, ids);
 	if (g && (state == 5 || state < 0))

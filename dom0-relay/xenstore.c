@@ -78,6 +78,12 @@ bool xenstore_has(struct xenstore *x, const char *path)
 	return value != NULL;
 }
 
+/* After a failed read: what xenstored denies is not there. Whatever else it says, or if it is not there itself, nobody knows. */
+static int nothing_read(void)
+{
+	return errno == ENOENT || errno == EACCES ? -1 : XENSTORE_UNREADABLE;
+}
+
 static int read_number(struct xenstore *x, xs_transaction_t t, const char *path)
 {
 	unsigned int n;
@@ -85,7 +91,7 @@ static int read_number(struct xenstore *x, xs_transaction_t t, const char *path)
 	long v;
 
 	if (!value)
-		return -1;
+		return nothing_read();
 	v = strtol(value, &end, 10);
 	if (end == value || *end || v < 0 || v > 0xffff)
 		v = -1;
@@ -93,14 +99,15 @@ static int read_number(struct xenstore *x, xs_transaction_t t, const char *path)
 	return (int)v;
 }
 
-static bool has_value(struct xenstore *x, xs_transaction_t t, const char *path, const char *wanted)
+/* Has it the value @wanted? 0, -1 or XENSTORE_UNREADABLE. */
+static int check_value(struct xenstore *x, xs_transaction_t t, const char *path, const char *wanted)
 {
 	unsigned int n;
 	char *value = xs_read(x->xs, t, path, &n);
-	bool same = value && strcmp(value, wanted) == 0;
+	int r = !value ? nothing_read() : strcmp(value, wanted) == 0 ? 0 : -1;
 
 	free(value);
-	return same;
+	return r;
 }
 
 int xenstore_read_state(struct xenstore *x, const char *path)
@@ -189,21 +196,21 @@ static bool point_frontend(struct xenstore *x, xs_transaction_t t, struct node_i
 	return xs_write(x->xs, t, node_path(path, NODE_FRONTEND_BACKEND_ID, ids), value, (unsigned int)strlen(value));
 }
 
-/* Does libxl's own record say that the device's backend is the stub domain? */
-static bool is_named(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
+/* Does libxl's own record say that the device's backend is the stub domain? 0, -1 or XENSTORE_UNREADABLE. */
+static int check_named(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
 {
 	char path[NODE_PATH_MAX], wanted[NODE_PATH_MAX];
 
-	return has_value(x, t, node_path(path, NODE_LIBXL_BACKEND, ids), node_path(wanted, NODE_BACKEND, ids));
+	return check_value(x, t, node_path(path, NODE_LIBXL_BACKEND, ids), node_path(wanted, NODE_BACKEND, ids));
 }
 
 static int named_state(struct xenstore *x, xs_transaction_t t, struct node_ids ids)
 {
 	char path[NODE_PATH_MAX];
-	int state = read_number(x, t, node_path(path, NODE_BACKEND_STATE, ids));
+	int state = read_number(x, t, node_path(path, NODE_BACKEND_STATE, ids)), named = check_named(x, t, ids);
 
-	if (!is_named(x, t, ids))
-		return -1;
+	if (named != 0 || state == XENSTORE_UNREADABLE)
+		return named != 0 ? named : state;
 	if (state < 0)
 		return 0;
 	if (state <= 4 && read_number(x, t, node_path(path, NODE_BACKEND_ONLINE, ids)) == 0)
@@ -235,7 +242,7 @@ static int rehome_once(struct xenstore *x, xs_transaction_t t, struct node_ids i
 	int state = named ? named_state(x, t, ids) : read_number(x, t, node_path(path, NODE_CONTROL_STATE, ids));
 
 	if (state < 0 || state > 4)
-		return E_NOTFOUND;
+		return state == XENSTORE_UNREADABLE ? E_XEN : E_NOTFOUND;
 	if (!make_backend(x, t, ids) || !point_frontend(x, t, ids) || !open_frontend(x, t, ids))
 		return E_XEN;
 	node_path(path, named ? NODE_BACKEND_STATE : NODE_CONTROL_STATE, ids);
@@ -276,8 +283,8 @@ int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int
 	node_path(path, node, ids);
 	for (int tries = 0; tries < 50; tries++) {
 		xs_transaction_t t = xs_transaction_start(x->xs);
-		bool there = t != XBT_NULL && read_number(x, t, path) >= 0;
-		bool ok = there && xs_write(x->xs, t, path, text, (unsigned int)n);
+		int now = t != XBT_NULL ? read_number(x, t, path) : XENSTORE_UNREADABLE;
+		bool there = now != -1, ok = now >= 0 && xs_write(x->xs, t, path, text, (unsigned int)n);
 
 		if (t == XBT_NULL)
 			return E_XEN;
@@ -319,7 +326,7 @@ int xenstore_find_domain(struct xenstore *x, const char *name, unsigned int *dom
 	for (unsigned int i = 0; domains && r != 0 && i < n; i++) {
 		struct node_ids ids = {0};
 
-		if (!is_number(domains[i], DOMID_MAX, &ids.guest) || !has_value(x, XBT_NULL, node_path(path, NODE_DOMAIN_NAME, ids), name))
+		if (!is_number(domains[i], DOMID_MAX, &ids.guest) || check_value(x, XBT_NULL, node_path(path, NODE_DOMAIN_NAME, ids), name) != 0)
 			continue;
 		*domid = ids.guest;
 		r = xenstore_has_domain(x, ids.guest) ? 0 : E_NOTFOUND; /* one that is being destroyed has its name a while longer */

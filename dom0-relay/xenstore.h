@@ -27,7 +27,9 @@ void xenstore_unwatch(struct xenstore *x, const char *path, const char *token);
 /** xenstore_has() - is there such a node? */
 bool xenstore_has(struct xenstore *x, const char *path);
 
-/** xenstore_read_state() - the decimal number in a state node, or -1 when there is none. */
+#define XENSTORE_UNREADABLE (-2) /* of a state: xenstored can't say just now */
+
+/** xenstore_read_state() - the decimal number in a state node, -1 when there is none, or XENSTORE_UNREADABLE. */
 int xenstore_read_state(struct xenstore *x, const char *path);
 
 /** xenstore_read_uuid() - 0, E_NOTFOUND or E_FORMAT. */
@@ -59,7 +61,7 @@ int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int
  *
  * The stub domain writes in that directory, too: what counts is what libxl keeps of its own, and that the device is offline once it is to go.
  *
- * Return: 1 to 4; 0: libxl has it, and the directory went with the stub domain; 5: it is to go; 6: it may; -1: libxl knows no such device.
+ * Return: 1 to 4; 0: libxl has it, and the directory went with the stub domain; 5: it is to go; 6: it may; -1: libxl knows no such device; or XENSTORE_UNREADABLE.
  */
 int xenstore_named_state(struct xenstore *x, struct node_ids ids);
 
