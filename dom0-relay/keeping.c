@@ -255,6 +255,21 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 	return NULL;
 }
 
+/* Whether that is the present lease the KMC says: what is kept is stored once more, as after a restart. */
+void keeping_served(struct keeping *k, uint64_t ticket, uint64_t lease_epoch)
+{
+	struct kept *e = kept_find(k, ticket);
+
+	if (!e)
+		return;
+	e->now.r.phase = PHASE_SERVING;
+	e->now.r.lease_epoch = lease_epoch;
+	e->now.r.transient = e->now.r.request = (struct view){0};
+	e->push.wanted = e->now.r.version > 0;
+	e->save.wanted = true;
+	kept_send(k, e);
+}
+
 void keeping_settle(struct keeping *k)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++) {

@@ -106,6 +106,9 @@ int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed 
  */
 const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *uuid, const struct uuid *boot, uint64_t *ticket);
 
+/** keeping_served() - a claimed record is older than what serves: the KMC gave the lease @lease_epoch for it, and the disk did not take that. */
+void keeping_served(struct keeping *k, uint64_t ticket, uint64_t lease_epoch);
+
 /** keeping_settle() - what was found and not claimed belongs to guests that are gone: give it back, once ops->undecided was answered where an open is on record. */
 void keeping_settle(struct keeping *k);
 

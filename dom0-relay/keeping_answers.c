@@ -245,6 +245,32 @@ static bool is_same_lease(const struct state_record *a, const struct state_recor
 	return a->phase == b->phase && a->image == b->image && a->lease_epoch == b->lease_epoch;
 }
 
+/* Would a relay that finds the record go on as this one does? */
+static bool is_as_saved(const struct kept *e)
+{
+	const struct state_record *now = &e->now.r, *safe = &e->safe.r;
+
+	return is_same_lease(now, safe) && now->guest == safe->guest && now->dev == safe->dev && now->stub == safe->stub;
+}
+
+/*
+ * The disk refused it: what the record says of lease and guest is tried again until it is there. What was granted is the lease all the same, and the
+ * state that came with it is the one that a store under it goes back to when that fails, too.
+ */
+static void on_not_saved(struct keeping *k, struct kept *e)
+{
+	const bool granted = e->tells && e->tell == MOVE_SERVES && is_same_lease(&e->now.r, &e->saving.r);
+
+	if (granted)
+		record_copy_move(&e->safe, &e->saving);
+	else
+		record_copy_free(&e->saving);
+	if (!granted && !e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
+		go_back(k, e);
+	e->unsaved = e->unsaved || granted || !is_as_saved(e);
+	kept_later(k);
+}
+
 static void tell_move(struct keeping *k, struct kept *e)
 {
 	if (!e->tells || !errand_is_idle(&e->save))
@@ -269,6 +295,7 @@ static void on_intent_saved(struct keeping *k, struct kept *e, const char *why)
 		record_copy_move(&e->safe, &e->saving);
 	else
 		record_copy_free(&e->saving);
+	e->unsaved = e->unsaved && why;
 	kept_send(k, e);
 	if (!e->intends || !errand_is_idle(&e->save))
 		return;
@@ -293,11 +320,9 @@ static void on_saved(struct keeping *k, struct kept *e, const struct state_faile
 	e->save.sent = e->fresh = e->closing = false;
 	if (!failed) {
 		record_copy_move(&e->safe, &e->saving);
+		e->unsaved = false;
 	} else {
-		record_copy_free(&e->saving);
-		if (!e->save.wanted && e->safe.r.lease_epoch && is_same_lease(&e->now.r, &e->safe.r))
-			go_back(k, e);
-		kept_later(k);
+		on_not_saved(k, e);
 	}
 	kept_send(k, e);
 	tell_move(k, e);

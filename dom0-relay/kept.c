@@ -245,8 +245,8 @@ void kept_try_again(struct keeping *k)
 		struct kept *e = &k->table[i];
 
 		e->push.later = e->park.later = e->release.later = e->move.later = false;
-		if (e->ticket && e->move.wanted && e->move_type == KMC_SUSPEND && is_startable(e))
-			e->save.wanted = true; /* the disk refused it */
+		if (e->unsaved && errand_is_idle(&e->drop))
+			e->save.wanted = true;
 	}
 	kept_send_all(k);
 }

@@ -34,7 +34,7 @@ struct kept {
 	uint64_t place;	 /* of its record among those of its vTPM; STATE_PLACES: there is none left, and it is not to be saved */
 	struct record_copy now;	   /* the newest */
 	struct record_copy saving; /* on its way to the disk */
-	struct record_copy safe;   /* as the disk has it: what a failed save goes back to */
+	struct record_copy safe;   /* as the disk has it, or would if it had taken what the KMC granted: what a failed save goes back to */
 	uint64_t pushed;    /* newest version that the KMC confirmed */
 	struct errand save, push, park, release, drop;
 	struct errand move;	 /* of move_type; the newest counts */
@@ -50,6 +50,7 @@ struct kept {
 	bool parked;  /* no guest: the lease is kept for a start without the KMC */
 	bool closing; /* parked, and its owner was not told yet that it may go */
 	bool on_disk; /* there is a record, or may be */
+	bool unsaved; /* but it says something else of lease or guest: the disk refused it */
 	bool found;  /* by an earlier run, and not claimed */
 	bool fenced; /* the lease is another's: nothing more to tell the KMC */
 };

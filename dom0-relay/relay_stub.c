@@ -105,12 +105,22 @@ static void on_certify(struct guest *g, const struct handoff_certify *m)
 	certifying_want(g->relay->certifying, g->ticket, &q);
 }
 
-/* A new stub domain holds nothing; one that is adopted holds just what our record says. */
+/* The relay before us had a later lease for it from the KMC, and told it so; its disk did not take that. */
+static void catch_up(struct guest *g, uint64_t lease_epoch)
+{
+	guest_log(g, LOG_LV_WARN, "is served under lease %" PRIu64 ", which is not on record: putting it there", lease_epoch);
+	g->lease.epoch = lease_epoch;
+	keeping_served(g->relay->keeping, g->ticket, lease_epoch);
+}
+
+/* A new stub domain holds nothing; one that is adopted holds just what our record says, or what came after that. */
 static void on_hello(struct guest *g, const struct handoff_hello *h)
 {
 	bool adopting = g->machine.state == GUEST_ADOPTING;
 	bool ours = adopting && h->vtpm.p && bytes_equal(h->vtpm.p, g->uuid.b, UUID_SIZE);
 
+	if (ours && !h->held.p && h->lease_epoch > g->lease.epoch)
+		catch_up(g, h->lease_epoch);
 	if (ours && (h->held.p || h->lease_epoch == g->lease.epoch)) { /* what is held gets its lease's epoch when it is thawed */
 		g->connected = h->connected;
 		guest_log(g, LOG_LV_INFO, "stub domain %u %s", g->ids.stub, h->held.p ? "has waited" : "served on");

@@ -181,6 +181,84 @@ static void a_committed_reservation_is_a_lease(void **state)
 	assert_int_equal(w.releases, 1);
 }
 
+/* A reservation that brought a state is committed, and the disk takes nothing. */
+static void committed_while_the_disk_fails(void)
+{
+	const struct state_record came = {.uuid = vtpm, .version = 4, .state = view_text("sealed")};
+
+	reserved();
+	assert_int_equal(keeping_reserved(w.k, TICKET, &came), 0);
+	keeping_commit(w.k, TICKET);
+	kmc_moved(KMC_COMMITTED, 9);
+	disk_says(STATE_FAILED);
+	assert_true(w.move == MOVE_SERVES && w.move_epoch == 9);
+}
+
+/* Or the next relay would not know under which lease its guest is served. */
+static void a_grant_that_the_disk_did_not_take_is_put_there_later(void **state)
+{
+	unsigned int saves;
+
+	(void)state;
+	committed_while_the_disk_fails();
+	for (int i = 0; i < 2; i++) {
+		saves = w.saves;
+		w.saved = (struct state_record){.phase = 0};
+		keeping_up(w.k);
+		assert_int_equal(w.saves, saves + 1);
+		assert_true(w.saved.phase == PHASE_SERVING && w.saved.lease_epoch == 9 && w.saved_version == 4);
+		disk_says(i == 0 ? STATE_FAILED : STATE_SAVED);
+	}
+	saves = w.saves;
+	keeping_up(w.k);
+	assert_int_equal(w.saves, saves);
+	assert_int_equal(w.moved, 1);
+}
+
+/* The guest was told that it has not happened, and what it stores next may lack it. */
+static void a_store_that_fails_under_such_a_grant_has_not_happened(void **state)
+{
+	(void)state;
+	committed_while_the_disk_fails();
+	store(5);
+	disk_says(STATE_FAILED);
+	assert_true(w.told_version == 5 && w.told == E_IO);
+	assert_int_equal(w.pushes, 0);
+	keeping_up(w.k);
+	assert_int_equal(w.saved_version, 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.pushes, 0);
+	store(6);
+	disk_says(STATE_SAVED);
+	assert_true(w.told_version == 6 && w.told == 0);
+	assert_int_equal(w.pushed_version, 6);
+}
+
+static void what_was_served_under_a_lease_that_is_not_on_record_is_put_there(void **state)
+{
+	static const enum state_phase phases[] = {PHASE_RESERVED, PHASE_FROZEN};
+
+	for (size_t i = 0; i < 2; i++) {
+		const struct state_placed p = {.record = {.uuid = vtpm, .guest = 7, .stub = 8, .phase = phases[i], .request = view_text("0123456789abcdef"),
+					       .lease_epoch = i * 3, .version = i * 4, .state = i ? view_text("sealed") : (struct view){0}}};
+		const struct uuid boot = {{0}};
+		uint64_t ticket;
+
+		assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+		assert_non_null(keeping_claim(w.k, 7, 0, &vtpm, &boot, &ticket));
+		keeping_served(w.k, ticket, 9);
+		assert_true(w.saved.phase == PHASE_SERVING && w.saved.lease_epoch == 9 && !w.saved.request.p && w.saved.stub == 8);
+		disk_says(STATE_SAVED);
+		assert_int_equal(w.pushed_version, i * 4); /* does the KMC know that lease? */
+		if (i)
+			kmc_stored(4);
+		keeping_release(w.k, TICKET);
+		assert_true(w.releases == 1 && w.moves == 0);
+		keeping_world_end(state);
+		keeping_world_host(state);
+	}
+}
+
 static void what_slept_when_the_host_went_down_is_told_at_the_next_start(void **state)
 {
 	const struct state_placed p = {.record = {.uuid = vtpm, .lease_epoch = 3, .version = 4, .phase = PHASE_FROZEN, .image = 10,
@@ -293,6 +371,9 @@ int main(void)
 		HOST(a_move_that_the_kmc_cant_do_now_is_asked_for_again),
 		HOST(a_reservation_is_committed_or_cancelled),
 		HOST(a_committed_reservation_is_a_lease),
+		HOST(a_grant_that_the_disk_did_not_take_is_put_there_later),
+		HOST(a_store_that_fails_under_such_a_grant_has_not_happened),
+		HOST(what_was_served_under_a_lease_that_is_not_on_record_is_put_there),
 		HOST(what_slept_when_the_host_went_down_is_told_at_the_next_start),
 		HOST(a_guest_that_comes_in_beside_its_source_has_a_record_of_its_own),
 		HOST(a_source_that_runs_on_keeps_its_record),
