@@ -241,8 +241,6 @@ static void check(struct named *n, struct prepared *p)
 
 	p->asked = n->up && kmclink_send(n->kmc, KMC_CHECK, KMC_ID(KMC_ID_CHECK, p->ticket), &q) == 0;
 	snprintf(p->reason, sizeof(p->reason), "%s", p->asked ? "" : "waits for the KMC, to ask whether this host may have the vTPM");
-	if (!p->asked)
-		kmclink_hurry(n->kmc);
 }
 
 int named_prepare(struct named *n, const struct uuid *uuid, const char *name, char why[NAMED_WHY])
@@ -259,6 +257,8 @@ int named_prepare(struct named *n, const struct uuid *uuid, const char *name, ch
 		return refuse(why, E_NOMEM, "%u backends are prepared on this host, its limit", NAMED_MAX);
 	prepared_begin(p, &n->world, uuid, name);
 	check(n, p);
+	if (!p->asked)
+		kmclink_hurry(n->kmc);
 	return 0;
 }
 

@@ -31,7 +31,7 @@ static struct world {
 	unsigned int recorded_guest[STUBS];
 	bool destroyed[STUBS], libxl_knows[STUBS], removed[STUBS], spare, calls;
 	int state;
-	unsigned int builds, checks, stays, kept, next_stub;
+	unsigned int builds, checks, hurries, stays, kept, next_stub;
 	uint64_t build_ticket, keep_ticket, rename_ticket, check_ticket;
 	uint64_t parted, let_go;
 	const struct stublink_ops *ops;
@@ -77,7 +77,7 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	return 0;
 }
 
-void kmclink_hurry(struct kmclink *k) { (void)k; }
+void kmclink_hurry(struct kmclink *k) { (void)k; w.hurries++; }
 
 int xenstore_watch(struct xenstore *x, const char *path, const char *token)
 {
@@ -301,6 +301,9 @@ static void a_backend_is_prepared_once_the_kmc_agrees(void **state)
 	assert_int_equal(w.checks, 0); /* it can't be asked yet */
 	assert_string_equal(listed(), "preparing");
 	assert_true(strstr(w.row_reason, "waits for the KMC"));
+	for (int i = 0; i < 5; i++)
+		named_down(w.n); /* each try that fails says so */
+	assert_int_equal(w.hurries, 1); /* an order does not take the pauses from all tries after it */
 	named_up(w.n);
 	assert_int_equal(w.checks, 1);
 	named_down(w.n); /* and the answer is lost */
