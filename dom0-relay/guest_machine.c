@@ -347,6 +347,7 @@ static unsigned int reviving(struct guest_machine *g, enum guest_event event)
 		return GACT_STAND_IN;
 	case GEV_BUILD_FAILED:
 	case GEV_BROKEN:
+	case GEV_NOT_DESTROYED: /* once more, or nothing would take its place */
 		return revive(g);
 	case GEV_STRANGER:
 		return clean(g, GUEST_FAILED);
@@ -406,6 +407,9 @@ static void learn(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB_DESTROYED:
 		g->stub_exists = g->has_stub = g->destroying = false;
 		break;
+	case GEV_NOT_DESTROYED:
+		g->destroying = false;
+		break;
 	case GEV_SEED:
 		g->open_pending = false;
 		g->lease_held = true;
@@ -431,7 +435,7 @@ static void learn(struct guest_machine *g, enum guest_event event)
 /* An answer that nobody waits for (any more). */
 static bool is_unasked(const struct guest_machine *g, enum guest_event event)
 {
-	return (event == GEV_SEED && !g->open_pending) || (event == GEV_KEPT && (!g->lease_held || g->open_pending)) ||
+	return (event == GEV_SEED && !g->open_pending) || (event == GEV_NOT_DESTROYED && !g->destroying) || (event == GEV_KEPT && (!g->lease_held || g->open_pending)) ||
 	       ((event == GEV_STUB || event == GEV_STANDS_IN) && !has_living_stub(g));
 }
 

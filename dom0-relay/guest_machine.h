@@ -77,6 +77,7 @@ enum guest_event {
 	GEV_CLOSE,	    /* libxl takes the device away */
 	GEV_CLOSED,	    /* the stub domain's TPM is at rest */
 	GEV_STUB_DESTROYED, /* and its domain gone */
+	GEV_NOT_DESTROYED,  /* the builder tried, in vain */
 	GEV_RELEASED,	    /* the lease is given back */
 	GEV_DEADLINE,
 	GUEST_EVENTS

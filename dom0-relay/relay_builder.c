@@ -292,7 +292,9 @@ static void on_builder_failed(struct relay *r, enum build_id_kind kind, uint64_t
 		build_failed(r, ticket, why);
 	else if (g && kind == BUILD_ID_GUEST && !needs_domain(g))
 		relay_not_looked(g);
-	else if (g && kind != BUILD_ID_BUILD && kind != BUILD_ID_STUB)
+	else if (g && kind == BUILD_ID_DESTROY)
+		relay_fail(g, GEV_NOT_DESTROYED, "%s", why);
+	else if (g && kind == BUILD_ID_GUEST)
 		relay_fail(g, GEV_BROKEN, "%s", why);
 }
 
