@@ -54,6 +54,7 @@ struct guest {
 	uint64_t look_asked_ms;
 	bool closing;		/* libxl takes the device away, and it is looked once more whether the guest sleeps */
 	bool look_stale;	/* the look under way was asked before that */
+	bool unseen;		/* nobody looked while there was no relay: it may have slept and woken up */
 	bool reserving;		/* a reservation is to be asked for, once it is on record or some time has passed */
 	char not_yet[GUEST_REASON]; /* what the KMC said to the last try */
 	bool build_pending; /* the builder has not answered yet */

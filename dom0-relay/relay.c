@@ -144,6 +144,9 @@ static void enter(struct guest *g, enum guest_state before)
 	g->since = time(NULL);
 	noting_state(g->relay->disk, g, before);
 	relay_watch_sleep(g);
+	g->unseen = before == GUEST_ADOPTING && g->machine.state == GUEST_SERVING;
+	if (g->unseen)
+		relay_look(g);
 	if (g->machine.state == GUEST_HANDOFF)
 		return;
 	if (ms)

@@ -225,7 +225,7 @@ void relay_meet_stub(struct guest *g)
 	char path[NODE_PATH_MAX];
 	struct channel *channel;
 
-	if (g->stub || !awaits_hello(&g->machine) ||
+	if (g->stub || g->build_pending || !awaits_hello(&g->machine) || /* pending: who the guest is may not be known yet either */
 	    !xenstore_has(g->relay->xs, node_path(path, NODE_CHANNEL_EVENT, g->ids)))
 		return;
 	channel = channel_vchan_client(g->ids.stub, node_path(path, NODE_CHANNEL, g->ids));
