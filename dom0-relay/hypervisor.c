@@ -1,6 +1,7 @@
 /* Domain facts through libxenctrl. */
 #include "dom0-relay/hypervisor.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,18 @@ void hypervisor_close(struct hypervisor **h)
 	*h = NULL;
 }
 
+#define DOMIDS 0x7ff0 /* beyond are Xen's own */
+
+/* Facts of up to @n domains at or after @first: how many there are, 0 if there is none, or E_XEN. */
+static int get_info(struct hypervisor *h, uint32_t first, unsigned int n, xc_dominfo_t *info)
+{
+	int found = first < DOMIDS ? xc_domain_getinfo(h->xc, first, n, info) : 0;
+
+	if (found < 0) /* that is how the library says that there is none */
+		return errno == ESRCH ? 0 : E_XEN;
+	return found;
+}
+
 int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts *facts)
 {
 	uint32_t tsc_mode, khz, incarnation;
@@ -39,9 +52,9 @@ int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts
 	int n;
 
 	memset(facts, 0, sizeof(*facts));
-	n = xc_domain_getinfo(h->xc, domid, 1, &info); /* the first domain at or after domid */
+	n = get_info(h, domid, 1, &info);
 	if (n < 0)
-		return E_XEN;
+		return n;
 	if (n == 0 || info.domid != domid || info.dying)
 		return 0;
 	if (xc_domain_get_tsc_info(h->xc, domid, &tsc_mode, &elapsed, &khz, &incarnation) != 0)
@@ -50,7 +63,7 @@ int hypervisor_inspect(struct hypervisor *h, uint32_t domid, struct domain_facts
 	memcpy(facts->handle.b, info.handle, sizeof(facts->handle.b));
 	facts->incarnation = incarnation;
 	facts->is_paused = info.paused;
-	facts->is_shutdown = info.shutdown;
+	facts->is_shutdown = info.shutdown || info.crashed; /* the library says either, never both */
 	facts->shutdown_reason = info.shutdown_reason;
 	return 0;
 }
@@ -79,7 +92,7 @@ int hypervisor_find(struct hypervisor *h, const struct uuid *handle, uint32_t *d
 	uint32_t first = 0;
 	int n;
 
-	while ((n = xc_domain_getinfo(h->xc, first, BATCH, info)) > 0) {
+	while ((n = get_info(h, first, BATCH, info)) > 0) {
 		for (int i = 0; i < n; i++)
 			if (!info[i].dying && memcmp(info[i].handle, handle->b, sizeof(handle->b)) == 0) {
 				*domid = info[i].domid;
@@ -87,5 +100,5 @@ int hypervisor_find(struct hypervisor *h, const struct uuid *handle, uint32_t *d
 			}
 		first = info[n - 1].domid + 1;
 	}
-	return n < 0 ? E_XEN : E_NOTFOUND;
+	return n < 0 ? n : E_NOTFOUND;
 }

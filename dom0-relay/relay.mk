@@ -2,7 +2,7 @@
 
 $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 # xenctrl.h wants GNU's anonymous structures.
-$(OUT)/obj/dom0-relay/hypervisor.o: ALL_CFLAGS += -std=gnu11
+$(OUT)/obj/dom0-relay/hypervisor.o $(OUT)/obj/tests/unit/test_hypervisor.o: ALL_CFLAGS += -std=gnu11
 VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c list.c order.c state_export.c statedir.c statemsg.c ctlask.c doctor.c identity.c top.c show.c history.c guest_machine.c enroll.c kmcask.c kmcvchan.c xenstore.c host_identity.c host_tlskey.c host_tpm.c ctlmsg.c relayconf.c stub_image.c) $(SCHEMA_SRCS)
 TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
 $(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson -lxenstore -lxenvchan))
@@ -15,6 +15,7 @@ $(eval $(call program,vtpm-relayd,$(RELAYD_SRCS),$(COMMON_LIBS) $(TSS_LIBS) $(XE
 
 $(eval $(call unit,statedir,dom0-relay/statedir.c dom0-relay/statemsg.c,$(COMMON_LIBS)))
 $(eval $(call unit,named,$(addprefix dom0-relay/,named.c prepared.c retiring.c) $(SCHEMA_SRCS),$(COMMON_LIBS)))
+$(eval $(call unit,hypervisor,dom0-relay/hypervisor.c,$(COMMON_LIBS)))
 $(eval $(call unit,xenstore,dom0-relay/xenstore.c $(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,adopting,$(addprefix dom0-relay/,relay.c guests.c guest_machine.c) $(SCHEMA_SRCS),$(COMMON_LIBS)))
 $(eval $(call unit,history,dom0-relay/history.c dom0-relay/noting.c,$(COMMON_LIBS)))
