@@ -103,12 +103,10 @@ void relay_looked(struct guest *g, const struct builder_domain *d)
 	}
 	if (!d->exists || (d->shutdown && !asleep)) /* libxl takes the device away */
 		return;
-	if (asleep != g->machine.asleep) {
+	if (asleep != g->machine.asleep)
 		relay_event(g, asleep ? GEV_ASLEEP : GEV_AWAKE);
-	} else if (g->machine.state == GUEST_SERVING && (g->unseen || loop_now_ms() - g->look_asked_ms > MISS_MS)) {
-		g->unseen = false;
+	else if (g->machine.state == GUEST_SERVING && (g->unseen || loop_now_ms() - g->look_asked_ms > MISS_MS))
 		relay_mark(g); /* nobody looked, or the builder was busy: should there be an image, it fits nothing that is suspended later */
-	}
 }
 
 /* After each step of a guest's machine: keep looking as long as it matters. */
@@ -152,6 +150,7 @@ void relay_mark(struct guest *g)
 		return;
 	}
 	g->image = q.image = mark;
+	g->unseen = false;
 	link_send(g->relay->builder, BUILDER_MARK, BUILD_ID(BUILD_ID_GUEST, g->ticket), &q);
 }
 

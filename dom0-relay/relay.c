@@ -144,8 +144,7 @@ static void enter(struct guest *g, enum guest_state before)
 	g->since = time(NULL);
 	noting_state(g->relay->disk, g, before);
 	relay_watch_sleep(g);
-	g->unseen = before == GUEST_ADOPTING && g->machine.state == GUEST_SERVING;
-	if (g->unseen)
+	if (g->unseen && g->machine.state == GUEST_SERVING)
 		relay_look(g);
 	if (g->machine.state == GUEST_HANDOFF)
 		return;
@@ -237,7 +236,7 @@ struct guest *relay_adopt(struct relay *r, struct node_ids ids)
 	}
 	g->ticket = ticket;
 	g->backend = backend;
-	g->handed_off = true;
+	g->handed_off = g->unseen = true;
 	if (backend)
 		named_kept(r->named, backend, ticket);
 	g->uuid = record->uuid;
