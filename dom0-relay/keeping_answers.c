@@ -31,13 +31,22 @@ static bool is_final(uint64_t code)
 	return code == KMC_REFUSED_EPOCH || code == KMC_REFUSED_MALFORMED;
 }
 
+/* What it can't or won't just now is asked for every other second, for as long as that takes: said once, until the KMC says something else. */
+static enum log_level level_of(struct kept *e, uint64_t code, enum log_level level)
+{
+	const bool again = e->refused == code;
+
+	e->refused = code;
+	return again ? LOG_LV_DEBUG : level;
+}
+
 static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_refused *refused)
 {
 	char why[320], uuid[UUID_TEXT];
 
 	snprintf(why, sizeof(why), "the KMC refused its state (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n,
 		 (const char *)refused->reason.p);
-	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	log_about(level_of(e, refused->code, LOG_LV_ERROR), ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
 	if (refused->code == KMC_REFUSED_ROLLBACK) { /* of this very lease the KMC has a newer one: it was stored before a restart */
 		uint64_t ticket = e->ticket, version = e->push.version;
 
@@ -81,6 +90,7 @@ static void on_push_answer(struct keeping *k, struct kept *e, enum kmc_type type
 	}
 	e->push.sent = false;
 	e->pushed = version;
+	e->refused = 0;
 	kept_send(k, e);
 	if (k->waits_for_kmc && version > e->base && !(e->now.r.grace.n && e->safe.r.version < version))
 		k->ops->stored(k->arg, ticket, version, 0, "");
@@ -103,7 +113,7 @@ static void on_park_answer(struct keeping *k, struct kept *e, enum kmc_type type
 		log_warn("the KMC answered a parking with something else");
 		return;
 	}
-	log_about(LOG_LV_WARN, ABOUT(.vtpm = &uuid), "vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
+	log_about(level_of(e, refused->code, LOG_LV_WARN), ABOUT(.vtpm = &uuid), "vTPM %s: the KMC does not let this host keep its lease (%s): %.*s", uuid_format(&uuid, text), kmc_refusal_text(refused->code),
 		 (int)refused->reason.n, (const char *)refused->reason.p);
 	if (is_final(refused->code)) {
 		e->park = (struct errand){0};
@@ -121,8 +131,8 @@ static void on_release_answer(struct keeping *k, struct kept *e, enum kmc_type t
 	char uuid[UUID_TEXT];
 
 	if (type == KMC_REFUSED) {
-		log_about(LOG_LV_WARN, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: the KMC did not take the lease back (%s): %.*s", uuid_format(&e->now.r.uuid, uuid),
-			 kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
+		log_about(level_of(e, refused->code, LOG_LV_WARN), ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: the KMC did not take the lease back (%s): %.*s",
+			 uuid_format(&e->now.r.uuid, uuid), kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
 		if (!is_final(refused->code)) {
 			kept_ask_later(k, &e->release);
 			return;
@@ -163,7 +173,7 @@ static void on_move_refused(struct keeping *k, struct kept *e, const struct kmc_
 	char why[320], uuid[UUID_TEXT];
 
 	snprintf(why, sizeof(why), "the KMC refused (%s): %.*s", kmc_refusal_text(m->code), (int)m->reason.n, (const char *)m->reason.p);
-	log_about(LOG_LV_WARN, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	log_about(level_of(e, m->code, LOG_LV_WARN), ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
 	if (!moves_is_final(e->move_type, m->code)) {
 		e->move.wanted = true;
 		kept_ask_later(k, &e->move);
@@ -183,6 +193,8 @@ static void on_move_answer(struct keeping *k, struct kept *e, enum kmc_type type
 	if (--e->move_answers > 0 || !e->move.sent)
 		return; /* a later one was asked, or waits to be */
 	e->move = (struct errand){0};
+	if (type != KMC_REFUSED)
+		e->refused = 0;
 	if (type == KMC_REFUSED)
 		on_move_refused(k, e, fields);
 	else if (!moves_answer(e->move_type, type, fields, &lease_epoch))

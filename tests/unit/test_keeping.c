@@ -1,4 +1,8 @@
 /* Leases and state on their way: order, durability, broken links, fencing, restarts. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "common/error.h"
 #include "tests/unit/keeping_world.h"
 
@@ -229,6 +233,41 @@ static void a_broken_link_makes_it_ask_again(void **state)
 	keeping_down(w.k);
 	keeping_up(w.k);
 	assert_int_equal(w.releases, 2);
+}
+
+/* It may last for weeks: a quota, a host that was removed. */
+static void what_the_kmc_refuses_all_the_time_is_logged_once(void **state)
+{
+	FILE *log = tmpfile();
+	int was = dup(STDERR_FILENO), n = 0;
+	char line[512];
+
+	(void)state;
+	assert_true(log && was >= 0);
+	assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+	hold();
+	disk_says(STATE_SAVED);
+	store(1);
+	disk_says(STATE_SAVED);
+	for (int i = 0; i < 20; i++) {
+		kmc_refuses(KMC_ID_STORE, i < 10 ? KMC_REFUSED_QUOTA : KMC_REFUSED_INTERNAL);
+		keeping_up(w.k);
+	}
+	kmc_stored(1);
+	keeping_release(w.k, TICKET);
+	for (int i = 0; i < 10; i++) {
+		kmc_refuses(KMC_ID_RELEASE, KMC_REFUSED_INTERNAL);
+		keeping_up(w.k);
+	}
+	assert_int_equal(dup2(was, STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(w.pushes, 21);
+	assert_int_equal(w.releases, 11);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		n += strstr(line, "the KMC ") != NULL;
+	assert_int_equal(n, 3);
+	close(was);
+	fclose(log);
 }
 
 static void a_fenced_lease_is_told_and_never_released(void **state)
@@ -537,6 +576,7 @@ int main(void)
 		HOST(changes_in_flight_are_written_together),
 		HOST(a_release_waits_for_the_last_state_and_drops_the_record_last),
 		HOST(a_broken_link_makes_it_ask_again),
+		HOST(what_the_kmc_refuses_all_the_time_is_logged_once),
 		HOST(a_fenced_lease_is_told_and_never_released),
 		HOST(a_busy_kmc_is_asked_again_later),
 		HOST(a_lease_that_was_taken_over_needs_no_release),
