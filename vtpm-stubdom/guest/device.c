@@ -31,6 +31,7 @@ static bool present(const char *before, unsigned int n, const char *after)
 int device_lock(unsigned int dev)
 {
 	char path[64];
+	bool busy;
 	int fd;
 
 	snprintf(path, sizeof(path), "/run/vtpm-guestd-%u.lock", dev);
@@ -39,8 +40,9 @@ int device_lock(unsigned int dev)
 		return E_IO;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return 0; /* and stays open */
+	busy = errno == EWOULDBLOCK;
 	close(fd);
-	return E_BUSY;
+	return busy ? E_BUSY : E_IO;
 }
 
 enum device_verdict device_check(unsigned int dev, char *why, size_t size)
