@@ -26,18 +26,7 @@ KMC_USER=${KMC_USER:-nobody}
 KMC_STORE=${KMC_STORE:-sqlite}
 KMC_PGSQL=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/pgsql
 . "$(dirname "${BASH_SOURCE[0]}")/port.sh"
-
-# kmc_wait SECONDS COMMAND...: until it succeeds.
-kmc_wait() {
-	local tries=$(($1 * 3 * 20))
-	shift
-	while [ "$tries" -gt 0 ]; do
-		"$@" && return
-		tries=$((tries - 1))
-		sleep 0.05
-	done
-	return 1
-}
+. "$(dirname "${BASH_SOURCE[0]}")/wait.sh"
 
 kmc_tpm_start() {
 	local dir=$1
@@ -53,7 +42,7 @@ kmc_stop_pid() {
 	local pid
 	pid=$(cat "$1" 2>/dev/null) || return 0
 	kill "-$2" "$pid" 2>/dev/null
-	kmc_wait 10 kmc_gone "$pid"
+	eventually 10 kmc_gone "$pid"
 	rm -f "$1"
 }
 
@@ -135,7 +124,7 @@ kmc_start() {
 	fi
 	echo $! >"$dir/kmcd.pid"
 	disown # so that bash does not report its death by kmc_kill
-	kmc_wait 20 kmc_is_settled "$dir" "$from" && kmc_is_serving "$dir" "$from" && return
+	eventually 20 kmc_is_settled "$dir" "$from" && kmc_is_serving "$dir" "$from" && return
 	tail -n 5 "$dir/log" >&2
 	return 1
 }

@@ -10,6 +10,7 @@ chmod 755 "$WORK"
 mkdir -m 1777 "$WORK/sanitizer" # the daemons' users write there
 export ASAN_OPTIONS=detect_leaks=0:log_path=$WORK/sanitizer/log UBSAN_OPTIONS=print_stacktrace=1:log_path=$WORK/sanitizer/log
 . "$RING2_TOP/tests/ring2/lib/port.sh"
+. "$RING2_TOP/tests/ring2/lib/wait.sh"
 passed=0 failed=0 skipped=0
 
 ok() { echo "ok - $*"; passed=$((passed + 1)); }
@@ -45,16 +46,6 @@ checks_of() {
 		*) echo "$line" ;;
 		esac
 	done <"$WORK/checks"
-}
-
-# eventually SECONDS COMMAND...: try until it succeeds. The seconds are a quick machine's: a busy one gets three times as many.
-eventually() {
-	local end=$((SECONDS + 3 * $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -ge $end ] && return 1
-		sleep 0.05
-	done
 }
 
 # give_up TITLE [FILE]: without this nothing that follows means anything; the end of FILE says why.
