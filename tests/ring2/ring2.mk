@@ -28,6 +28,8 @@ $(eval $(call ring2-program,kmc-host,tests/ring2/kmc_host.c tests/ring2/kmc_clie
 $(eval $(call ring2-program,nv-load,tests/ring2/nv_load.c tests/ring2/frontend.c,))
 $(eval $(call ring2-program,proxy,tests/ring2/proxy.c,))
 $(eval $(call ring2-program,memory-search,tests/ring2/memory_search.c,))
+$(eval $(call ring2-program,domain-crash,tests/ring2/domain_crash.c,-lxenctrl))
+$(OUT)/obj/tests/ring2/domain_crash.o: ALL_CFLAGS += -std=gnu11 # xenctrl.h
 $(eval $(call ring2-program,proxy-kernel,tests/ring2/proxy_kernel.c,))
 $(eval $(call ring2-program,hostile-stub,tests/ring2/hostile_stub.c,$(COMMON_LIBS)))
 

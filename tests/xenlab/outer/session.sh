@@ -74,7 +74,10 @@ make_payload() {
 	sed -nE 's/^([a-z0-9_]+)\(\) \{$/\1/p' "$LAB_DIR"/lib/*.sh | while read -r file; do
 		ln -s lab-exec "$stage/lab/bin/$file"
 	done
-	cp "$LAB_TOP/build/release/ring2/memory-search" "$stage/lab/bin/"
+	cp "$LAB_TOP"/build/release/ring2/{memory-search,domain-crash} "$stage/lab/bin/"
+	mkdir -p "$stage/lab/conformance/lib"
+	cp "$LAB_TOP/tests/ring2/conformance" "$stage/lab/conformance/"
+	cp "$LAB_TOP"/tests/ring2/lib/*.py "$stage/lab/conformance/lib/"
 	for file in "${scenarios[@]}"; do
 		number=$((number + 1))
 		mkdir "$stage/lab/scenarios/$number"

@@ -33,6 +33,11 @@ expect_same "$(vtpm_field "$(vtpm_uuid alpha)" guest)" "$(guest_id alpha)" "doma
 step "xl vtpm-list shows the device"
 expect_output "$(vtpm_uuid alpha)" quiet_xl vtpm-list alpha
 
+step "its stub domain crashes, as by a panic of its kernel: another stands in"
+domain-crash "$(vtpm_field "$(vtpm_uuid alpha)" stub_domain)"
+wait_for 60 eval '[ "$(vtpm_field "$(vtpm_uuid alpha)" state)" = stand-in ]' || fail "no stand-in within 60 s: $(vtpmctl list); $(relay_log 5)"
+wait_for 20 eval '[ "$(guest_run alpha tpm-raw 80010000000c0000017b0008)" = 80010000000a00000100 ]' || fail "the guest's TPM does not say TPM_RC_INITIALIZE"
+
 quiet_xl destroy alpha
 expect_clean
 
