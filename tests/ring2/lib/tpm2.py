@@ -1,4 +1,4 @@
-"""TPM 2.0 commands as bytes, and two places to send them to: a vtpm-stubdom behind its Unix twins, and a swtpm."""
+"""TPM 2.0 commands as bytes, and places to send them to: a vtpm-stubdom behind its Unix twins, a kernel's device, and a swtpm."""
 import hashlib
 import hmac
 import mmap
@@ -125,6 +125,42 @@ class Swtpm:
             self.locality = locality
         self.data.sendall(data)
         return self.data.recv(PAGE)
+
+
+NOT_SENT = u16(0) + u32(10) + u32(0xFFFFFFFF)  # the answer to what never reaches a TPM behind Linux's driver
+
+
+def passes_kernel(data, locality):
+    """What Linux sends of it (drivers/char/tpm): as much as its header says, or nothing."""
+    size = int.from_bytes(data[2:6], "big")
+    return data[:size] if locality == 0 and 10 <= size <= len(data) <= PAGE - HEADER else None
+
+
+class Device:
+    """A TPM's character device."""
+
+    def __init__(self, path):
+        self.fd = os.open(path, os.O_RDWR)
+
+    def send(self, data, locality=0):
+        if passes_kernel(data, locality) is None:
+            return NOT_SENT
+        os.write(self.fd, data)
+        return os.read(self.fd, PAGE)
+
+
+class BehindKernel:
+    """Another place that is sent what a device would be, and again what it answers by TPM_RC_RETRY, as the driver does."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def send(self, data, locality=0):
+        passed = passes_kernel(data, locality)
+        if passed is None:
+            return NOT_SENT
+        answer = self.where.send(passed)
+        return answer if answer[6:10] != u32(0x922) else self.send(data)
 
 
 class Password:

@@ -1,21 +1,23 @@
 # shellcheck shell=bash
 # Guests with vtpm-guestd instead of xen-tpmfront.
 
-# guestd_initrd [INITRAMFS]: the lab guest's initramfs (or another one) and the guest package's files, as `make install` left them in dom0.
+# guestd_initrd [INITRAMFS [DIRECTORY]]: the lab guest's initramfs (or another one) and the guest package's files, as `make install` left them
+# in dom0; and that directory, in /lab.
 guestd_initrd() {
 	local tree=/run/lab/guestd-tree
 	rm -rf $tree
-	mkdir -p $tree
+	mkdir -p $tree/lab
 	cp -a /usr/share/xen-vtpm/guest/. $tree/
+	[ $# -lt 2 ] || cp -a "$2" $tree/lab/
 	# the kernel finds a second archive only at a multiple of four bytes
 	cp "${1:-/lab/guests/initrd}" /run/lab/guestd-initrd
 	truncate -s %4 /run/lab/guestd-initrd
 	(cd $tree && find . -mindepth 1 | busybox cpio -o -H newc) >>/run/lab/guestd-initrd
 }
 
-# guestd_guest NAME TYPE: start a guest that has the daemon's file and no module loaded.
+# guestd_guest NAME TYPE [XL-LINE...]: start a guest that has the daemon's file and no module loaded.
 guestd_guest() {
-	guest_cfg "$1" "$2" 'ramdisk="/run/lab/guestd-initrd"' 'extra="console=hvc0 quiet loglevel=4 panic=5 lab.nodrivers"' 'memory=256' >/dev/null
+	guest_cfg "$1" "$2" 'ramdisk="/run/lab/guestd-initrd"' 'extra="console=hvc0 quiet loglevel=4 panic=5 lab.nodrivers"' 'memory=256' "${@:3}" >/dev/null
 	guest_start "$1"
 }
 
