@@ -32,3 +32,50 @@ holder_sends() {
 holder_asks() {
 	holder_sends "$1" "80010000000e00000173$holder_key" && holder_sends "$1" "80010000000e00000189$holder_session"
 }
+
+# --- an HMAC session over the same descriptor ---
+
+# A counter, its authorisation ("holder"), and its public area but for the attributes: before it is written and after.
+HOLDER_COUNTER=01500003
+HOLDER_SECRET=686f6c646572
+HOLDER_PASSWORD=0000000f400000090000000006$HOLDER_SECRET
+HOLDER_UNWRITTEN=${HOLDER_COUNTER}000b0204001400000008
+HOLDER_WRITTEN=${HOLDER_COUNTER}000b2204001400000008
+
+holder_command() { printf '%s%08x%s' "$1" $((6 + ${#2} / 2)) "$2"; } # TAG REST
+holder_sha256() { xxd -r -p <<<"$1" | sha256sum | cut -c 1-64; }
+holder_hmac() { xxd -r -p <<<"$1" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$HOLDER_SECRET" -r | cut -c 1-64; }
+
+# holder_counts_start NAME: the program makes the counter and begins a session, neither salted nor bound: its HMACs prove that the counter's
+# authorisation is known, and that no answer of the TPM was missed (TPM 2.0 Part 1, "HMAC Computation"). The count so far is $holder_first.
+holder_counts_start() {
+	local answer nonce
+	nonce=$(openssl rand -hex 16)
+	holder_sends "$1" "$(holder_command 8002 "0000012a40000001${HOLDER_AUTH}0006${HOLDER_SECRET}000e$HOLDER_UNWRITTEN")" >/dev/null
+	holder_sends "$1" "$(holder_command 8002 "00000134$HOLDER_COUNTER$HOLDER_COUNTER$HOLDER_PASSWORD")" >/dev/null
+	answer=$(holder_sends "$1" "$(holder_command 8001 "0000017640000007400000070010${nonce}0000000010000b")")
+	[ "${answer:12:8}" = 00000000 ] || fail "no HMAC session: $answer"
+	holder_hmac_session=${answer:20:8} holder_nonce=${answer:32:32}
+	holder_first=$(holder_counted "$1")
+	holder_counts "$1"
+}
+
+# holder_counts NAME: it counts once more in that session, and the answer is proved by it as well.
+holder_counts() {
+	local answer nonce name proof
+	nonce=$(openssl rand -hex 16)
+	name=000b$(holder_sha256 "$HOLDER_WRITTEN")
+	proof=$(holder_hmac "$(holder_sha256 "00000134$name$name")$nonce${holder_nonce}01")
+	answer=$(holder_sends "$1" "$(holder_command 8002 "00000134$HOLDER_COUNTER${HOLDER_COUNTER}00000039${holder_hmac_session}0010${nonce}010020$proof")")
+	[ "${answer:12:8}" = 00000000 ] || fail "the HMAC session's count was answered $answer"
+	holder_nonce=${answer:32:32}
+	expect_same "${answer:70:64}" "$(holder_hmac "$(holder_sha256 0000000000000134)$holder_nonce${nonce}01")" "the answer's HMAC"
+}
+
+# holder_counted NAME: how far the counter has come.
+holder_counted() {
+	local answer
+	answer=$(holder_sends "$1" "$(holder_command 8002 "0000014e$HOLDER_COUNTER$HOLDER_COUNTER${HOLDER_PASSWORD}00080000")")
+	[ "${answer:12:8}" = 00000000 ] || fail "the counter can't be read: $answer"
+	echo $((16#${answer:32:16}))
+}

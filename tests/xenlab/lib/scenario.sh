@@ -7,6 +7,7 @@
 . /lab/lib/guestd.sh
 . /lab/lib/holder.sh
 . /lab/lib/load.sh
+. /lab/lib/raw.sh
 . /lab/lib/kmc.sh
 . /lab/lib/kmcdomain.sh
 . /lab/lib/packages.sh

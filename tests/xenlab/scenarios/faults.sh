@@ -105,29 +105,15 @@ carry() {
 
 # --- the guest: $where it is, and what its TPM has to hold ---
 
-where=a count=0 pcr=$(printf '0%.0s' {1..64}) digest=$(printf 'ab%.0s' {1..32})
+where=a count=0 pcr=$(printf '0%.0s' {1..64})
 
-# raw COMMAND...: TPM commands, answered by the device that the guest has now.
-raw() {
-	local script='d=$(ls /dev/tpm[0-9]* | sort -V | tail -n 1);' command
-	for command in "$@"; do
-		script+="tpm-raw $command \$d;"
-	done
-	GUEST_TIMEOUT=${RAW_TIMEOUT:-60} guest_run "$guest" "$script"
-}
-
-auth=00000009400000090000000000
-counter=01500001
-define=80020000002d0000012a40000001${auth}0000000e${counter}000b0002001200000008
-increment=80020000001f0000013440000001${counter}$auth
-read_counter=8002000000230000014e40000001${counter}${auth}00080000
-read_pcr=8001000000140000017e00000001000b03000001
-extend=8002000000410000018200000010${auth}00000001000b$digest
+# asks COMMAND...: its TPM answers.
+asks() { GUEST_TIMEOUT=${RAW_TIMEOUT:-60} raw "$guest" "$RAW_NEWEST" "$@"; }
 
 # holds: what is wrong with the guest's TPM; nothing: it holds what it should.
 holds() {
 	local number value
-	{ read -r number && read -r value; } < <(raw $read_counter $read_pcr) || { echo "no answer from its TPM"; return; }
+	{ read -r number && read -r value; } < <(asks $RAW_READ_COUNTER $RAW_READ_PCR) || { echo "no answer from its TPM"; return; }
 	[ "${number:32:16}" = "$(printf %016x "$count")" ] || echo "the counter says ${number:-nothing}, not $count"
 	[[ $value == *$pcr ]] || echo "PCR 16 says ${value:-nothing}, not $pcr"
 }
@@ -135,10 +121,10 @@ holds() {
 # used: it counts and extends.
 used() {
 	local answers
-	answers=$(raw $increment $extend) || fail "its TPM does not answer any more"
+	answers=$(asks $RAW_INCREMENT "$RAW_EXTEND") || fail "its TPM does not answer any more"
 	[ "$(cut -c 13-20 <<<"$answers" | tr -d '\n')" = 0000000000000000 ] || fail "its TPM answers $answers"
 	count=$((count + 1))
-	pcr=$(printf %s "$pcr$digest" | xxd -r -p | sha256sum | cut -c 1-64)
+	pcr=$(printf %s "$pcr$RAW_DIGEST" | xxd -r -p | sha256sum | cut -c 1-64)
 }
 
 is_serving() { [ "$(at "$1" vtpm_field "$uuid" state)" = serving ]; }
@@ -346,9 +332,9 @@ row_migrate() {
 begin() {
 	quiet_xl create "/etc/xen/lab/$guest.cfg" >/dev/null
 	guest_wait "$guest" && wait_for 15 tiny_random "$guest" >/dev/null || fail "no guest with a TPM"
-	raw $define >/dev/null
-	raw $increment >/dev/null
-	read -r answer < <(raw $read_counter)
+	asks $RAW_DEFINE >/dev/null
+	asks $RAW_INCREMENT >/dev/null
+	read -r answer < <(asks $RAW_READ_COUNTER)
 	[[ $answer =~ ^.{12}00000000 ]] || fail "no counter in its TPM: $answer"
 	count=$((16#${answer:32:16}))
 }
