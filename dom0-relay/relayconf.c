@@ -25,7 +25,7 @@ static const struct config_option options[] = {
 	OPTION("stub", "kernel", CONFIG_PATH, stub_kernel, .fallback = "/usr/lib/xen-vtpm/vmlinux"),
 	OPTION("stub", "initramfs", CONFIG_PATH, stub_initramfs, .fallback = "/usr/lib/xen-vtpm/initramfs.img"),
 	OPTION("stub", "type", CONFIG_CHOICE, stub_type, .fallback = "pvh", .words = "pvh pv"),
-	OPTION("stub", "memory", CONFIG_UINT, stub_memory_mib, .fallback = "28", .min = 16, .max = 1024),
+	OPTION("stub", "memory", CONFIG_UINT, stub_memory_mib, .fallback = "24", .min = 16, .max = 1024),
 	OPTION("stub", "spares", CONFIG_UINT, stub_spares, .fallback = "1", .min = 0, .max = 16),
 	OPTION("stub", "records", CONFIG_PATH, stub_records, .fallback = "/run/xen-vtpm-builder"),
 	OPTION("state", "directory", CONFIG_PATH, state_directory, .fallback = "/var/lib/xen-vtpm/state"),

@@ -31,7 +31,7 @@ static void without_a_file_the_defaults_hold(void **state)
 	assert_string_equal(c.tpm, "device:/dev/tpmrm0");
 	assert_string_equal(c.control, "/run/xen-vtpm/control.sock");
 	assert_int_equal(c.stub_type, STUB_PVH);
-	assert_int_equal(c.stub_memory_mib, 28);
+	assert_int_equal(c.stub_memory_mib, 24);
 	relayconf_free(&c);
 }
 
