@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # One run of the lab from boot to clean-up: hosts up, setup, scenarios one after another, hosts down.
 
-kept="" used="" set_up="" number=0
+kept="" used="" set_up="" images="" number=0
 
 # session_begin: directories of this run.
 session_begin() {
@@ -16,6 +16,7 @@ session_begin() {
 session_end() {
 	local name
 	trap - EXIT
+	[ -z "$images" ] || kill "$images" 2>/dev/null
 	for name in "${names[@]}"; do
 		host_off "$name"
 	done
