@@ -66,6 +66,12 @@ static unsigned int clean(struct guest_machine *g, enum guest_state state)
 	return actions;
 }
 
+/* libxl still waits for the device: the guest does not run. */
+static unsigned int refuse(struct guest_machine *g)
+{
+	return clean(g, GUEST_FAILED) | GACT_REFUSE;
+}
+
 /* The stub domain is of no use any more, but the guest runs: a stand-in it is, unless those die, too. */
 static unsigned int revive(struct guest_machine *g)
 {
@@ -98,7 +104,7 @@ static unsigned int preparing(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
 	case GEV_DEADLINE:
-		return clean(g, GUEST_FAILED);
+		return refuse(g);
 	case GEV_CLOSE:
 		return clean(g, GUEST_CLEANING);
 	default:
@@ -121,7 +127,7 @@ static unsigned int handing_off(struct guest_machine *g, enum guest_event event)
 	case GEV_STUB_DESTROYED:
 	case GEV_BROKEN:
 	case GEV_DEADLINE:
-		return clean(g, GUEST_FAILED);
+		return refuse(g);
 	case GEV_CLOSE:
 		return clean(g, GUEST_CLEANING);
 	default:

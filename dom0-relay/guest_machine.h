@@ -25,8 +25,8 @@
  * says so to every command, until the guest itself is started again (standin.h); lease and state stay as they are.
  *
  * "Close" is libxl taking the device away: state 5 in the control directory, or the directory gone. A device whose
- * vTPM can't be had rests in FAILED until then: libxl's own deadline ends the guest's creation. Nobody hears 6 before
- * the stub domain is gone and the lease given back, or a deadline has passed.
+ * vTPM can't be had rests in FAILED until then; while libxl still waits for it, it is told to give the guest up (REFUSE).
+ * Nobody hears 6 before the stub domain is gone and the lease given back, or a deadline has passed.
  */
 #ifndef DOM0_RELAY_GUEST_MACHINE_H
 #define DOM0_RELAY_GUEST_MACHINE_H
@@ -104,6 +104,7 @@ enum guest_action {
 	GACT_THAW = 1 << 16,	  /* have the stub domain serve */
 	GACT_REBUILD = 1 << 17,	  /* have a stub domain made that takes the place and the number of the dead one */
 	GACT_STAND_IN = 1 << 18,  /* tell it to stand in */
+	GACT_REFUSE = 1 << 19,	  /* libxl need not wait for state 2 any longer */
 };
 
 /* Zero-initialised, then guest_start(). */

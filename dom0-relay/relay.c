@@ -76,6 +76,13 @@ static void answer(struct guest *g)
 	guest_log(g, LOG_LV_INFO, "closed");
 }
 
+/* A device whose line names the stub domain waits in that one's own directory, which is not ours to take apart. */
+static void refuse(struct guest *g)
+{
+	if (!g->backend && xenstore_refuse(g->relay->xs, g->ids) != 0)
+		guest_log(g, LOG_LV_WARN, "can't tell libxl that there is no vTPM, it waits for it some seconds more: xenstore refused");
+}
+
 static const struct {
 	enum guest_action action;
 	void (*perform)(struct guest *g);
@@ -85,6 +92,7 @@ static const struct {
 	{GACT_COMMIT, relay_commit}, {GACT_THAW, relay_thaw},
 	{GACT_CLOSE_STUB, relay_close_stub}, {GACT_DESTROY, relay_destroy_stub}, {GACT_RELEASE, release}, {GACT_ANSWER, answer}, {GACT_ADOPT, relay_keep_stub},
 	{GACT_REBUILD, relay_rebuild}, {GACT_STAND_IN, relay_stand_in},
+	{GACT_REFUSE, refuse},
 };
 
 static void perform(struct guest *g, unsigned int actions)

@@ -275,25 +275,38 @@ int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release)
 	return rehome(x, ids, true, release);
 }
 
-int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state)
+/* Write @text over the state at @path, or with NULL remove it, if it is there, and is @only or @only is negative: 0 or E_XEN. */
+static int change_state(struct xenstore *x, const char *path, int only, const char *text)
 {
-	char path[NODE_PATH_MAX], text[12];
-	int n = snprintf(text, sizeof(text), "%d", state);
-
-	node_path(path, node, ids);
 	for (int tries = 0; tries < 50; tries++) {
 		xs_transaction_t t = xs_transaction_start(x->xs);
 		int now = t != XBT_NULL ? read_number(x, t, path) : XENSTORE_UNREADABLE;
-		bool there = now != -1, ok = now >= 0 && xs_write(x->xs, t, path, text, (unsigned int)n);
+		bool due = now >= 0 && (only < 0 || now == only);
+		bool done = due && (text ? xs_write(x->xs, t, path, text, (unsigned int)strlen(text)) : xs_rm(x->xs, t, path));
 
 		if (t == XBT_NULL)
 			return E_XEN;
-		if (xs_transaction_end(x->xs, t, !ok))
-			return ok || !there ? 0 : E_XEN;
+		if (xs_transaction_end(x->xs, t, !done))
+			return done || (!due && now != XENSTORE_UNREADABLE) ? 0 : E_XEN;
 		if (errno != EAGAIN)
 			return E_XEN;
 	}
 	return E_XEN;
+}
+
+int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state)
+{
+	char path[NODE_PATH_MAX], text[12];
+
+	snprintf(text, sizeof(text), "%d", state);
+	return change_state(x, node_path(path, node, ids), -1, text);
+}
+
+int xenstore_refuse(struct xenstore *x, struct node_ids ids)
+{
+	char path[NODE_PATH_MAX];
+
+	return change_state(x, node_path(path, NODE_CONTROL_STATE, ids), 1, NULL);
 }
 
 int xenstore_backend_of(struct xenstore *x, struct node_ids ids)

@@ -57,6 +57,15 @@ int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release)
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state);
 
 /**
+ * xenstore_refuse() - tell libxl, if it still waits for a device, that the device will not come
+ *
+ * libxl waits 10 s for state 2, gives up at once when the node is gone (devstate_callback() in tools/libs/light/libxl_event.c), and takes
+ * a device without it away unasked (libxl__initiate_device_generic_remove() in libxl_device.c).
+ * Return: 0 or E_XEN.
+ */
+int xenstore_refuse(struct xenstore *x, struct node_ids ids);
+
+/**
  * xenstore_named_state() - what libxl wants of a device whose line names the stub domain @ids.stub
  *
  * The stub domain writes in that directory, too: what counts is what libxl keeps of its own, and that the device is offline once it is to go.

@@ -285,17 +285,17 @@ static int wait_removed(const char *path)
 static int detach(struct node_ids ids)
 {
 	char back[NODE_PATH_MAX], path[2 * NODE_PATH_MAX];
-	int r;
+	int r = 0;
 
 	ids.stub = backend_of(ids);
 	backend_path(back, ids);
 	xs_rm(xs, XBT_NULL, node_path(path, NODE_FRONTEND, ids));
 	snprintf(path, sizeof(path), "%s/state", back);
-	if (read_state(path) >= 0) {
+	if (read_state(path) >= 0) { /* else "backend already removed, cleanup frontend only" */
 		put(XBT_NULL, back, "online", "0");
 		put(XBT_NULL, back, "state", "5");
+		r = wait_state(ids, 6);
 	}
-	r = wait_state(ids, 6);
 	if (ids.stub) {
 		r = r == 0 ? wait_removed(back) : r;
 	} else {

@@ -84,6 +84,7 @@ bool openings_has(const struct openings *o, const struct uuid *uuid) { (void)o, 
 int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid) { (void)o, (void)ticket, (void)uuid; opens++; return 0; }
 int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version) { (void)k, (void)ticket, (void)uuid, (void)lease_epoch, (void)state_version; return E_NOMEM; }
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]) { (void)o, (void)ticket; why[0] = '\0'; }
+int xenstore_refuse(struct xenstore *x, struct node_ids ids) { (void)x, (void)ids; return 0; }
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state) { (void)x, (void)node, (void)ids, (void)state; return 0; }
 int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid) { (void)x, (void)path; *uuid = vtpm; return 0; }
 void stublink_free(struct stublink **l) { *l = NULL; }

@@ -41,7 +41,7 @@ static void a_refused_guest_waits_for_libxl(void **state)
 
 	(void)state;
 	RUN(&g, GEV_IDENTIFIED, GEV_STUB);
-	assert_int_equal(guest_step(&g, GEV_OPEN_FAILED), GACT_DESTROY);
+	assert_int_equal(guest_step(&g, GEV_OPEN_FAILED), GACT_DESTROY | GACT_REFUSE);
 	assert_int_equal(g.state, GUEST_FAILED);
 	assert_int_equal(guest_step(&g, GEV_STUB_DESTROYED), 0);
 	assert_int_equal(guest_step(&g, GEV_CLOSE), GACT_ANSWER);
@@ -53,7 +53,7 @@ static void an_open_that_takes_too_long_is_abandoned(void **state)
 
 	(void)state;
 	RUN(&g, GEV_IDENTIFIED);
-	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY | GACT_REFUSE);
 	assert_int_equal(g.state, GUEST_FAILED);
 	assert_int_equal(guest_step(&g, GEV_SEED), 0);
 	assert_int_equal(guest_step(&g, GEV_CLOSE), 0);
@@ -189,7 +189,7 @@ static void a_lease_that_is_not_on_record_is_not_handed_off(void **state)
 	(void)state;
 	RUN(&g, GEV_IDENTIFIED, GEV_STUB, GEV_SEED);
 	assert_int_equal(g.state, GUEST_PREPARING);
-	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_BROKEN), GACT_DESTROY | GACT_RELEASE | GACT_REFUSE);
 }
 
 static void a_restarted_relay_adopts_what_served(void **state)
@@ -304,7 +304,7 @@ static void a_receiver_that_fails_gives_the_reservation_back(void **state)
 
 	(void)state;
 	RUN(&g, GEV_RESTORED, GEV_MARKED, GEV_STUB);
-	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY | GACT_RELEASE);
+	assert_int_equal(guest_step(&g, GEV_DEADLINE), GACT_ABANDON | GACT_DESTROY | GACT_RELEASE | GACT_REFUSE);
 }
 
 static void a_stub_domain_that_dies_while_its_guest_sleeps_costs_nothing(void **state)
@@ -377,6 +377,8 @@ static void check_step(const struct guest_machine *before, const struct guest_ma
 	assert_true(!(after->state == GUEST_SERVING && before->restored) || e == GEV_GRANTED || e == GEV_STUB);
 	assert_true(!(actions & GACT_RESUME) || (after->marked && before->state == GUEST_RESUMING));
 	assert_true(!(actions & GACT_FREEZE) || after->state == GUEST_SUSPENDING);
+	/* libxl is told to give up whenever it waits for a device that will not come, and never about a guest that runs */
+	assert_true(!(actions & GACT_REFUSE) == !(after->state == GUEST_FAILED && (before->state == GUEST_PREPARING || before->state == GUEST_HANDOFF)));
 	/* a stub domain is destroyed once */
 	assert_true(!(actions & GACT_DESTROY) || (before->stub_exists && (!before->destroying || e == GEV_NOT_DESTROYED)));
 	/* 6 is only said at the end, and, but for the deadline, when nothing of ours is left */

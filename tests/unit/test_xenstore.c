@@ -12,7 +12,7 @@
 static struct world {
 	const char *state, *backend; /* NULL: reading fails with fault */
 	int fault;
-	unsigned int writes;
+	unsigned int writes, removals;
 } w;
 
 struct xs_handle *xs_open(unsigned long flags) { (void)flags; return (struct xs_handle *)&w; }
@@ -23,7 +23,7 @@ bool xs_unwatch(struct xs_handle *h, const char *path, const char *token) { (voi
 char **xs_check_watch(struct xs_handle *h) { (void)h; return NULL; }
 bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data, unsigned int n) { (void)h, (void)t, (void)path, (void)data, (void)n; w.writes++; return true; }
 bool xs_mkdir(struct xs_handle *h, xs_transaction_t t, const char *path) { (void)h, (void)t, (void)path; return true; }
-bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path) { (void)h, (void)t, (void)path; return true; }
+bool xs_rm(struct xs_handle *h, xs_transaction_t t, const char *path) { (void)h, (void)t, (void)path; w.removals++; return true; }
 char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned int *n) { (void)h, (void)t, (void)path; *n = 0; return calloc(1, sizeof(char *)); }
 bool xs_set_permissions(struct xs_handle *h, xs_transaction_t t, const char *path, struct xs_permissions *p, unsigned int n) { (void)h, (void)t, (void)path, (void)p, (void)n; return true; }
 bool xs_is_domain_introduced(struct xs_handle *h, unsigned int domid) { (void)h, (void)domid; return true; }
@@ -69,9 +69,10 @@ static void what_xenstored_denies_is_gone(void **state)
 		assert_int_equal(xenstore_named_state(x, device), 0); /* it went with the stub domain */
 		assert_int_equal(xenstore_rehome(x, device, true), E_NOTFOUND);
 		assert_int_equal(xenstore_answer(x, NODE_CONTROL_STATE, device, 6), 0);
+		assert_int_equal(xenstore_refuse(x, device), 0);
 		w.backend = NULL;
 		assert_int_equal(xenstore_named_state(x, device), -1);
-		assert_int_equal(w.writes, 0);
+		assert_int_equal(w.writes + w.removals, 0);
 	}
 	w = (struct world){.state = "4", .backend = "/local/domain/8/backend/vtpm/5/0"};
 	assert_int_equal(xenstore_named_state(x, device), -1);
@@ -89,10 +90,27 @@ static void what_cant_be_read_is_not_gone(void **state)
 		assert_int_equal(xenstore_named_state(x, device), XENSTORE_UNREADABLE);
 		assert_int_equal(xenstore_rehome(x, device, true), E_XEN);
 		assert_int_equal(xenstore_answer(x, NODE_CONTROL_STATE, device, 6), E_XEN);
+		assert_int_equal(xenstore_refuse(x, device), E_XEN);
 		w.backend = NULL;
 		w.state = "4";
 		assert_int_equal(xenstore_named_state(x, device), XENSTORE_UNREADABLE);
-		assert_int_equal(w.writes, 0);
+		assert_int_equal(w.writes + w.removals, 0);
+	}
+	xenstore_close(&x);
+}
+
+static void who_waits_is_refused_and_nobody_else(void **state)
+{
+	static const char *const others[] = {"0", "2", "4", "5", "6"};
+	struct xenstore *x = fresh("1", BACKEND);
+
+	(void)state;
+	assert_int_equal(xenstore_refuse(x, device), 0);
+	assert_int_equal(w.removals, 1);
+	EACH(i, others) {
+		w = (struct world){.state = others[i], .backend = BACKEND};
+		assert_int_equal(xenstore_refuse(x, device), 0);
+		assert_int_equal(w.writes + w.removals, 0);
 	}
 	xenstore_close(&x);
 }
@@ -115,6 +133,7 @@ int main(void)
 		cmocka_unit_test(what_xenstored_denies_is_gone),
 		cmocka_unit_test(what_cant_be_read_is_not_gone),
 		cmocka_unit_test(what_can_be_read_is_what_libxl_wants),
+		cmocka_unit_test(who_waits_is_refused_and_nobody_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@ kmc_up() {
 	if [ ! -d "$WORK/kmc" ]; then
 		kmc_setup "$WORK/kmc" || give_up "a KMC is made"
 		at_end+=("kmc_end $WORK/kmc")
-		KMC_ADDRESS=127.0.0.1:$(cat "$WORK/kmc/port")
+		KMC_ADDRESS=127.0.0.1:$(<"$WORK/kmc/port")
 	fi
 	kmc_tpm_stop "$WORK/kmc" # a restart of the whole machine
 	kmc_start "$WORK/kmc" || give_up "kmcd starts" "$WORK/kmc/log"
@@ -40,16 +40,8 @@ relay_is_connected() { ! relay_list | grep -q "not connected"; }
 
 # refused DOMID UUID REASON [NAME]: xl create gets no state 2, vtpmctl names the reason, xl destroy cleans up.
 refused() {
-	local status=0 waiting
 	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")"
-	player attach "$1" 0 "$2" "${@:4}" >/dev/null 2>&1 &
-	waiting=$!
-	eventually 12 guest_listed "$1" "$3" >/dev/null || { echo "not said: $3"; relay_list; status=1; }
-	[ $# -gt 3 ] || [ "$(control_state "$1")" = 1 ] || { echo "state is $(control_state "$1")"; status=1; }
-	kill $waiting 2>/dev/null
-	wait $waiting 2>/dev/null
-	guest_destroy "$1" || status=1
-	return $status
+	attach_refused "$@"
 }
 
 # served DOMID UUID [NAME]: xl create succeeds and the guest's TPM answers.

@@ -23,9 +23,9 @@ host_use() {
 host_stop() {
 	local pid
 	for pid in "$WORK/host-$1"/stub-*.pid; do
-		[ -e "$pid" ] && kill -9 -- "-$(cat "$pid")" 2>/dev/null
+		[ -e "$pid" ] && kill -9 -- "-$(<"$pid")" 2>/dev/null
 	done
-	stop "$(cat "$WORK/host-$1/pid")"
+	stop "$(<"$WORK/host-$1/pid")"
 }
 
 player() { "$RING2_BIN/libxl-player" "$@"; }
@@ -46,6 +46,20 @@ image_of() { player incarnation "$1"; }
 # guest_restore DOMID UUID IMAGE [NAME]: what xl restore and xl migrate-receive do.
 guest_restore() {
 	player create "$1" "$(printf 'd0000000-0000-4000-8000-%012x' "$1")" "$3" && player attach "$1" 0 "$2" "${@:4}" >/dev/null && player unpause "$1"
+}
+
+# attach_refused DOMID UUID REASON [NAME]: the device of a domain that player has created does not come: REASON is listed, libxl gives up at once, and
+# destroys the domain. With NAME it waits, in the stub domain's directory, for as long as it likes.
+attach_refused() {
+	local status=0 waiting
+	player attach "$1" 0 "$2" "${@:4}" >/dev/null 2>&1 &
+	waiting=$!
+	eventually 12 guest_listed "$1" "$3" >/dev/null || { echo "not said: $3"; relay_list; status=1; }
+	[ $# -le 3 ] || kill $waiting 2>/dev/null
+	wait $waiting 2>/dev/null && { echo "there is a device"; status=1; }
+	[ $# -gt 3 ] || [ -z "$(control_state "$1")" ] || { echo "libxl has waited: state is $(control_state "$1")"; status=1; }
+	guest_destroy "$1" || status=1
+	return $status
 }
 
 # guest_destroy DOMID: what xl destroy does.
