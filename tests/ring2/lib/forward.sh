@@ -9,7 +9,7 @@ kmc_domain() {
 # forward_start DOMID [ADDRESS:PORT]: the forwarder in that domain.
 forward_start() {
 	xenstore-write /local/domain/0/domid "$1" # xenstored's socket speaks for domain 0
-	RING2_FORWARDER=$1 "$RING2_BIN/vtpm-vchan-forward-ring2" -u nobody "${2:-127.0.0.1:$(cat "$WORK/kmc/port")}" >>"$RING2_DIR/forward.log" 2>&1 &
+	RING2_FORWARDER=$1 "$RING2_BIN/vtpm-vchan-forward-ring2" -u nobody "${2:-127.0.0.1:$(<"$WORK/kmc/port")}" >>"$RING2_DIR/forward.log" 2>&1 &
 	echo $! >"$RING2_DIR/forward.pid"
 	disown # so that bash does not report its death
 	at_end+=("forward_stop $RING2_DIR")
@@ -23,8 +23,8 @@ forward_pid() { cat "$RING2_DIR/forward.pid"; }
 
 forward_stop() {
 	[ -e "${1:-$RING2_DIR}/forward.pid" ] || return 0
-	kill -CONT "$(cat "${1:-$RING2_DIR}/forward.pid")" 2>/dev/null
-	stop "$(cat "${1:-$RING2_DIR}/forward.pid")"
+	kill -CONT "$(<"${1:-$RING2_DIR}/forward.pid")" 2>/dev/null
+	stop "$(<"${1:-$RING2_DIR}/forward.pid")"
 	rm -f "${1:-$RING2_DIR}/forward.pid"
 }
 

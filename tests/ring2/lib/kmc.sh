@@ -13,6 +13,7 @@
 #
 # In DIR: kmc.conf, log (of kmcd), tpm.log, port (that kmcd listens at, on 127.0.0.1), kmcd.pid, state/.
 # Run as root, kmcd's processes become KMC_USER (nobody): DIR must be in a place that this user can pass through (/tmp is).
+# It keeps one RSA key ready, or KMC_READY (at kmc_setup): a key costs a third of a second, and most tests want one or none.
 # With KMC_STORE=postgresql (at kmc_setup) its database is a PostgreSQL server in DIR/pg, else SQLite.
 #   kmc_twin DIR FROM NAME     another kmcd over FROM's PostgreSQL, with a copy of its vault and of its TPM's inside
 #   kmc_bare DIR FROM NAME     a machine without keys, configured as FROM but for what is its own
@@ -30,7 +31,7 @@ KMC_PGSQL=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/pgsql
 
 kmc_tpm_start() {
 	local dir=$1
-	[ -S "$dir/tpm.sock" ] && [ -e "$dir/tpm.pid" ] && kill -0 "$(cat "$dir/tpm.pid")" 2>/dev/null && return
+	[ -S "$dir/tpm.sock" ] && [ -e "$dir/tpm.pid" ] && kill -0 "$(<"$dir/tpm.pid")" 2>/dev/null && return
 	mkdir -p "$dir/tpm"
 	rm -f "$dir/tpm.sock" "$dir/tpm.sock.ctrl"
 	swtpm socket --tpm2 --tpmstate "dir=$dir/tpm" --server "type=unixio,path=$dir/tpm.sock" --ctrl "type=unixio,path=$dir/tpm.sock.ctrl" \
@@ -62,13 +63,15 @@ kmc_setup() {
 	cat >"$dir/kmc.conf" <<-CONF
 		[kmc]
 		name = $name
-		listen = 127.0.0.1:$(cat "$dir/port")
-		address = 127.0.0.1:$(cat "$dir/port")
+		listen = 127.0.0.1:$(<"$dir/port")
+		address = 127.0.0.1:$(<"$dir/port")
 		state = $dir/state
 		control = $dir/control.sock
 		user = $KMC_USER
 		[tpm]
 		tcti = swtpm:path=$dir/tpm.sock
+		[keys]
+		ready = ${KMC_READY:-1}
 	CONF
 	if [ "$KMC_STORE" = postgresql ]; then
 		printf '[store]\nengine = postgresql\nconnection = host=%s/pg dbname=postgres user=kmc\n' "$dir" >>"$dir/kmc.conf"
@@ -82,7 +85,7 @@ kmc_twin() {
 	local dir=$1 from=$2
 	mkdir -p "$dir" && chmod 711 "$dir" && cp -a "$from/state" "$dir/state" && cp -a "$from/tpm" "$dir/tpm" || return
 	free_port >"$dir/port"
-	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
+	sed -e "s,^name = .*,name = $3,; s,:$(<"$from/port")$,:$(<"$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
 		"$from/kmc.conf" >"$dir/kmc.conf"
 }
 
@@ -91,7 +94,7 @@ kmc_bare() {
 	local dir=$1 from=$2
 	mkdir -p "$dir" && chmod 711 "$dir" || return
 	free_port >"$dir/port"
-	sed -e "s,^name = .*,name = $3,; s,:$(cat "$from/port")$,:$(cat "$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
+	sed -e "s,^name = .*,name = $3,; s,:$(<"$from/port")$,:$(<"$dir/port"),; s,$from/\(state\|control.sock\|tpm.sock\),$dir/\1," \
 		"$from/kmc.conf" >"$dir/kmc.conf"
 	kmc_tpm_start "$dir"
 }
@@ -104,7 +107,7 @@ kmc_ctl() {
 
 # Serving, or ended: kmc_start tells them apart.
 kmc_is_settled() {
-	kmc_gone "$(cat "$1/kmcd.pid")" || kmc_is_serving "$@"
+	kmc_gone "$(<"$1/kmcd.pid")" || kmc_is_serving "$@"
 }
 
 kmc_is_serving() {

@@ -5,7 +5,7 @@
 kmc_host() {
 	local dir=$1 tls=$2
 	shift 2
-	"$RING2_BIN/kmc-host" -a "127.0.0.1:$(cat "$dir/port")" -d "$tls" "$@"
+	"$RING2_BIN/kmc-host" -a "127.0.0.1:$(<"$dir/port")" -d "$tls" "$@"
 }
 
 # opened DIR TLS UUID: the line of one open.

@@ -6,7 +6,7 @@
 relay_start() {
 	local dir=$WORK/host-$1 tls=$WORK/tls-$1 option
 	declare -A set=(
-		[kmc.address]=$KMC_ADDRESS [host.tpm]=swtpm:host=127.0.0.1,port=$(cat "$WORK/tpm-$1/port") [host.user]=nobody [host.control]=$dir/control.sock [stub.kernel]=$STUB_PROGRAM
+		[kmc.address]=$KMC_ADDRESS [host.tpm]=swtpm:host=127.0.0.1,port=$(<"$WORK/tpm-$1/port") [host.user]=nobody [host.control]=$dir/control.sock [stub.kernel]=$STUB_PROGRAM
 		[stub.initramfs]=$STUB_LAUNCHER [stub.spares]=0 [stub.records]=$dir/records [state.directory]=$dir/state
 	)
 	for option in "${@:2}"; do

@@ -48,8 +48,8 @@ relay_said() { eventually "${3:-10}" grep -qE "$2" "$WORK/$1.relay"; }
 # stub_stop NAME: the guest is gone: orderly end of vTPM and program.
 stub_stop() {
 	local status=0
-	kill -TERM "$(cat "$WORK/$1.relay-pid")"
-	wait "$(cat "$WORK/$1.relay-pid")" || status=$?
+	kill -TERM "$(<"$WORK/$1.relay-pid")"
+	wait "$(<"$WORK/$1.relay-pid")" || status=$?
 	wait "$(stub_pid "$1")" || status=$?
 	rm -f "$WORK/$1.pid"
 	return $status
