@@ -31,7 +31,7 @@
 #define HURRY_MS 200	 /* the least time between two tries, whoever waits */
 #define RETURN_FACTOR 16 /* a return that failed is tried less often, down to this */
 #define QUEUE_MESSAGES 4 /* of the largest size */
-#define SILENCE_MS 60000 /* after a request, without a message: the other end is dead or hangs */
+#define SILENCE_MS 60000 /* while an answer is awaited, without any: the other end is dead or hangs */
 
 enum link_state { LINK_AWAY, LINK_OPENING, LINK_GREETING, LINK_UP };
 
@@ -57,7 +57,7 @@ struct kmclink {
 	bool lost; /* the last round through all places found nobody at any of them */
 	struct kmcwire *wire;
 	struct source *timer; /* deadline of the greeting and of an answer, or end of the back-off */
-	bool waiting;	      /* for an answer */
+	uint64_t waiting;     /* for so many answers */
 	struct buf in, out;
 	unsigned int backoff_ms;
 	uint64_t tried_at;
@@ -80,7 +80,7 @@ static void disconnect(struct kmclink *k)
 	source_clear(k->return_timer);
 	buf_reset(&k->in);
 	buf_reset(&k->out);
-	k->waiting = false;
+	k->waiting = 0;
 }
 
 /* One place's wire, for the connection that is used or for a probe. */
@@ -211,6 +211,17 @@ static void welcome(struct kmclink *k, const struct kmc_welcome *w)
 	k->ops->up(k->arg, w);
 }
 
+/* The others have their time from now on: the KMC answers one after the other. */
+static void answered(struct kmclink *k)
+{
+	if (k->waiting)
+		k->waiting--;
+	if (k->waiting)
+		source_set_ms(k->timer, SILENCE_MS);
+	else
+		source_clear(k->timer);
+}
+
 /* One message of the KMC; false if the link went down. */
 static bool take(struct kmclink *k, const struct msg *m)
 {
@@ -231,8 +242,7 @@ static bool take(struct kmclink *k, const struct msg *m)
 		return false;
 	}
 	if (k->state == LINK_UP) {
-		k->waiting = false;
-		source_clear(k->timer);
+		answered(k);
 		if (m->head.type == KMC_OPENED)
 			keep_audit(k, ((const struct kmc_opened *)(const void *)fields)->audit);
 		k->ops->answer(k->arg, (enum kmc_type)m->head.type, m->head.id, fields);
@@ -522,9 +532,8 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 	r = kmc_write(&k->out, type, id, fields);
 	if (r != 0)
 		return r;
-	if (!k->waiting)
+	if (!k->waiting++)
 		source_set_ms(k->timer, SILENCE_MS);
-	k->waiting = true;
 	set_interest(k); /* sent from the loop, so that going down never happens inside the caller */
 	return 0;
 }
