@@ -31,6 +31,7 @@
 #define HURRY_MS 200	 /* the least time between two tries, whoever waits */
 #define RETURN_FACTOR 16 /* a return that failed is tried less often, down to this */
 #define QUEUE_MESSAGES 4 /* of the largest size */
+#define QUEUE_SPARE (128 * 1024) /* that states leave to all else: who sends that does not try again */
 #define SILENCE_MS 60000 /* while an answer is awaited, without any: the other end is dead or hangs */
 
 enum link_state { LINK_AWAY, LINK_OPENING, LINK_GREETING, LINK_UP };
@@ -439,7 +440,7 @@ int kmclink_new(struct kmclink **link, struct loop *loop, struct xenstore *xs, c
 	k->timer = source_timer(loop, on_timer, k);
 	k->return_timer = source_timer(loop, on_return, k);
 	if (!k->timer || !k->return_timer || buf_init(&k->in, KMC_BODY_MAX + sizeof(uint32_t)) != 0 ||
-	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t))) != 0)
+	    buf_init(&k->out, QUEUE_MESSAGES * (KMC_BODY_MAX + sizeof(uint32_t)) + QUEUE_SPARE) != 0)
 		goto out;
 	k->signer = (struct tls_signer){.sign = on_sign, .arg = k};
 	r = credentials_load(&k->credentials, conf, id, &k->signer, tls);
@@ -523,12 +524,20 @@ const char *kmclink_why(const struct kmclink *k)
 	return k->why;
 }
 
+/* When a connection comes up, the states of all guests may wait for it. */
+static bool has_room(const struct kmclink *k, enum kmc_type type)
+{
+	return (type != KMC_STORE && type != KMC_SUSPEND) || buf_space(&k->out) >= KMC_BODY_MAX + sizeof(uint32_t) + QUEUE_SPARE;
+}
+
 int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields)
 {
 	int r;
 
 	if (k->state != LINK_UP)
 		return E_STATE;
+	if (!has_room(k, type))
+		return E_RANGE;
 	r = kmc_write(&k->out, type, id, fields);
 	if (r != 0)
 		return r;

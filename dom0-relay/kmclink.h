@@ -78,7 +78,7 @@ bool kmclink_is_up(const struct kmclink *k);
 /** kmclink_why() - why the link is down, in one line; "" while it is up. */
 const char *kmclink_why(const struct kmclink *k);
 
-/** kmclink_send() - queue one request: 0, E_STATE (not up) or E_RANGE (too much is queued). */
+/** kmclink_send() - queue one request: 0, E_STATE (not up) or E_RANGE (too much is queued; STORE and SUSPEND leave room for what is small). */
 int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void *fields);
 
 /** kmclink_look() - domains of this host have ended: is the KMC's among them? */

@@ -326,6 +326,32 @@ static void a_new_connection_waits_for_its_own(void **state)
 	assert_false(w.sources[0].set);
 }
 
+static int store(size_t size)
+{
+	static uint8_t state[KMC_STATE_MAX];
+	const struct kmc_store m = {.uuid = {{1}}, .lease_epoch = 3, .version = 1, .state = view_of(state, size)};
+
+	return kmclink_send(w.k, KMC_STORE, 9, &m);
+}
+
+/* States wait for their answers and are sent then. An open or an attestation would wait for nothing. */
+static void states_leave_room_for_what_is_small(void **state)
+{
+	static const size_t sizes[] = {KMC_STATE_MAX, 20000, 1500, 100, 1};
+	const uint8_t cipher[256] = {0};
+	const struct kmc_open open = {.key_id = view_of(cipher, KMC_KEY_ID_SIZE), .cipher = view_of(cipher, sizeof(cipher))};
+	unsigned int stores = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		while (store(sizes[i]) == 0)
+			stores++;
+	assert_true(stores >= 3);
+	for (int i = 0; i < 256; i++)
+		assert_int_equal(kmclink_send(w.k, KMC_OPEN, 8, &open), 0);
+	assert_int_equal(kmclink_send(w.k, KMC_ATTEST, 8, NULL), 0);
+}
+
 #define LINKED(t) cmocka_unit_test_setup_teardown(t, connect_it, free_it)
 
 int main(void)
@@ -335,6 +361,7 @@ int main(void)
 		LINKED(what_is_answered_is_waited_for_no_more),
 		LINKED(the_requests_behind_an_answer_are_waited_for),
 		LINKED(a_new_connection_waits_for_its_own),
+		LINKED(states_leave_room_for_what_is_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
