@@ -13,6 +13,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/privsep.h"
 #include "kmc/engine_session.h"
 #include "kmc/engine_wrapping.h"
 #include "kmc/kmcconf.h"
@@ -163,6 +164,13 @@ int grant_decide(struct engine *e, struct grant *grants, size_t n)
 	return store_transact(e->store, decide_all, &b);
 }
 
+void grant_unsure(struct engine *e, const struct asker *a)
+{
+	const struct front_cut cut = {.host = view_text(a->host)};
+
+	link_send(e->front, FRONT_CUT, 0, &cut);
+}
+
 struct taking {
 	struct engine *e;
 	const struct ticket *t;
@@ -201,5 +209,7 @@ void grant_take_back(struct engine *e, const struct ticket *t)
 	r = store_transact(e->store, take_back, &g);
 	if (r != 0 && r != E_DENIED)
 		log_about(LOG_LV_WARN, ABOUT(.vtpm = &t->uuid, .host = t->asker.host),
-			  "vTPM %s stays with host '%s', which got no seed of it, until that opens it again: the database failed", uuid_format(&t->uuid, u), t->asker.host);
+			  "vTPM %s may stay with host '%s', which got no seed of it and is to ask again: the database failed", uuid_format(&t->uuid, u), t->asker.host);
+	if (r != 0 && r != E_DENIED)
+		grant_unsure(e, &t->asker);
 }

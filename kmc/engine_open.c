@@ -298,6 +298,8 @@ void open_decide(struct engine *e)
 		if (r == 0) {
 			settle(e, e->undecided[i], &grants[i]);
 		} else {
+			if (r == E_EOF)
+				grant_unsure(e, &e->undecided[i]->asker);
 			engine_refuse_db(e, &e->undecided[i]->asker);
 			give_up(e, e->undecided[i]);
 		}

@@ -30,6 +30,7 @@ $(eval $(call unit,vault_wrapping,kmc/vault_wrapping.c kmc/procmsg.c $(filter-ou
 $(eval $(call unit,authorities,kmc/authorities.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,hostcert,kmc/hostcert.c kmc/ca.c,$(COMMON_LIBS)))
 $(eval $(call unit,movefile,kmc/movefile.c kmc/ca.c,$(COMMON_LIBS)))
+$(eval $(call unit,kmc_engine,$(filter-out kmc/kmcd.c kmc/engine_process.c,$(KMCD_SRCS)),$(KMC_LIBS) -ltpms))
 $(eval $(call unit,kmc_repeats,kmc/repeats.c,$(COMMON_LIBS)))
 $(eval $(call unit,kmc_clock,kmc/clock.c kmc/replays.c,$(COMMON_LIBS)))
 $(eval $(call unit,shares,kmc/shares.c,$(COMMON_LIBS) -lgfshare))

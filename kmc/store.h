@@ -258,7 +258,7 @@ struct store;
 struct store_ops {
 	void (*close)(struct store *s);
 	int (*begin)(struct store *s);	/* for changes: takes the write lock */
-	int (*commit)(struct store *s); /* on failure the transaction is rolled back */
+	int (*commit)(struct store *s); /* on failure the transaction is rolled back; but E_EOF: the answer was lost, and it may be committed */
 	void (*rollback)(struct store *s);
 
 	/* Between them reads outside of transactions may all see the database as it was at the first of them, which costs less; a change ends that. */
@@ -377,6 +377,7 @@ typedef int store_fn(struct store *s, void *arg);
  *
  * The database may ask for another try (E_BUSY of an operation, which @fn passes on): @fn is then run again, with the rows as they
  * are by then. Return: what @fn returned, or the failure of begin or commit.
+ * E_EOF: nobody knows whether it was committed.
  */
 int store_transact(struct store *s, store_fn *fn, void *arg);
 

@@ -7,7 +7,7 @@
  * store_transact(). A kmcd that stalls in a transaction loses it to a timeout of the server.
  *
  * A connection that is lost is made anew at the next statement outside of a transaction, and lookups are repeated then. That a commit's answer
- * was lost is an error: who asked will ask again, and every request of hosts may be repeated.
+ * was lost is an error of its own: who asked will ask again, and every request of hosts may be repeated.
  */
 #include <ctype.h>
 #include <endian.h>
@@ -376,7 +376,7 @@ static int commit(struct sql_store *store)
 		r = fail(s, what, "the database rolled it back");
 	PQclear(result);
 	s->in_transaction = r != 0;
-	return r;
+	return r != 0 && is_lost(s) ? E_EOF : r;
 }
 
 static void rollback(struct sql_store *store)

@@ -199,7 +199,7 @@ static void a_server_that_was_killed_costs_a_transaction_and_no_more(void **stat
 	assert_int_equal(tested->ops->begin(tested), 0);
 	does(vtpm_put, &w);
 	assert_int_equal(store_shell("tests/pgsql kill %s/pg", store_dir), 0);
-	assert_int_equal(tested->ops->commit(tested), E_DB);
+	assert_int_equal(tested->ops->commit(tested), E_EOF); /* it may have got it */
 	gives(E_DB, vtpm_get, &v.uuid, &v); /* nobody is there */
 	assert_non_null(strstr(tested->why, "can't connect"));
 	assert_int_equal(store_shell("tests/pgsql start %s/pg", store_dir), 0);
@@ -209,6 +209,26 @@ static void a_server_that_was_killed_costs_a_transaction_and_no_more(void **stat
 	assert_int_equal(tested->ops->begin(tested), 0);
 	does(vtpm_put, &w);
 	assert_int_equal(tested->ops->commit(tested), 0);
+}
+
+/* The server has written it, and the connection breaks before it says so: nobody knows. */
+static void a_commit_whose_answer_is_lost_is_an_error_of_its_own(void **state)
+{
+	struct store_vtpm v = a_vtpm(1);
+
+	(void)state;
+	store_by_hand("ALTER SYSTEM SET synchronous_standby_names = 'nobody'"); /* a commit waits for it when it is done */
+	store_by_hand("SELECT pg_reload_conf()");
+	sleep(1);
+	assert_int_equal(tested->ops->begin(tested), 0);
+	does(vtpm_put, &v);
+	assert_int_equal(store_shell("(sleep 1; tests/pgsql sql %s/pg \"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'\") >/dev/null &",
+				     store_dir), 0);
+	assert_int_equal(tested->ops->commit(tested), E_EOF);
+	store_by_hand("ALTER SYSTEM RESET synchronous_standby_names");
+	store_by_hand("SELECT pg_reload_conf()");
+	sleep(1);
+	does(vtpm_get, &v.uuid, &v);
 }
 
 /* The statement or begin() that finds the connection dead makes a new one. */
@@ -317,6 +337,7 @@ int main(void)
 	const struct CMUnitTest pgsql[] = {
 		FOR_BOTH,
 		TEST(a_server_that_was_killed_costs_a_transaction_and_no_more),
+		TEST(a_commit_whose_answer_is_lost_is_an_error_of_its_own),
 		TEST(a_lost_connection_is_not_noticed),
 		TEST(writers_take_turns),
 		TEST(a_password_is_not_shown),
