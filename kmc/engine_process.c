@@ -108,10 +108,10 @@ static void on_front(void *arg, uint64_t type, uint64_t id, const void *fields)
 	}
 }
 
-/* An answer that nobody waits for any more. */
-static void drop_answer(struct engine *e, struct ticket *t, uint64_t type)
+/* An answer that nobody waits for any more. Of an open the vault has the request still, unless it has sealed the reply. */
+static void drop_answer(struct engine *e, struct ticket *t)
 {
-	if (type == VAULT_DECRYPTED || type == VAULT_MADE)
+	if (t->kind == TICKET_OPEN)
 		link_send(e->vault, VAULT_FORGET, t->id, NULL);
 	engine_ticket_end(t);
 }
@@ -247,7 +247,7 @@ static void on_vault(void *arg, uint64_t type, uint64_t id, const void *fields)
 	}
 	t = engine_find(e, id);
 	if (t->given_up && type != VAULT_PROTECTED)
-		drop_answer(e, t, type);
+		drop_answer(e, t);
 	else
 		on_answer(e, t, type, fields);
 }

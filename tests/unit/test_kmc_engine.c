@@ -23,7 +23,7 @@ static struct world {
 	unsigned int waits_for; /* messages to come */
 	unsigned int cuts, answers, cut_first;
 	char cut[STORE_NAME];
-	uint64_t code;
+	uint64_t forgotten, code;
 } w;
 
 static struct engine *e;
@@ -60,7 +60,10 @@ static void on_front_message(void *arg, uint64_t type, uint64_t id, const void *
 
 static void on_vault_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
-	(void)arg, (void)type, (void)id, (void)fields;
+	(void)arg, (void)fields;
+	assert_int_equal(type, VAULT_FORGET);
+	w.forgotten = id;
+	arrived();
 }
 
 static void on_patience(void *arg, unsigned int what)
@@ -148,6 +151,30 @@ static const char *holder(void)
 	return e->store->ops->vtpm_get(e->store, &vtpm, &v) == 0 ? v.lease.holder : "none";
 }
 
+/* Else the response key would stay there, and 64 of them keep every further open out. */
+static void what_comes_too_late_for_an_open_is_forgotten_by_the_vault(void **state)
+{
+	static const struct vault_failed failed = {.code = 14, .reason = {(const uint8_t *)"TPM", 3}};
+	static const struct vault_made made = {.seed = {(const uint8_t *)"seed", 4}};
+	static const struct vault_decrypted decrypted = {.uuid = {{1}}};
+	const struct {
+		enum vault_type type;
+		const void *fields;
+	} late[] = {{VAULT_DECRYPTED, &decrypted}, {VAULT_MADE, &made}, {VAULT_FAILED, &failed}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+		struct ticket *t = an_open();
+		const uint64_t id = t->id;
+
+		t->given_up = true; /* its host was told to try again */
+		link_send(w.vault, late[i].type, id, late[i].fields);
+		run(1);
+		assert_int_equal(w.forgotten, id);
+		assert_int_equal(t->kind, TICKET_FREE);
+	}
+}
+
 static int lose_the_answer(struct store *s)
 {
 	return store_rows()->commit(s) == 0 ? E_EOF : -1;
@@ -228,6 +255,7 @@ static void a_lease_that_can_not_be_taken_back_is_asked_for_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ENGINE(what_comes_too_late_for_an_open_is_forgotten_by_the_vault),
 		ENGINE(a_host_whose_open_may_have_been_granted_has_to_ask_again),
 		ENGINE(a_host_whose_open_was_not_granted_is_told),
 		ENGINE(a_lease_that_comes_to_nothing_is_taken_back),
