@@ -77,7 +77,7 @@ static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const stru
 	if (record_copy_set(&e->now, &next) != 0)
 		return E_NOMEM;
 	e->ticket = ticket;
-	e->parked = false;
+	e->parked = 0;
 	e->park = (struct errand){0};
 	errand_ask_again(&e->push); /* an answer to what was sent would go by the ticket before */
 	e->fresh = true;
@@ -220,6 +220,7 @@ void keeping_release(struct keeping *k, uint64_t ticket)
 
 	if (e)
 		kept_leave(k, e);
+	kept_make_room(k);
 }
 
 int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p)
@@ -285,6 +286,7 @@ void keeping_settle(struct keeping *k)
 		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0;
 		kept_leave(k, e);
 	}
+	kept_make_room(k);
 }
 
 /* --- starting without the KMC --- */
@@ -294,25 +296,11 @@ void keeping_park_leases(struct keeping *k)
 	k->parks = true;
 }
 
-static int set_grace(struct keeping *k, struct kept *e, struct view grace)
-{
-	struct state_record r = e->now.r;
-
-	if (!errand_is_idle(&e->drop))
-		return E_NOTFOUND;
-	r.grace = grace;
-	if (record_copy_set(&e->now, &r) != 0)
-		return E_NOMEM;
-	e->save.wanted = true;
-	kept_send(k, e);
-	return 0;
-}
-
 int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace)
 {
 	struct kept *e = kept_find(k, ticket);
 
-	return e && !e->leaving ? set_grace(k, e, grace) : E_NOTFOUND; /* what is given back must not be started from */
+	return e && !e->leaving ? kept_set_grace(k, e, grace) : E_NOTFOUND; /* what is given back must not be started from */
 }
 
 const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid)
@@ -344,14 +332,12 @@ void keeping_recall(struct keeping *k, const struct uuid *uuid)
 
 	if (!e || e->now.r.phase == PHASE_OPENING)
 		return; /* a guest runs again, or is about to */
-	e->release.wanted = true;
-	if (set_grace(k, e, (struct view){0}) != 0)
-		e->release = (struct errand){0}; /* asked again, when the other host asks again */
+	kept_recall(k, e); /* if it can't be, it is asked for again when the other host asks again */
 }
 
 void keeping_forget_grace(struct keeping *k)
 {
 	for (size_t i = 0; i < KEEPING_MAX; i++)
 		if (k->table[i].ticket && k->table[i].now.r.grace.n)
-			set_grace(k, &k->table[i], (struct view){0});
+			kept_set_grace(k, &k->table[i], (struct view){0});
 }

@@ -114,7 +114,11 @@ void keeping_settle(struct keeping *k);
 
 /* --- starting without the KMC (gracing.h) --- */
 
-/** keeping_park_leases() - from now on keeping_release() keeps leases for which keeping_grace() gave a copy and that have a state, and settling likewise. */
+/**
+ * keeping_park_leases() - from now on keeping_release() keeps leases for which keeping_grace() gave a copy and that have a state, and settling likewise
+ *
+ * So many that there is room for as many guests: beyond that the one that was parked the longest goes back.
+ */
 void keeping_park_leases(struct keeping *k);
 
 /** keeping_grace() - what a later start needs instead of the KMC, copied: 0, E_NOTFOUND or E_NOMEM. */

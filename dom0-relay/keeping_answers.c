@@ -12,6 +12,7 @@
 void keeping_up(struct keeping *k)
 {
 	kept_try_again(k);
+	kept_make_room(k); /* what an earlier run had parked, and what came to it meanwhile */
 }
 
 void keeping_down(struct keeping *k)

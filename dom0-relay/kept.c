@@ -12,6 +12,7 @@
 
 #define SAVES_MAX 4   /* records on their way to the state process: the link's queue is bounded */
 #define RETRY_MS 2000 /* after the KMC or the disk could not take something */
+#define PARKED_MAX (KEEPING_MAX / 2) /* the rest of the table is for guests */
 
 /* --- the table --- */
 
@@ -266,7 +267,7 @@ bool kept_may_unpark(const struct kept *e)
 /* No guest any more: the record says so, then the KMC is told. */
 static void park(struct keeping *k, struct kept *e)
 {
-	e->parked = true;
+	e->parked = ++k->parkings;
 	e->now.r.guest = e->now.r.dev = e->now.r.stub = 0;
 	e->save.wanted = e->park.wanted = true;
 	kept_send(k, e);
@@ -294,4 +295,53 @@ void kept_leave(struct keeping *k, struct kept *e)
 	else if (e->now.r.phase == PHASE_RESERVED || e->move_type != KMC_SUSPEND || errand_is_idle(&e->move))
 		kept_want_move(e, e->now.r.phase == PHASE_RESERVED ? KMC_CANCEL : KMC_SUSPEND);
 	kept_send(k, e);
+}
+
+int kept_set_grace(struct keeping *k, struct kept *e, struct view grace)
+{
+	struct state_record r = e->now.r;
+
+	if (!errand_is_idle(&e->drop))
+		return E_NOTFOUND;
+	r.grace = grace;
+	if (record_copy_set(&e->now, &r) != 0)
+		return E_NOMEM;
+	e->save.wanted = true;
+	kept_send(k, e);
+	return 0;
+}
+
+bool kept_recall(struct keeping *k, struct kept *e)
+{
+	e->release.wanted = true;
+	if (kept_set_grace(k, e, (struct view){0}) == 0)
+		return true;
+	e->release = (struct errand){0};
+	return false;
+}
+
+static bool stays_parked(const struct kept *e)
+{
+	return e->ticket && e->parked && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
+}
+
+/* A host has any number of vTPMs in its life. Without the KMC nothing new is opened, and each that is here may be started. */
+void kept_make_room(struct keeping *k)
+{
+	struct kept *oldest;
+	size_t n;
+
+	do {
+		oldest = NULL;
+		n = 0;
+		for (size_t i = 0; i < KEEPING_MAX; i++) {
+			struct kept *e = &k->table[i];
+
+			if (!stays_parked(e))
+				continue;
+			n++;
+			if (e->now.r.phase == PHASE_SERVING && (!oldest || e->parked < oldest->parked))
+				oldest = e;
+		}
+	} while (n > PARKED_MAX && oldest && kmclink_is_up(k->kmc) && kept_recall(k, oldest));
 }

@@ -47,7 +47,7 @@ struct kept {
 	uint64_t base;	    /* version that came with the lease: nobody waits to hear that it is stored */
 	bool intends; /* who opens it waits to hear that this is on record */
 	bool fresh;   /* the record of the lease itself is not safe yet */
-	bool parked;  /* no guest: the lease is kept for a start without the KMC */
+	uint64_t parked; /* 0, or which one it is, counted on: no guest, the lease is kept for a start without the KMC */
 	bool closing; /* parked, and its owner was not told yet that it may go */
 	bool on_disk; /* there is a record, or may be */
 	bool unsaved; /* but it says something else of lease or guest: the disk refused it */
@@ -66,6 +66,7 @@ struct keeping {
 	struct source *retry;
 	unsigned int saves; /* under way */
 	size_t turn;	    /* behind whose save was the last to go: the others have theirs first */
+	uint64_t parkings;
 	bool parks;	    /* leases of guests that ended stay here, if there is a copy to start them from */
 	struct kept table[KEEPING_MAX];
 };
@@ -109,5 +110,14 @@ void kept_leave(struct keeping *k, struct kept *e);
 
 /** kept_may_unpark() - what is parked is not being saved, or given back. */
 bool kept_may_unpark(const struct kept *e);
+
+/** kept_set_grace() - what a start without the KMC needs, copied; absent: there is to be none. 0, E_NOTFOUND (its record goes) or E_NOMEM. */
+int kept_set_grace(struct keeping *k, struct kept *e, struct view grace);
+
+/** kept_recall() - give back what is parked, once its copy is erased. False: there is no memory for that, all is as before. */
+bool kept_recall(struct keeping *k, struct kept *e);
+
+/** kept_make_room() - of too many that are parked, give back those that were parked the longest. */
+void kept_make_room(struct keeping *k);
 
 #endif

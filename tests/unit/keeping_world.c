@@ -88,7 +88,7 @@ static void on_released(void *arg, uint64_t ticket)
 static void on_ended(void *arg, const struct uuid *uuid)
 {
 	(void)arg;
-	assert_true(uuid_equal(uuid, &vtpm));
+	assert_true(w.crowd || uuid_equal(uuid, &vtpm));
 	w.ended++;
 }
 

@@ -1,5 +1,6 @@
 /* Leases that stay on a host for a start without the KMC. */
 #include "common/error.h"
+#include "dom0-relay/kept.h"
 #include "tests/unit/keeping_world.h"
 
 static void hold_with_state(void)
@@ -379,6 +380,96 @@ static void what_can_be_started_from_the_disk_is_not_suspended(void **state)
 	assert_int_equal(w.moves, 0);
 }
 
+static void hold_one(uint64_t ticket)
+{
+	const struct state_record r = {.uuid = {{9, [14] = (uint8_t)(ticket >> 8), [15] = (uint8_t)ticket}}, .lease_epoch = 3, .version = 1, .state = view_text("sealed")};
+
+	assert_int_equal(keeping_hold(w.k, ticket, &r), 0);
+	keeping_disk(w.k, STATE_SAVED, ticket, NULL);
+	assert_int_equal(keeping_grace(w.k, ticket, view_text("copy")), 0);
+	keeping_disk(w.k, STATE_SAVED, ticket, NULL);
+}
+
+static void end_one(uint64_t ticket)
+{
+	keeping_release(w.k, ticket);
+	keeping_disk(w.k, STATE_SAVED, ticket, NULL);
+	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, ticket), NULL);
+}
+
+static void park_one(uint64_t ticket)
+{
+	hold_one(ticket);
+	end_one(ticket);
+}
+
+static uint64_t last_saved(void)
+{
+	return w.order[(w.saves - 1) % WORLD_ORDER];
+}
+
+/* A host has more vTPMs in its life than the table has places: else the next one would not be started here. */
+static void of_too_many_that_are_parked_the_oldest_goes_back(void **state)
+{
+	uint64_t ticket = 0, oldest;
+
+	(void)state;
+	w.crowd = true;
+	keeping_park_leases(w.k);
+	while (last_saved() == ticket && ticket < KEEPING_MAX)
+		park_one(++ticket);
+	oldest = last_saved();
+	assert_true(oldest == 1 && ticket <= KEEPING_MAX / 2 + 1);
+	assert_true(w.saved.uuid.b[15] == 1 && !w.saved.grace.p); /* erased before it goes */
+	assert_int_equal(w.releases, 0);
+	keeping_disk(w.k, STATE_SAVED, oldest, NULL);
+	assert_int_equal(w.releases, 1);
+	for (int i = 0; i < 300; i++) {
+		park_one(++ticket);
+		assert_int_equal(last_saved(), ++oldest);
+		keeping_disk(w.k, STATE_SAVED, oldest, NULL);
+		keeping_kmc(w.k, KMC_RELEASED, KMC_ID(KMC_ID_RELEASE, oldest - 1), NULL);
+		keeping_disk(w.k, STATE_DROPPED, oldest - 1, NULL);
+	}
+	assert_int_equal(w.releases, 301);
+}
+
+static void who_ran_until_now_is_not_the_oldest(void **state)
+{
+	uint64_t ticket = 1;
+
+	(void)state;
+	w.crowd = true;
+	keeping_park_leases(w.k);
+	hold_one(1);
+	while (ticket < KEEPING_MAX / 2 + 1)
+		park_one(++ticket);
+	assert_int_equal(last_saved(), ticket);
+	end_one(1);
+	assert_int_equal(last_saved(), 2);
+}
+
+/* What is here may be all that can be started, and nothing that is new can be. */
+static void without_the_kmc_all_of_them_stay(void **state)
+{
+	uint64_t ticket = 0;
+
+	(void)state;
+	w.crowd = true;
+	keeping_park_leases(w.k);
+	while (ticket < KEEPING_MAX / 2)
+		park_one(++ticket);
+	assert_int_equal(last_saved(), ticket++);
+	hold_one(ticket);
+	w.up = false;
+	keeping_release(w.k, ticket);
+	keeping_disk(w.k, STATE_SAVED, ticket, NULL);
+	assert_int_equal(last_saved(), ticket);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(last_saved(), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +496,9 @@ int main(void)
 		HOST(nothing_is_saved_behind_a_drop),
 		HOST(what_can_be_started_from_the_disk_is_not_suspended),
 		HOST(without_a_copy_a_lease_is_released),
+		HOST(of_too_many_that_are_parked_the_oldest_goes_back),
+		HOST(who_ran_until_now_is_not_the_oldest),
+		HOST(without_the_kmc_all_of_them_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
