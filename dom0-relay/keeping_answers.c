@@ -155,12 +155,14 @@ static void on_granted(struct keeping *k, struct kept *e, uint64_t lease_epoch)
 	e->tells = true;
 	e->tell = MOVE_SERVES;
 	e->save.wanted = true;
+	e->push.wanted = e->push.wanted || e->now.r.version > e->pushed; /* the suspension that was to bring it may not have been told */
 	kept_send(k, e);
 }
 
 static void on_suspended(struct keeping *k, struct kept *e, uint64_t lease_epoch)
 {
 	e->suspended = true;
+	e->pushed = e->now.r.version;
 	if (e->now.r.lease_epoch != lease_epoch) { /* of a resume that was not answered */
 		e->now.r.lease_epoch = lease_epoch;
 		e->save.wanted = true;

@@ -78,6 +78,46 @@ static void a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record(void 
 	assert_int_equal(w.move_epoch, 4);
 }
 
+/* What its guest was told is safe goes to the KMC before the lease, also when that has missed the sleep and the stub domain dies as soon as it wakes. */
+static void what_was_stored_before_a_sleep_that_the_kmc_missed_goes_there(void **state)
+{
+	(void)state;
+	held();
+	w.up = false;
+	store(3);
+	disk_says(STATE_SAVED);
+	assert_true(w.told_version == 3 && w.told == 0);
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	w.up = true;
+	keeping_up(w.k);
+	assert_int_equal(w.move_type, KMC_RESUME);
+	kmc_moved(KMC_RESUMED, 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.move, MOVE_SERVES);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.pushed_version, 4);
+	assert_int_equal(w.releases, 0);
+	kmc_stored(4);
+	assert_int_equal(w.releases, 1);
+}
+
+static void what_the_kmc_has_with_a_suspension_is_not_stored_once_more(void **state)
+{
+	(void)state;
+	held();
+	freeze_it(4, 10);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_SUSPENDED, 3);
+	keeping_resume(w.k, TICKET, 12);
+	disk_says(STATE_SAVED);
+	kmc_moved(KMC_RESUMED, 4);
+	disk_says(STATE_SAVED);
+	assert_int_equal(w.pushes, 0);
+}
+
 static void a_guest_that_sleeps_again_overtakes_its_own_resumption(void **state)
 {
 	(void)state;
@@ -365,6 +405,8 @@ int main(void)
 		HOST(what_is_frozen_is_on_record_before_the_kmc_hears_of_it),
 		HOST(a_guest_that_goes_before_its_suspension_is_told_waits_for_the_answer),
 		HOST(a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record),
+		HOST(what_was_stored_before_a_sleep_that_the_kmc_missed_goes_there),
+		HOST(what_the_kmc_has_with_a_suspension_is_not_stored_once_more),
 		HOST(a_guest_that_sleeps_again_overtakes_its_own_resumption),
 		HOST(a_source_whose_vtpm_went_elsewhere_gives_nothing_back),
 		HOST(a_suspension_that_the_kmc_does_not_allow_is_not_dropped),
