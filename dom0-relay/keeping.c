@@ -300,14 +300,14 @@ int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace)
 {
 	struct kept *e = kept_find(k, ticket);
 
-	return e && !e->leaving ? kept_set_grace(k, e, grace) : E_NOTFOUND; /* what is given back must not be started from */
+	return e && !e->leaving && !e->fenced ? kept_set_grace(k, e, grace) : E_NOTFOUND; /* what is given back, or another's, must not be started from */
 }
 
 const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid)
 {
 	struct kept *e = kept_find_parked(k, uuid);
 
-	return e && e->now.r.phase == PHASE_SERVING && e->now.r.grace.n && e->now.r.state.n && kept_may_unpark(e) ? &e->now.r : NULL;
+	return e && !e->fenced && e->now.r.phase == PHASE_SERVING && e->now.r.grace.n && e->now.r.state.n && kept_may_unpark(e) ? &e->now.r : NULL;
 }
 
 bool keeping_has_parked(const struct keeping *k)

@@ -41,6 +41,15 @@ static enum log_level level_of(struct kept *e, uint64_t code, enum log_level lev
 	return again ? LOG_LV_DEBUG : level;
 }
 
+/* What the KMC has is newer, or another's: nobody is to be started from this. */
+static void forget_copy(struct kept *e)
+{
+	if (!e->now.r.grace.n)
+		return;
+	e->now.r.grace = (struct view){0};
+	e->save.wanted = true;
+}
+
 static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_refused *refused)
 {
 	char why[320], uuid[UUID_TEXT];
@@ -53,10 +62,8 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 
 		e->push.sent = false;
 		e->pushed = version;
-		if (e->now.r.version == version && e->now.r.grace.n) { /* nobody is to be started from this one */
-			e->now.r.grace = (struct view){0};
-			e->save.wanted = true;
-		}
+		if (e->now.r.version == version)
+			forget_copy(e);
 		kept_send(k, e);
 		if (k->waits_for_kmc)
 			k->ops->stored(k->arg, ticket, version, E_STATE, why);
@@ -72,6 +79,8 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 		e->release = (struct errand){0};
 		kept_give_up_lease(k, e);
 	} else {
+		forget_copy(e); /* a start of this host that comes before the KMC is back would find it */
+		kept_send(k, e);
 		k->ops->fenced(k->arg, e->ticket, why);
 	}
 }

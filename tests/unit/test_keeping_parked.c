@@ -72,6 +72,25 @@ static void nobody_starts_from_a_record_that_the_kmc_has_a_newer_one_of(void **s
 	assert_null(w.saved.grace.p);
 }
 
+/* The KMC has said so, and is away before it can say once more that the lease does not stay here. */
+static void nobody_starts_from_a_lease_that_is_anothers(void **state)
+{
+	const struct state_placed p = {.record = {.uuid = vtpm, .guest = 7, .stub = 8, .lease_epoch = 3, .version = 1, .state = view_text("sealed"),
+				       .grace = view_text("copy")}};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	keeping_settle(w.k);
+	disk_says(STATE_SAVED);
+	assert_non_null(keeping_parked(w.k, &vtpm));
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_EPOCH);
+	keeping_down(w.k);
+	assert_null(w.saved.grace.p); /* nor after the next start of this host */
+	disk_says(STATE_FAILED);
+	assert_null(keeping_parked(w.k, &vtpm));
+}
+
 static void hold_with_copy(void)
 {
 	keeping_park_leases(w.k);
@@ -79,6 +98,24 @@ static void hold_with_copy(void)
 	disk_says(STATE_SAVED);
 	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
 	disk_says(STATE_SAVED);
+}
+
+/* Its guest goes on, and the host may lose its power before the KMC is back. */
+static void of_a_lease_that_was_taken_over_no_copy_stays(void **state)
+{
+	(void)state;
+	hold_with_copy();
+	store(2);
+	disk_says(STATE_SAVED);
+	assert_non_null(w.saved.grace.p);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.fenced, 1);
+	assert_null(w.saved.grace.p);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), E_NOTFOUND);
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.parks + w.releases, 0);
+	assert_int_equal(w.drops, 1);
 }
 
 static void a_lease_with_a_copy_is_parked_and_not_released(void **state)
@@ -476,6 +513,8 @@ int main(void)
 		KMC(with_a_copy_durability_kmc_waits_for_the_disk_too),
 		KMC(what_only_the_kmc_took_is_parked_all_the_same),
 		KMC(nobody_starts_from_a_record_that_the_kmc_has_a_newer_one_of),
+		HOST(nobody_starts_from_a_lease_that_is_anothers),
+		HOST(of_a_lease_that_was_taken_over_no_copy_stays),
 		HOST(a_lease_with_a_copy_is_parked_and_not_released),
 		HOST(what_a_reservation_brought_is_parked_with_it),
 		HOST(a_lease_without_its_state_is_not_parked),
