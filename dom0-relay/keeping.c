@@ -62,7 +62,7 @@ void keeping_count(const struct keeping *k, struct keeping_count *c)
 	for (size_t i = 0; i < KEEPING_MAX; i++) {
 		const struct kept *e = &k->table[i];
 
-		c->leases += e->ticket != 0;
+		c->leases += e->ticket && !e->unreadable;
 		c->waiting += e->ticket && !e->fenced && e->now.r.version > e->pushed && e->push.wanted + e->push.sent > 0;
 	}
 }
@@ -230,12 +230,22 @@ int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed 
 	if (!e)
 		return E_NOMEM;
 	e->place = p->place;
-	e->found = e->on_disk = true;
+	e->unreadable = p->unreadable;
+	e->found = !e->unreadable;
+	e->on_disk = true;
 	if (record_copy_set(&e->safe, &p->record) != 0) {
 		kept_clear(e);
 		return E_NOMEM;
 	}
 	return 0;
+}
+
+bool keeping_is_unreadable(const struct keeping *k, const struct uuid *uuid)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		if (kept_is_of(&k->table[i], uuid) && k->table[i].unreadable)
+			return true;
+	return false;
 }
 
 const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint64_t dev, const struct uuid *uuid, const struct uuid *boot, uint64_t *ticket)

@@ -101,6 +101,13 @@ int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, 
 int keeping_found(struct keeping *k, uint64_t ticket, const struct state_placed *p);
 
 /**
+ * keeping_is_unreadable() - is one of those of @uuid, and can't be read?
+ *
+ * It may have a state that was acknowledged and that the KMC does not have: its vTPM must not be opened here before somebody has looked.
+ */
+bool keeping_is_unreadable(const struct keeping *k, const struct uuid *uuid);
+
+/**
  * keeping_claim() - the found record of a guest's device written since @boot, or NULL; it goes by *ticket from now on
  * @uuid: the vTPM's; nil: not known. Numbers come again: what waits to be given back may have those of another guest.
  */

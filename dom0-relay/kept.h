@@ -53,6 +53,7 @@ struct kept {
 	bool unsaved; /* but it says something else of lease or guest: the disk refused it */
 	bool found;  /* by an earlier run, and not claimed */
 	bool fenced; /* the lease is another's: nothing more to tell the KMC */
+	bool unreadable; /* nothing is known of it but that there is such a file */
 	uint64_t refused; /* the KMC's last refusal that was logged; 0: none since it last agreed */
 };
 

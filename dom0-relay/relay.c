@@ -305,6 +305,8 @@ void relay_identified(struct guest *g, const struct builder_domain *d)
 		relay_fail(g, GEV_BROKEN, "its vtpm line has no usable uuid= in xenstore");
 	else if (other)
 		relay_fail(g, GEV_BROKEN, "in use: domain %u of this host has this vTPM", other->ids.guest);
+	else if (keeping_is_unreadable(g->relay->keeping, &g->uuid))
+		relay_fail(g, GEV_BROKEN, "its record in the state directory can't be read, and may have what the KMC has not: mend that disk; or move the file away and start vtpm-relayd again");
 	else if (named_allows(g->relay->named, g->backend, &g->uuid, why) != 0)
 		relay_fail(g, GEV_BROKEN, "%s", why);
 	else

@@ -302,7 +302,8 @@ static void ask_record(struct relay *r, uint64_t number)
 
 static void on_record(struct relay *r, uint64_t number, const struct state_placed *p)
 {
-	if ((p->record.lease_epoch || p->record.phase == PHASE_RESERVED || p->record.phase == PHASE_OPENING) && keeping_found(r->keeping, ++r->guests.last_ticket, p) != 0)
+	if ((p->unreadable || p->record.lease_epoch || p->record.phase == PHASE_RESERVED || p->record.phase == PHASE_OPENING) &&
+	    keeping_found(r->keeping, ++r->guests.last_ticket, p) != 0)
 		fatal("the state directory holds more than this host can serve");
 	ask_record(r, number + 1);
 }

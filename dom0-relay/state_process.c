@@ -69,7 +69,7 @@ static void fail(struct state_process *p, uint64_t id, const char *reason)
 	link_send(p->relay, STATE_FAILED, id, &f);
 }
 
-/* Records that can't be read are left where they are, for people to look at. */
+/* Records that can't be read are left where they are, for people to look at: the relay opens none of these vTPMs. */
 static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 {
 	const struct state_name *name = number < (uint64_t)p->n ? &p->list[number] : NULL;
@@ -82,7 +82,8 @@ static void on_next(struct state_process *p, uint64_t id, uint64_t number)
 		return;
 	}
 	e = statedir_load(p->dir, name, &p->record, &found.record);
-	if (e != 0 && e != E_NOTFOUND)
+	found.unreadable = e != 0 && e != E_NOTFOUND;
+	if (found.unreadable)
 		log_about(LOG_LV_ERROR, ABOUT(.vtpm = &name->uuid), "vTPM %s: its file in the state directory can't be used: %s; it is left alone",
 			  uuid_format(&name->uuid, text), error_text(e));
 	if (e != 0)

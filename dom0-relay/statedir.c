@@ -304,19 +304,23 @@ static int load(struct statedir *d, const struct file *f, const struct uuid *uui
 	return e;
 }
 
-/* Made, and then the power was cut: no slot has ever begun with anything. */
-static bool was_never_written(const struct file *f)
+/* Slot @n has never begun with anything. */
+static bool is_blank(const struct file *f, unsigned int n)
 {
 	static const uint8_t nothing[SLOT_HEADER];
 	uint8_t header[SLOT_HEADER];
+	ssize_t got = pread(f->fd, header, sizeof(header), (off_t)(n * SLOT_SIZE));
 
-	for (unsigned int n = 0; n < 2; n++) {
-		ssize_t got = pread(f->fd, header, sizeof(header), (off_t)(n * SLOT_SIZE));
+	return got >= 0 && memcmp(header, nothing, (size_t)got) == 0;
+}
 
-		if (got < 0 || memcmp(header, nothing, (size_t)got) != 0)
-			return false;
-	}
-	return true;
+/* Made, and then the power was cut, or while the first record of all was written: nobody was told that anything is there. */
+static bool was_never_written(struct statedir *d, const struct file *f)
+{
+	if (!is_blank(f, 1))
+		return false;
+	return is_blank(f, 0) || (!f->sequence && pread(f->fd, d->slot.data, SLOT_SIZE, 0) == (ssize_t)SLOT_SIZE &&
+				  pread(f->fd, d->slot.data, SLOT_SIZE, SLOT_SIZE) == (ssize_t)SLOT_SIZE); /* it can be read, and is as large as it was made */
 }
 
 int statedir_load(struct statedir *d, const struct state_name *name, struct buf *b, struct state_record *r)
@@ -326,7 +330,7 @@ int statedir_load(struct statedir *d, const struct state_name *name, struct buf 
 
 	if (!f)
 		return errno == ENOENT ? E_NOTFOUND : E_IO;
-	if (was_never_written(f))
+	if (was_never_written(d, f))
 		return statedir_drop(d, name, why) == 0 ? E_NOTFOUND : E_IO;
 	return load(d, f, &name->uuid, b, r);
 }

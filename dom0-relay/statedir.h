@@ -52,7 +52,7 @@ uint64_t statedir_contact(struct statedir *d);
 int statedir_identity(struct statedir *d, struct view pem, char why[STATEDIR_WHY]);
 
 /**
- * statedir_load() - the newest whole record of the file @name; a file that a crash left before its first record is removed
+ * statedir_load() - the newest whole record of the file @name; a file that a crash left before its first record, or with half of that, is removed
  * @b: emptied and filled; the views of @r point into it
  *
  * Return: 0, E_NOTFOUND, E_INTEGRITY (no slot is whole), E_IO, or an error of state_record_read() for what another

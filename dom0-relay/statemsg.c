@@ -35,6 +35,7 @@ static const struct msg_field record[] = {RECORD_FIELDS};
 static const struct msg_field placed[] = {
 	RECORD_FIELDS,
 	MSG_FIELD_UINT(20, struct state_placed, place, STATE_PLACES - 1),
+	MSG_FIELD_UINT(21, struct state_placed, unreadable, 1),
 };
 
 static const struct msg_field listed[] = {

@@ -69,6 +69,7 @@ struct state_record {
 struct state_placed {
 	struct state_record record;
 	uint64_t place;
+	uint64_t unreadable; /* 1: there is a file, and nothing of what it says is known but the UUID, which is its name */
 };
 
 /* A file. The body of DROP. */

@@ -9,6 +9,7 @@
 #include "dom0-relay/noting.h"
 #include "dom0-relay/opening.h"
 #include "dom0-relay/relay.h"
+#include "dom0-relay/relaymsg.h"
 #include "dom0-relay/stublink.h"
 #include "dom0-relay/xenstore.h"
 #include "tests/unit/unit.h"
@@ -17,7 +18,7 @@ enum { TICKET = 7777, GUEST = 5, STUB = 9 };
 
 static const struct uuid vtpm = {{1}};
 static struct relay relay;
-static bool has_record;
+static bool has_record, unreadable;
 static uint64_t released;
 static unsigned int keeps, opens;
 
@@ -50,6 +51,7 @@ void relay_keep_stub(struct guest *g)
 }
 
 void relay_identify(struct guest *g) { assert_int_equal(g->ids.guest, GUEST); }
+void relay_watch_sleep(struct guest *g) { (void)g; }
 void noting_state(struct link *disk, const struct guest *g, enum guest_state before) { (void)disk, (void)g, (void)before; }
 
 /* What adopting must not do. */
@@ -69,10 +71,10 @@ NEVER(relay_resume)
 NEVER(relay_serve)
 NEVER(relay_stand_in)
 NEVER(relay_thaw)
-NEVER(relay_watch_sleep)
 
 void relay_on_look(void *arg, unsigned int what) { (void)arg, (void)what; fail_msg("relay_on_look"); }
 bool keeping_has(const struct keeping *k, const struct uuid *uuid, uint64_t but) { (void)k, (void)uuid, (void)but; return false; }
+bool keeping_is_unreadable(const struct keeping *k, const struct uuid *uuid) { (void)k, (void)uuid; return unreadable; }
 int keeping_reserved(struct keeping *k, uint64_t ticket, const struct state_record *r) { (void)k, (void)ticket, (void)r; return E_NOMEM; }
 int keeping_hold(struct keeping *k, uint64_t ticket, const struct state_record *r) { (void)k, (void)ticket, (void)r; return E_NOMEM; }
 const char *kmclink_why(const struct kmclink *k) { (void)k; return ""; }
@@ -106,6 +108,7 @@ static int setup(void **state)
 	memset(&relay, 0, sizeof(relay));
 	relay.loop = loop_new();
 	has_record = true;
+	unreadable = false;
 	released = keeps = opens = 0;
 	return relay.loop ? 0 : -1;
 }
@@ -162,6 +165,11 @@ static void a_lease_that_finds_no_place_is_given_back(void **state)
 	assert_null(relay_adopt(&relay, device)); /* asked once more: it is not there any more */
 }
 
+static void on_nothing(void *arg, unsigned int what)
+{
+	(void)arg, (void)what;
+}
+
 /* A start without the KMC was refused while its last state was still on its way: when that has arrived, nobody asks for the guest any more. */
 static void what_has_failed_is_not_opened(void **state)
 {
@@ -179,6 +187,24 @@ static void what_has_failed_is_not_opened(void **state)
 	assert_int_equal(opens, 1);
 }
 
+/* It may have what the guest was told is safe, and the KMC an older state: with that it must not be started. */
+static void what_has_a_record_that_can_not_be_read_is_refused(void **state)
+{
+	const struct builder_domain d = {.paused = true, .incarnation = 1};
+	struct guest *g = guests_add(&relay.guests, device);
+
+	(void)state;
+	g->relay = &relay;
+	g->uuid = vtpm;
+	g->machine = (struct guest_machine){.state = GUEST_PREPARING};
+	g->deadline = source_timer(relay.loop, on_nothing, NULL);
+	unreadable = true;
+	relay_identified(g, &d);
+	assert_int_equal(g->machine.state, GUEST_FAILED);
+	assert_non_null(strstr(g->reason, "can't be read"));
+	assert_int_equal(opens, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -188,6 +214,7 @@ int main(void)
 		TEST(a_device_without_record_is_nobodys),
 		TEST(a_lease_that_finds_no_place_is_given_back),
 		TEST(what_has_failed_is_not_opened),
+		TEST(what_has_a_record_that_can_not_be_read_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -476,6 +476,25 @@ static void what_nobody_claims_is_stored_and_given_back(void **state)
 	assert_int_equal(w.drops, 1);
 }
 
+/* It may have what the guest was told is safe, and the KMC an older state. */
+static void what_can_not_be_read_is_left_alone_and_not_opened(void **state)
+{
+	const struct state_placed p = {.record = {.uuid = vtpm}, .place = 1, .unreadable = 1};
+	const struct uuid boot = {{0}}, other = {{7}};
+	uint64_t ticket;
+
+	(void)state;
+	assert_false(keeping_is_unreadable(w.k, &vtpm));
+	assert_int_equal(keeping_found(w.k, TICKET, &p), 0);
+	assert_true(keeping_is_unreadable(w.k, &vtpm));
+	assert_false(keeping_is_unreadable(w.k, &other));
+	assert_true(keeping_has(w.k, &vtpm, 0));
+	assert_null(keeping_claim(w.k, 0, 0, &vtpm, &boot, &ticket));
+	keeping_settle(w.k);
+	keeping_up(w.k);
+	assert_int_equal(w.saves + w.drops + w.pushes + w.releases + w.moves, 0);
+}
+
 static void a_vtpm_is_kept_once(void **state)
 {
 	const struct state_record r = {.uuid = vtpm, .lease_epoch = 4};
@@ -590,6 +609,7 @@ int main(void)
 		HOST(a_found_record_is_claimed_by_its_guest_in_the_same_boot_only),
 		HOST(what_waits_to_be_given_back_is_no_later_guests_of_that_number),
 		HOST(what_nobody_claims_is_stored_and_given_back),
+		HOST(what_can_not_be_read_is_left_alone_and_not_opened),
 		HOST(a_vtpm_is_kept_once),
 		HOST(guests_that_store_all_the_time_keep_no_other_from_the_disk),
 		HOST(a_stub_domain_that_stores_without_waiting_keeps_no_other_from_the_disk),

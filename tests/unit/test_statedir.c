@@ -193,6 +193,30 @@ static void a_file_without_a_whole_record_is_no_record(void **state)
 	assert_int_equal(statedir_load(f->d, &two, &f->b, &r), E_NOTFOUND);
 }
 
+/* The power was cut while it was written: nobody has heard that it is there. What is damaged later is something else. */
+static void a_first_record_that_was_torn_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct state_record r;
+	struct state_name list[2];
+	off_t slot;
+
+	for (int records = 1; records <= 2; records++) {
+		int fd;
+
+		for (int n = 1; n <= records; n++)
+			save(f, &one, (uint64_t)n, 3000);
+		fd = file_of_one(f);
+		slot = lseek(fd, 0, SEEK_END) / 2;
+		for (int n = 0; n < records; n++)
+			assert_int_equal(pwrite(fd, "rubbish", 7, n * slot + 500), 7);
+		close(fd);
+		reopen(f);
+		assert_int_equal(statedir_load(f->d, &one, &f->b, &r), records == 1 ? E_NOTFOUND : E_INTEGRITY);
+		assert_int_equal(statedir_list(f->d, list, 2), records - 1);
+	}
+}
+
 static void a_record_under_another_name_is_not_believed(void **state)
 {
 	struct fixture *f = *state;
@@ -362,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_torn_write_leaves_the_record_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(writing_goes_on_after_a_torn_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_without_a_whole_record_is_no_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_first_record_that_was_torn_is_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_record_under_another_name_is_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_list_holds_what_was_saved_and_not_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(room_is_taken_when_a_lease_begins, setup, teardown),
