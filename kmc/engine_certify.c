@@ -14,7 +14,9 @@
 #include "kmc/engine_wrapping.h"
 
 #define AT_ONCE_MAX 32 /* that are being made: the vault's table has twice as many */
+#define SHARE 8	       /* of them for one host: keys are made one after the other, and each rise of an epoch asks for new ones */
 #define SOON_S 2       /* a pair is made well within it */
+#define SHARE_S 8
 #define BUSY_S 15
 
 static void answer_later(struct engine *e, const struct asker *a, uint64_t seconds)
@@ -42,7 +44,7 @@ static bool is_present(const struct engine *e, const struct store_ek *k, const s
 /* A ticket, unless this vTPM's are being made or too many are. */
 static struct ticket *begin(struct engine *e, const struct asker *a, const struct uuid *uuid)
 {
-	unsigned int n = 0;
+	unsigned int n = 0, own = 0;
 
 	for (size_t i = 0; i < TICKETS_MAX; i++) {
 		const struct ticket *t = &e->tickets[i];
@@ -50,10 +52,15 @@ static struct ticket *begin(struct engine *e, const struct asker *a, const struc
 		if (t->kind != TICKET_ENDORSE)
 			continue;
 		n++;
+		own += strcmp(t->asker.host, a->host) == 0;
 		if (uuid_equal(&t->uuid, uuid)) {
 			answer_later(e, a, SOON_S);
 			return NULL;
 		}
+	}
+	if (own >= SHARE) {
+		answer_later(e, a, SHARE_S);
+		return NULL;
 	}
 	if (n < AT_ONCE_MAX) {
 		struct ticket *t = engine_ticket(e, TICKET_ENDORSE);

@@ -21,7 +21,7 @@ static struct world {
 	struct link *front, *vault;
 	struct store_ops ops; /* as the engine sees them */
 	unsigned int waits_for; /* messages to come */
-	unsigned int cuts, answers, cut_first;
+	unsigned int cuts, answers, cut_first, endorses;
 	char cut[STORE_NAME];
 	uint64_t forgotten, code;
 } w;
@@ -37,7 +37,10 @@ static void arrived(void)
 static void on_front_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	const struct front_answer *m = fields;
-	struct kmc_refused refused;
+	union {
+		struct kmc_refused refused;
+		struct kmc_certified certified;
+	} answer;
 	struct msg frame = {0};
 	struct buf b;
 
@@ -50,10 +53,11 @@ static void on_front_message(void *arg, uint64_t type, uint64_t id, const void *
 		assert_int_equal(type, FRONT_ANSWER);
 		buf_view(&b, m->frame.p, m->frame.n);
 		assert_int_equal(msg_next(&b, KMC_BODY_MAX, &frame), 0);
-		assert_int_equal(frame.head.type, KMC_REFUSED);
-		assert_int_equal(msg_fields(&frame, kmc_schema(KMC_REFUSED), &refused), 0);
+		assert_true(frame.head.type == KMC_REFUSED || frame.head.type == KMC_CERTIFIED);
+		assert_int_equal(msg_fields(&frame, kmc_schema((enum kmc_type)frame.head.type), &answer), 0);
 		w.answers++;
-		w.code = refused.code;
+		if (frame.head.type == KMC_REFUSED)
+			w.code = answer.refused.code;
 	}
 	arrived();
 }
@@ -61,8 +65,11 @@ static void on_front_message(void *arg, uint64_t type, uint64_t id, const void *
 static void on_vault_message(void *arg, uint64_t type, uint64_t id, const void *fields)
 {
 	(void)arg, (void)fields;
-	assert_int_equal(type, VAULT_FORGET);
-	w.forgotten = id;
+	assert_true(type == VAULT_FORGET || type == VAULT_ENDORSE);
+	if (type == VAULT_FORGET)
+		w.forgotten = id;
+	else
+		w.endorses++;
 	arrived();
 }
 
@@ -250,6 +257,35 @@ static void a_lease_that_can_not_be_taken_back_is_asked_for_again(void **state)
 	assert_string_equal(w.cut, "h");
 }
 
+/* The host @host holds vTPM number @n, and asks for its certificates. */
+static void certify_one(char host, uint8_t n)
+{
+	const struct asker a = {.conn = 4, .id = n, .session = 1, .host = {host}, .pool = "p"};
+	const struct kmc_certify m = {.uuid = {{7, n}}, .lease_epoch = 1};
+	const struct store_vtpm v = {.uuid = m.uuid, .generation = 1, .seed = {1, 0, 0, 0, 1}, .seed_size = 40,
+				      .lease = {.pool = "p", .holder = {host}, .epoch = 1}};
+
+	assert_int_equal(e->store->ops->vtpm_put(e->store, &v), 0);
+	certify_ask(e, &a, &m);
+}
+
+/* Each takes the maker of keys a second, and a host may ask for new ones as often as it likes. */
+static void of_certificates_a_host_has_its_share(void **state)
+{
+	unsigned int before;
+
+	(void)state;
+	for (uint8_t n = 0; n < 40; n++)
+		certify_one('h', n);
+	run(1000);
+	assert_int_equal(w.answers, 40); /* "later" is one */
+	assert_in_range(w.endorses, 4, 16);
+	before = w.endorses;
+	certify_one('g', 40);
+	run(2);
+	assert_int_equal(w.endorses, before + 1);
+}
+
 #define ENGINE(t) cmocka_unit_test_setup_teardown(t, begin_world, end_world)
 
 int main(void)
@@ -260,6 +296,7 @@ int main(void)
 		ENGINE(a_host_whose_open_was_not_granted_is_told),
 		ENGINE(a_lease_that_comes_to_nothing_is_taken_back),
 		ENGINE(a_lease_that_can_not_be_taken_back_is_asked_for_again),
+		ENGINE(of_certificates_a_host_has_its_share),
 	};
 	int failed;
 
