@@ -1,7 +1,7 @@
 # vtpm-stubdom/guest/: the guest package's daemon.
 
 GUESTD_PURE := $(addprefix vtpm-stubdom/guest/,life.c command.c ring.c frozen.c) vtpm-stubdom/tpmif.c
-GUESTD_SRCS := $(GUESTD_PURE) $(addprefix vtpm-stubdom/guest/,main.c guestd.c bus.c bus_unix.c bus_xen.c keeper.c device.c freezer.c) $(SCHEMA_SRCS)
+GUESTD_SRCS := $(GUESTD_PURE) $(addprefix vtpm-stubdom/guest/,main.c guestd.c bus.c bus_unix.c bus_xen.c keeper.c device.c freezer.c root.c) $(SCHEMA_SRCS)
 GUESTD_LIBS := -lxengnttab -lxenevtchn -lxenstore -lseccomp
 $(eval $(call program,vtpm-guestd,$(GUESTD_SRCS),$(GUESTD_LIBS)))
 
@@ -25,4 +25,5 @@ $(eval $(call unit,guest_command,vtpm-stubdom/guest/command.c,))
 $(eval $(call unit,guest_ring,$(GUESTD_PURE),))
 $(eval $(call unit,guest_frozen,vtpm-stubdom/guest/frozen.c,))
 $(eval $(call unit,guest_keeper,vtpm-stubdom/guest/keeper.c,-lseccomp))
+$(eval $(call unit,guest_root,vtpm-stubdom/guest/root.c,-lseccomp))
 $(eval $(call fuzzer,guest,$(GUESTD_PURE),))

@@ -24,6 +24,7 @@
 #define LOOK_AGAIN_MS 250      /* while not connected: watches tell us, this is for the one that gets lost */
 #define REGISTERED_AGAIN_MS 20 /* while the kernel finishes its device */
 #define REOPEN_MS 5000	       /* between two tries to make a device */
+#define SETTLED_AGAIN_MS 1000  /* while the initramfs lasts */
 #define LOOKS_PER_TURN 4
 #define BUSY_MS 2000 /* after a command: another may be on its way */
 
@@ -43,7 +44,7 @@ struct guestd {
 
 	int device; /* -1: none yet */
 	bool registered;
-	uint64_t reopen_at_ms;
+	uint64_t reopen_at_ms, settle_at_ms;
 
 	enum command_state state;
 	uint64_t deadline_ms; /* 0: none */
@@ -333,8 +334,18 @@ static void on_signal(struct guestd *g, int signals)
 		g->running = false;
 }
 
+static void settle(struct guestd *g)
+{
+	if (!g->world.settled || now_ms() < g->settle_at_ms)
+		return;
+	g->settle_at_ms = now_ms() + SETTLED_AGAIN_MS;
+	if (g->world.settled(g->world.arg))
+		g->world.settled = NULL;
+}
+
 static void on_time(struct guestd *g)
 {
+	settle(g);
 	if (g->deadline_ms && now_ms() >= g->deadline_ms) {
 		g->deadline_ms = 0;
 		command_happens(g, COMMAND_DEADLINE);
@@ -359,6 +370,8 @@ static int patience(const struct guestd *g)
 		until = now + LOOK_AGAIN_MS;
 	if (g->life == LIFE_CONNECTED && g->device < 0 && g->reopen_at_ms < until)
 		until = g->reopen_at_ms;
+	if (g->world.settled && g->settle_at_ms < until)
+		until = g->settle_at_ms;
 	if (g->device >= 0 && !g->registered && now + REGISTERED_AGAIN_MS < until)
 		until = now + REGISTERED_AGAIN_MS;
 	if ((g->frozen.looked_ms || g->frozen.asked_ms) && now + FROZEN_TICK_MS < until)

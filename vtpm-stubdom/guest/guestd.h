@@ -17,6 +17,8 @@ struct guestd_world {
 	bool (*registered)(void *arg);
 	/* It is complete: people can use it. */
 	void (*ready)(void *arg);
+	/* NULL, or: do paths lead where they will for good? Asked every second until it says yes. */
+	bool (*settled)(void *arg);
 	struct freezer freezer;
 	uint64_t freezer_patience_ms; /* of freezer_open() */
 	void *arg;

@@ -28,6 +28,7 @@
 #include "vtpm-stubdom/guest/device.h"
 #include "vtpm-stubdom/guest/guestd.h"
 #include "vtpm-stubdom/guest/keeper.h"
+#include "vtpm-stubdom/guest/root.h"
 
 static const struct syscall_rule rules[] = {
 	{SCMP_SYS(ioctl), "grants, event channels, a new TPM device"},
@@ -37,6 +38,9 @@ static const struct syscall_rule rules[] = {
 	{SCMP_SYS(connect), "the Unix twin"},
 	{SCMP_SYS(memfd_create), "the Unix twin"},
 	{SCMP_SYS(ftruncate), "the Unix twin"},
+	{SCMP_SYS(fchdir), "out of the initramfs, when it ends"},
+	{SCMP_SYS(chdir), "the same"},
+	{SCMP_SYS(chroot), "the same"},
 };
 
 struct options {
@@ -46,6 +50,7 @@ struct options {
 	int device_fd;	  /* tests; -1: none */
 	const char *freezer; /* tests */
 	unsigned int number; /* no option: of the device that the kernel has made */
+	int dev_dir;	     /* no option: /dev of the initramfs, with -i and until that has ended */
 };
 
 static void usage(void) __attribute__((noreturn));
@@ -148,6 +153,16 @@ static void ready(void *arg)
 	process_ready(status);
 }
 
+static bool settled(void *arg)
+{
+	struct options *o = arg;
+	bool done = root_follow(&o->dev_dir);
+
+	if (done)
+		log_info("the initramfs has ended: going on in the real root");
+	return done;
+}
+
 /* Blocked before any thread is started, read from the descriptor that is returned. */
 static int block_signals(void)
 {
@@ -182,8 +197,13 @@ int main(int argc, char **argv)
 			fatal("can't start the keeper of event channels: %s", strerror(errno));
 		check(&options);
 	}
-	if (options.early)
+	if (options.early) {
 		argv[0][0] = '@'; /* systemd-shutdown(8) lets it be, as befits what a root disk may need */
+		options.dev_dir = root_open();
+		if (options.dev_dir < 0)
+			fatal("can't open /dev: %s", strerror(errno));
+		world.settled = settled;
+	}
 	signals = block_signals();
 	bus = options.port ? bus_unix(options.port) : bus_xen(options.dev, keeper);
 	if (!bus)
