@@ -37,6 +37,11 @@ int bus_offer(struct bus *b, unsigned int backend, struct life_offer *offer, voi
 	return b->ops->offer(b->world, backend, offer, page, event_fd);
 }
 
+bool bus_holds(const struct bus *b)
+{
+	return b->ops->holds(b->world);
+}
+
 int bus_say(struct bus *b, enum xenbus state)
 {
 	return b->ops->say(b->world, state);

@@ -18,6 +18,7 @@ struct bus_ops {
 	int (*control_fd)(void *world);
 	void (*look)(void *world, struct life_seen *seen);
 	int (*offer)(void *world, unsigned int backend, struct life_offer *offer, void **page, int *event_fd);
+	bool (*holds)(void *world);
 	int (*say)(void *world, enum xenbus state);
 	void (*drop)(void *world);
 	int (*take_event)(void *world);
@@ -44,6 +45,9 @@ void bus_look(struct bus *b, struct life_seen *seen);
  * Return: 0, or E_XEN: nothing is shared.
  */
 int bus_offer(struct bus *b, unsigned int backend, struct life_offer *offer, void **page, int *event_fd);
+
+/** bus_holds() - does it hold what was offered still? Not after a restore, though no event may have told of that yet. Cheaper than bus_look(). */
+bool bus_holds(const struct bus *b);
 
 /** bus_say() - tell the backend our state: 0 or E_XEN. */
 int bus_say(struct bus *b, enum xenbus state);

@@ -161,6 +161,15 @@ static int notify(void *world)
 	return write(((struct unix_bus *)world)->fd[FD_TO_THEM], &one, sizeof(one)) == (ssize_t)sizeof(one) ? 0 : E_XEN;
 }
 
+static bool holds(void *world)
+{
+	const struct unix_bus *u = world;
+	uint32_t word;
+	ssize_t n = u->socket >= 0 ? recv(u->socket, &word, sizeof(word), MSG_DONTWAIT | MSG_PEEK) : 0;
+
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 static int ask_suspend(void *world)
 {
 	const struct unix_bus *u = world;
@@ -188,7 +197,7 @@ static void close_bus(void *world)
 struct bus *bus_unix(const char *path)
 {
 	static const struct bus_ops ops = {
-		.control_fd = control_fd, .look = look, .offer = offer, .say = say,
+		.control_fd = control_fd, .look = look, .offer = offer, .holds = holds, .say = say,
 		.drop = drop, .take_event = take_event, .notify = notify,
 		.ask_suspend = ask_suspend, .close = close_bus,
 	};

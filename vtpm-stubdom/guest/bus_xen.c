@@ -133,8 +133,9 @@ static bool tell(struct xen_bus *x)
 	return false;
 }
 
-static bool still_ours(struct xen_bus *x)
+static bool holds(void *world)
 {
+	struct xen_bus *x = world;
 	uint32_t ring_ref, port;
 
 	return read_number(x, NODE_OWN_RING_REF, &ring_ref) && read_number(x, NODE_OWN_EVENT_CHANNEL, &port) && ring_ref == x->ring_ref &&
@@ -159,7 +160,7 @@ static void drop(void *world)
 	struct xen_bus *x = world;
 
 	if (x->evtchn)
-		release(x, still_ours(x));
+		release(x, holds(x));
 }
 
 static int offer(void *world, unsigned int backend, struct life_offer *o, void **page, int *event_fd)
@@ -227,7 +228,7 @@ static void close_bus(void *world)
 struct bus *bus_xen(unsigned int dev, struct keeper *keeper)
 {
 	static const struct bus_ops ops = {
-		.control_fd = control_fd, .look = look, .offer = offer, .say = say,
+		.control_fd = control_fd, .look = look, .offer = offer, .holds = holds, .say = say,
 		.drop = drop, .take_event = take_event, .notify = notify,
 		.ask_suspend = ask_suspend, .close = close_bus,
 	};

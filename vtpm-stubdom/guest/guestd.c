@@ -27,6 +27,7 @@
 #define SETTLED_AGAIN_MS 1000  /* while the initramfs lasts */
 #define LOOKS_PER_TURN 4
 #define BUSY_MS 2000 /* after a command: another may be on its way */
+#define SLEPT_MS 2   /* by which the sleep of a domain must have grown to be one: less may come of looking at two clocks */
 
 #define RC_RETRY 0x922
 #define LOCALITY_MAX 4
@@ -55,6 +56,7 @@ struct guestd {
 	struct frozen frozen;
 	uint64_t busy_until_ms;
 
+	uint64_t slept_ms; /* as of the last command */
 	uint64_t began_ns, sum_ns, max_ns, commands;
 };
 
@@ -278,6 +280,21 @@ static void on_bus(struct guestd *g)
 	}
 }
 
+/*
+ * Linux lets processes go on after a suspension before it tells them what has changed in xenstore: a restored domain's first command may come before the
+ * word that nobody shares the page any more, and that page must not have it. No other command has to wait for xenstore.
+ */
+static void look_before_command(struct guestd *g)
+{
+	uint64_t slept_ms = g->world.slept_ms(g->world.arg);
+
+	if (slept_ms < g->slept_ms + SLEPT_MS && g->slept_ms < slept_ms + SLEPT_MS)
+		return;
+	g->slept_ms = slept_ms;
+	if (g->life == LIFE_CONNECTED && !bus_holds(g->bus))
+		on_bus(g);
+}
+
 /* --- a suspension that Linux gives up because of a command under way --- */
 
 /* Early in a turn: @incoming, a command waits to be read. */
@@ -400,8 +417,10 @@ static int turn(struct guestd *g, int signals)
 		look_at_page(g);
 	if (p[FD_BUS].revents)
 		on_bus(g);
-	if (p[FD_DEVICE].revents && g->device >= 0)
+	if (p[FD_DEVICE].revents && g->device >= 0) {
+		look_before_command(g);
 		on_device(g);
+	}
 	on_time(g);
 	look_at_suspension(g);
 	return 0;

@@ -17,6 +17,8 @@ struct guestd_world {
 	bool (*registered)(void *arg);
 	/* It is complete: people can use it. */
 	void (*ready)(void *arg);
+	/* How long the domain has slept in all, as far as its clocks tell. */
+	uint64_t (*slept_ms)(void *arg);
 	/* NULL, or: do paths lead where they will for good? Asked every second until it says yes. */
 	bool (*settled)(void *arg);
 	struct freezer freezer;
