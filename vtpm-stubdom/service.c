@@ -115,17 +115,21 @@ static int send_store(struct service *s)
 	return 0;
 }
 
-/* The change of the last command is not safe: the guest must not believe that it happened. */
+/* The change of the last command is not safe: the guest must not believe that it happened, unless it is none of the command's. */
 static void fail_held(struct service *s, bool certain, const char *why)
 {
 	uint8_t error[TPMIF_ERROR_SIZE];
 	bool undone = vtpm_undo(s->vtpm, certain);
+	struct view response = s->held;
 
+	if (!vtpm_stands(s->vtpm))
+		response = view_of(tpmif_error(error, TPMIF_RC_NV_UNAVAILABLE), sizeof(error));
 	if (s->failures_logged++ < FAILURES_LOGGED_MAX)
-		log_error("a change of the TPM could not be stored (%s): the guest's command fails%s", why, undone ? " and is undone" : "");
+		log_error("a change of the TPM could not be stored (%s): %s", why, undone ? "the guest's command fails and is undone" : vtpm_stands(s->vtpm) ?
+			  "it is stored later" : "the guest's command fails");
 	s->held = (struct view){0};
 	source_clear(s->deadline);
-	answer(s, view_of(tpmif_error(error, TPMIF_RC_NV_UNAVAILABLE), sizeof(error)));
+	answer(s, response);
 	if (!undone || (!certain && send_store(s) != 0)) /* should that one arrive late, this one comes after it */
 		store_later(s);
 }

@@ -36,6 +36,7 @@ struct vtpm {
 	uint64_t version, stored_version, lease_epoch;
 	unsigned int locality; /* of the command being executed */
 	bool changed, broken;  /* broken: the engine holds no TPM that may be used */
+	bool stands;	       /* the response to the last command, see vtpm_stands() */
 	char failure[VTPM_WHY]; /* "": none; with or without @broken */
 	struct before before;
 	uint8_t response[VTPM_RESPONSE_MAX];
@@ -280,6 +281,14 @@ void vtpm_close(struct vtpm **v)
 	*v = NULL;
 }
 
+static bool is_among(const uint16_t *codes, size_t n, uint32_t code)
+{
+	for (size_t i = 0; i < n; i++)
+		if (codes[i] == code)
+			return true;
+	return false;
+}
+
 /* Commands whose only effect is a change of permanent state that a guest may be told has not happened. */
 static bool is_undoable(uint32_t code)
 {
@@ -313,10 +322,33 @@ static bool is_undoable(uint32_t code)
 		0x14f, /* NV_ReadLock */
 	};
 
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (codes[i] == code)
-			return true;
-	return false;
+	return is_among(codes, sizeof(codes) / sizeof(codes[0]), code);
+}
+
+/* Commands that leave nothing in permanent state, and take no authorisation by an NV index, whose uses may be counted there. */
+static bool is_transient(uint32_t code)
+{
+	static const uint16_t codes[] = {
+		0x131, /* CreatePrimary */
+		0x13c, /* PCR_Event */
+		0x13d, /* PCR_Reset */
+		0x13e, /* SequenceComplete */
+		0x153, /* Create */
+		0x157, /* Load */
+		0x15b, /* HMAC_Start */
+		0x15c, /* SequenceUpdate */
+		0x161, /* ContextLoad */
+		0x162, /* ContextSave */
+		0x165, /* FlushContext */
+		0x167, /* LoadExternal */
+		0x176, /* StartAuthSession */
+		0x182, /* PCR_Extend */
+		0x185, /* EventSequenceComplete */
+		0x186, /* HashSequenceStart */
+		0x191, /* CreateLoaded */
+	};
+
+	return is_among(codes, sizeof(codes) / sizeof(codes[0]), code);
 }
 
 static void remember(struct vtpm *v, uint32_t code)
@@ -414,6 +446,7 @@ static struct view command20(struct vtpm *v, const uint8_t *command, size_t n)
 		return give_up(v, "libtpms failed", r);
 	response = keep_response(v, p, n_response);
 	v->changed |= engine_take_changed(v->engine);
+	v->stands = succeeded(response.p, response.n) && is_transient(code);
 	if (!succeeded(response.p, response.n)) {
 		v->before.valid = false;
 	} else if (advance(&v->epochs, code)) {
@@ -443,8 +476,10 @@ struct view vtpm_command(struct vtpm *v, unsigned int locality, const uint8_t *c
 	if (locality > LOCALITY_MAX)
 		return refuse(v, TPMIF_RC_LOCALITY);
 	v->locality = locality;
+	v->stands = false;
 	if (tpm12_is_command(command, n)) {
 		v->before.valid = false;
+		v->stands = true;
 		response = view_of(v->response, tpm12_process(command, n, process12, v, v->response));
 	} else {
 		response = command20(v, command, n);
@@ -567,6 +602,11 @@ bool vtpm_undo(struct vtpm *v, bool certain)
 	v->epochs = v->before.epochs;
 	v->changed = false;
 	return true;
+}
+
+bool vtpm_stands(const struct vtpm *v)
+{
+	return v->stands;
 }
 
 bool vtpm_wants_certificates(struct vtpm *v)

@@ -85,6 +85,14 @@ void vtpm_stored(struct vtpm *v, uint64_t version);
 bool vtpm_undo(struct vtpm *v, bool certain);
 
 /**
+ * vtpm_stands() - whether the response to the last command stands, though its change could not be stored
+ *
+ * That is so for commands that leave nothing in permanent state: what changes there with them is the TPM's own, such as failed authorisations that
+ * it forgets in time, or that it is running again after TPM2_Shutdown. They are not undone, and an error would have the guest do twice what is done.
+ */
+bool vtpm_stands(const struct vtpm *v);
+
+/**
  * vtpm_wants_certificates() - whether the KMC is to be asked for certificates of its endorsement keys (endorsement.h)
  *
  * Also if it has some: the KMC's authority may be another by now, or the KMC itself. What is the same is not written.

@@ -187,6 +187,32 @@ static void a_change_that_is_not_stored_has_not_happened(void **state)
 	stub_close(&s);
 }
 
+/* The guest's driver has shut its TPM down and goes on: the first command that makes another state of it writes that down, whatever else it does. */
+static void what_is_done_is_not_said_to_have_failed(void **state)
+{
+	struct stub s = stub_start_serving(NULL);
+	uint8_t response[TPMIF_DATA_MAX], expected[32] = {0};
+	struct tpm_command c;
+
+	(void)state;
+	tpm_begin(&c, 0x8001, 0x145); /* Shutdown */
+	buf_put_u16(&c.b, 0);
+	tpm_end(&c);
+	frontend_submit(&s.guest, c.bytes, c.b.len);
+	stub_confirm(&s, stub_expect_store(&s), E_IO);
+	assert_int_equal(stub_response_code(&s), TPMIF_RC_NV_UNAVAILABLE); /* that is what it is for */
+	stub_confirm(&s, stub_expect_store(&s), 0);
+	tpm_pcr_extend(&c, 1, 0);
+	frontend_submit(&s.guest, c.bytes, c.b.len);
+	stub_confirm(&s, stub_expect_store(&s), E_IO);
+	assert_int_equal(stub_response_code(&s), 0);
+	stub_confirm(&s, stub_expect_store(&s), 0);
+	tpm_pcr_read(&c, 1);
+	frontend_command(&s.guest, c.bytes, c.b.len, response, WAIT_MS);
+	assert_memory_not_equal(response + 30, expected, 32);
+	stub_close(&s);
+}
+
 static void a_guest_that_stores_in_vain_does_not_fill_the_log(void **state)
 {
 	FILE *log = tmpfile();
@@ -417,6 +443,7 @@ int main(void)
 		cmocka_unit_test(a_command_that_changes_nothing_waits_for_nobody),
 		cmocka_unit_test(the_response_to_a_change_comes_after_it_is_stored),
 		cmocka_unit_test(a_change_that_is_not_stored_has_not_happened),
+		cmocka_unit_test(what_is_done_is_not_said_to_have_failed),
 		cmocka_unit_test(a_guest_that_stores_in_vain_does_not_fill_the_log),
 		cmocka_unit_test(a_start_that_is_not_stored_is_stored_later),
 		cmocka_unit_test(a_change_that_is_not_undone_is_stored_though_a_later_one_is),
