@@ -29,6 +29,8 @@
 #define CHANGES_LOGGED_MAX 10	/* of the guest's connection: it can make any number */
 #define FAILURES_LOGGED_MAX 3	/* of changes that could not be stored: a guest may try any number, and a disk be full for days */
 #define RETRY_MS 2000		/* between two tries to offer the channel, or to store */
+#define CERTIFY_MS 2000		/* after which certificates of other keys are asked for again; then twice that, and so on: the KMC makes them */
+#define CERTIFY_MAX_MS 3600000	/* and keeps a record of each pair for ever, and a guest can have other keys as often as it likes */
 
 enum service_state { WAITING, READY, SERVING, CLOSING, ENDED, FAILED, STANDING_IN };
 
@@ -59,6 +61,8 @@ struct service {
 	struct view held;	  /* the response that waits for it; the vTPM's until the next command. p == NULL: none */
 	uint64_t certified_epoch; /* the endorsement hierarchy's, whose keys have certificates or were asked for */
 	bool certify;		  /* the KMC is asked for certificates of the endorsement keys */
+	struct source *recertify; /* it is to be asked for those of other keys */
+	uint64_t certify_at_ms, certify_pause_ms; /* not before; since the last time */
 	struct buf certificates;  /* the answer's frame, until they can be put into the TPM */
 	uint64_t commands, malformed, service_ns, began_ns;
 	unsigned int changes_logged;
@@ -206,6 +210,26 @@ static void ask_certificates(struct service *s)
 
 	s->certify = true;
 	relaylink_send(s->link, HANDOFF_CERTIFY, &q);
+}
+
+/* TPM2_ChangeEPS: the keys are others. */
+static void on_recertify(void *arg, unsigned int what)
+{
+	struct service *s = arg;
+	uint64_t now = loop_now_ms();
+
+	(void)what;
+	if (!s->vtpm)
+		return;
+	if (now < s->certify_at_ms) {
+		source_set_ms(s->recertify, s->certify_at_ms - now);
+		return;
+	}
+	s->certify_pause_ms = s->certify_pause_ms ? 2 * s->certify_pause_ms : CERTIFY_MS;
+	if (s->certify_pause_ms > CERTIFY_MAX_MS)
+		s->certify_pause_ms = CERTIFY_MAX_MS;
+	s->certify_at_ms = now + s->certify_pause_ms;
+	ask_certificates(s);
 }
 
 /* Not while a response is held or a state under way: undoing that command would undo this too. */
@@ -430,8 +454,8 @@ static void on_stored(struct service *s, const struct handoff_stored *stored)
 		store_later(s);
 	}
 	if (s->vtpm && stored->result == 0 && s->store.endorsement_epoch != s->certified_epoch) {
-		s->certified_epoch = s->store.endorsement_epoch; /* TPM2_ChangeEPS: other keys */
-		ask_certificates(s);
+		s->certified_epoch = s->store.endorsement_epoch;
+		on_recertify(s, 0);
 	}
 	freeze_if_due(s);
 	put_certificates(s);
@@ -570,7 +594,8 @@ struct service *service_new(struct loop *loop, const struct service_world *world
 	s->deadline = source_timer(loop, on_deadline, s);
 	s->restore = source_timer(loop, on_restore, s);
 	s->reoffer = source_timer(loop, on_reoffer, s);
-	if (!s->deadline || !s->restore || !s->reoffer || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0 ||
+	s->recertify = source_timer(loop, on_recertify, s);
+	if (!s->deadline || !s->restore || !s->reoffer || !s->recertify || buf_init(&s->sealed, HANDOFF_STATE_MAX) != 0 ||
 	    buf_init(&s->certificates, 2 * HANDOFF_CERTIFICATE_MAX + 64) != 0 ||
 	    buf_init(&s->transient, HANDOFF_TRANSIENT_MAX) != 0) {
 		service_free(&s);
@@ -592,6 +617,7 @@ void service_free(struct service **s)
 	source_free(&(*s)->deadline);
 	source_free(&(*s)->restore);
 	source_free(&(*s)->reoffer);
+	source_free(&(*s)->recertify);
 	buf_free(&(*s)->sealed);
 	buf_free(&(*s)->certificates);
 	buf_free(&(*s)->transient);

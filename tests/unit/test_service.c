@@ -416,6 +416,35 @@ static void a_vtpm_without_certificates_asks_for_them_and_stores_what_it_gets(vo
 	stub_close(&s);
 }
 
+/* The KMC makes a pair for each time that it is asked. */
+static void a_guest_that_changes_its_keys_again_and_again_is_certified_less_often(void **state)
+{
+	struct stub s = stub_start_serving(NULL);
+	enum handoff_type type;
+	struct tpm_command c;
+	uint64_t epoch = 0;
+	unsigned int asked = 0;
+
+	(void)state;
+	tpm_simple(&c, 0x124, TPM_PLATFORM); /* ChangeEPS */
+	for (int i = 0; i < 5; i++) {
+		frontend_submit(&s.guest, c.bytes, c.b.len);
+		while ((type = stub_hear_any(&s)) == HANDOFF_CERTIFY)
+			asked++;
+		assert_int_equal(type, HANDOFF_STORE);
+		stub_confirm(&s, ((const struct handoff_store *)(const void *)s.fields)->version, 0);
+		assert_int_equal(stub_response_code(&s), 0);
+	}
+	assert_in_range(asked, 1, 2); /* and of the last change the word is yet to come, if there is one */
+	while (epoch != 5) { /* of the last keys, too, in the end */
+		assert_int_equal(stub_hear_any(&s), HANDOFF_CERTIFY);
+		epoch = ((const struct handoff_certify *)(const void *)s.fields)->endorsement_epoch;
+		asked++;
+	}
+	assert_in_range(asked, 2, 3);
+	stub_close(&s);
+}
+
 static void certificates_of_another_key_change_nothing(void **state)
 {
 	uint8_t bytes[700] = {0x30};
@@ -453,6 +482,7 @@ int main(void)
 		cmocka_unit_test(a_relay_that_leaves_before_the_handoff_ends_the_work),
 		cmocka_unit_test(a_relay_that_talks_nonsense_is_left),
 		cmocka_unit_test(a_vtpm_without_certificates_asks_for_them_and_stores_what_it_gets),
+		cmocka_unit_test(a_guest_that_changes_its_keys_again_and_again_is_certified_less_often),
 		cmocka_unit_test(certificates_of_another_key_change_nothing),
 	};
 
