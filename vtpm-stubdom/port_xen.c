@@ -142,6 +142,9 @@ static void disconnect(void *world)
 
 	if (x->local >= 0)
 		xenevtchn_unbind(xen.evtchn, (evtchn_port_t)x->local);
+	/* Each port that is bound gets an event at once. Linux keeps 64 that nobody takes, and none ever after. */
+	while (x->local >= 0 && xenevtchn_pending(xen.evtchn) >= 0)
+		;
 	if (x->page)
 		xengnttab_unmap(xen.gnttab, x->page, 1);
 	x->local = -1;

@@ -16,10 +16,15 @@
 #include "vtpm-stubdom/port.h"
 #include "xenstore-schema/nodes.h"
 
+#define EVTCHN_RING 64 /* of Linux's evtchn.c */
+
 static struct world {
 	const char *state, *ring_ref, *event_channel; /* NULL: reading fails with fault */
 	int fault, fd;
-	unsigned int events, reads, maps, unmaps;
+	int evtchn;	      /* readable while something is pending */
+	unsigned int pending; /* events that were not taken, as /dev/xen/evtchn has them */
+	bool overflow, restless; /* restless: the guest always has another event channel */
+	unsigned int events, reads, maps, unmaps, binds;
 	_Alignas(16) uint8_t page[4096];
 	struct loop *loop;
 } w;
@@ -57,6 +62,12 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 
 	(void)h, (void)t;
 	w.reads++;
+	if (w.restless && ends_with(path, "event-channel")) { /* it has written the next one before we are done */
+		w.event_channel = strcmp(w.event_channel, "4") == 0 ? "5" : "4";
+		value = w.event_channel;
+		w.events++;
+		eventfd_write(w.fd, 1);
+	}
 	if (!value) {
 		errno = w.fault;
 		return NULL;
@@ -71,12 +82,35 @@ xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned flag
 void *xengnttab_map_grant_ref(xengnttab_handle *h, uint32_t domid, uint32_t ref, int prot) { (void)h, (void)domid, (void)ref, (void)prot; w.maps++; return w.page; }
 int xengnttab_unmap(xengnttab_handle *h, void *page, uint32_t n) { (void)h, (void)page, (void)n; w.unmaps++; return 0; }
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned int flags) { (void)logger, (void)flags; return (xenevtchn_handle *)&w; }
-int xenevtchn_fd(xenevtchn_handle *h) { (void)h; return w.fd; }
-xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid, evtchn_port_t port) { (void)h, (void)domid; return (int)port; }
+int xenevtchn_fd(xenevtchn_handle *h) { (void)h; return w.evtchn; }
 int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port) { (void)h, (void)port; return 0; }
 int xenevtchn_unmask(xenevtchn_handle *h, evtchn_port_t port) { (void)h, (void)port; return 0; }
 int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port) { (void)h, (void)port; return 0; }
-xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h) { (void)h; return -1; }
+
+/* Xen raises an event at each new port, as one may have been lost before. */
+xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *h, uint32_t domid, evtchn_port_t port)
+{
+	(void)h, (void)domid;
+	w.binds++;
+	if (w.pending < EVTCHN_RING)
+		w.pending++;
+	else
+		w.overflow = true;
+	eventfd_write(w.evtchn, 1);
+	return (int)port;
+}
+
+xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *h)
+{
+	eventfd_t n;
+
+	(void)h;
+	if (w.overflow || w.pending == 0)
+		return -1;
+	if (--w.pending == 0)
+		eventfd_read(w.evtchn, &n);
+	return atoi(w.event_channel);
+}
 
 /* --- the tests --- */
 
@@ -91,8 +125,9 @@ static void event(void)
 static int setup(void **state)
 {
 	(void)state;
-	w = (struct world){.state = "3", .ring_ref = "8", .event_channel = "4", .fd = eventfd(0, EFD_NONBLOCK), .loop = loop_new()};
-	assert_true(w.fd >= 0 && w.loop);
+	w = (struct world){.state = "3", .ring_ref = "8", .event_channel = "4", .fd = eventfd(0, EFD_NONBLOCK),
+			   .evtchn = eventfd(0, EFD_NONBLOCK), .loop = loop_new()};
+	assert_true(w.fd >= 0 && w.evtchn >= 0 && w.loop);
 	return port_xen_prepare();
 }
 
@@ -100,6 +135,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	loop_free(&w.loop);
+	close(w.evtchn);
 	close(w.fd);
 	return 0;
 }
@@ -175,6 +211,7 @@ static void what_cant_be_read_is_not_gone(void **state)
 static void on_request(void *arg, const struct tpmif_request *r) { (void)arg, (void)r; fail(); }
 static void on_malformed(void *arg) { (void)arg; }
 static void on_connected(void *arg, bool connected) { (void)arg, (void)connected; loop_stop(w.loop); }
+static void on_connected_again(void *arg, bool connected) { (void)arg; if (connected && w.binds == 300) loop_stop(w.loop); }
 static void on_time(void *arg, unsigned int what) { (void)arg, (void)what; loop_stop(w.loop); }
 
 static void run_ms(unsigned int ms)
@@ -212,6 +249,24 @@ static void a_guest_stays_connected_while_its_state_cant_be_read(void **state)
 	backend_free(&b);
 }
 
+static void a_guest_that_connects_all_the_time_gets_its_events_when_it_stays(void **state)
+{
+	static const struct backend_ops ops = {.request = on_request, .malformed = on_malformed, .connected = on_connected_again};
+	struct backend *b = backend_new(w.loop, open_port(), &ops, NULL);
+
+	(void)state;
+	assert_non_null(b);
+	w.restless = true;
+	run_ms(5000);
+	assert_int_equal(w.binds, 300);
+	assert_false(w.overflow);
+	w.restless = false;
+	run_ms(50);
+	assert_true(backend_connected(b));
+	assert_int_equal(w.pending, 0);
+	backend_free(&b);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -221,6 +276,7 @@ int main(void)
 		TEST(a_device_that_is_gone_is_gone),
 		TEST(what_cant_be_read_is_not_gone),
 		TEST(a_guest_stays_connected_while_its_state_cant_be_read),
+		TEST(a_guest_that_connects_all_the_time_gets_its_events_when_it_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
