@@ -318,6 +318,7 @@ static bool is_undoable(uint32_t code)
 		0x139, /* DictionaryAttackLockReset */
 		0x13a, /* DictionaryAttackParameters */
 		0x13b, /* NV_ChangeAuth */
+		0x13f, /* SetAlgorithmSet */
 		0x140, /* SetCommandCodeAuditStatus */
 		0x14f, /* NV_ReadLock */
 	};

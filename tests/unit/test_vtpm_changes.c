@@ -74,6 +74,26 @@ static void a_failed_authorisation_is_counted_whether_stored_or_not(void **state
 	vtpm_close(&v);
 }
 
+/* All that libtpms writes of what its user asks for, of which few are asked for ever. */
+static void a_set_of_algorithms_can_be_undone(void **state)
+{
+	struct handoff_handoff h = one_handoff();
+	struct vtpm *v = one_open(&h);
+	struct tpm_command c;
+
+	(void)state;
+	vtpm_take_changed(v);
+	tpm_begin(&c, 0x8002, 0x13f); /* SetAlgorithmSet */
+	buf_put_u32(&c.b, TPM_PLATFORM);
+	tpm_auth(&c, "");
+	buf_put_u32(&c.b, 1);
+	tpm_end(&c);
+	one_command(v, &c, 0);
+	assert_true(vtpm_take_changed(v));
+	assert_true(vtpm_undo(v, true));
+	vtpm_close(&v);
+}
+
 static void an_orderly_end_is_a_change_to_store(void **state)
 {
 	struct handoff_handoff h = one_handoff();
@@ -223,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_change_can_be_undone_until_it_is_stored),
 		cmocka_unit_test(versions_grow_over_an_undo),
 		cmocka_unit_test(a_failed_authorisation_is_counted_whether_stored_or_not),
+		cmocka_unit_test(a_set_of_algorithms_can_be_undone),
 		cmocka_unit_test(an_orderly_end_is_a_change_to_store),
 		cmocka_unit_test(what_could_not_be_started_from_is_not_sealed),
 		cmocka_unit_test(renewed_roots_are_those_of_the_next_epoch),
