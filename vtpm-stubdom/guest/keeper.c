@@ -47,11 +47,12 @@ static void keep(int fd, char *argv0)
 {
 	const struct confinement c = {.rules = rules, .n_rules = sizeof(rules) / sizeof(rules[0])};
 	bool holds = false;
+	sigset_t all;
 
 	argv0[0] = '@';
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	/* None that an administrator sends to all processes of the daemon's name or unit, SIGUSR1 above all, may end it. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 	process_confine(&c);
 	log_close(); /* it has nothing to say */
 	while (take_one(fd))

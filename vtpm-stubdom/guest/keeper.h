@@ -6,7 +6,7 @@
  * open, then makes the kernel look for the interrupt of a port that has none (BUG_ON in evtchn_unbind_from_user(), in Linux 6.1 and
  * its successors alike), or, if the number was given out again, take down somebody else's channel. Nothing from user space repairs
  * such a descriptor; it has to stay open until the kernel ends. So our daemon, which may be restarted, gives it to this process,
- * which does not end once it has one: it ignores what a shutdown sends, and its name begins with '@', by which systemd-shutdown(8)
+ * which does not end once it has one: it takes no signal, and its name begins with '@', by which systemd-shutdown(8)
  * knows the processes to spare. Without such a descriptor it ends with the daemon.
  */
 #ifndef VTPM_STUBDOM_GUEST_KEEPER_H
