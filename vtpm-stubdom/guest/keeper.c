@@ -7,12 +7,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/error.h"
 #include "common/log.h"
 #include "common/process.h"
+
+#define KEPT_MAX 65536 /* descriptors: one for each migration, for as long as the guest runs */
 
 struct keeper {
 	int fd;
@@ -26,6 +29,17 @@ union one_fd {
 static const struct syscall_rule rules[] = {
 	{SCMP_SYS(pause), "all that it does in the end"},
 };
+
+/* A descriptor for which there is no room would be closed by the kernel. */
+static void make_room(void)
+{
+	struct rlimit room = {.rlim_cur = KEPT_MAX, .rlim_max = KEPT_MAX};
+
+	if (setrlimit(RLIMIT_NOFILE, &room) == 0 || getrlimit(RLIMIT_NOFILE, &room) != 0)
+		return;
+	room.rlim_cur = room.rlim_max; /* all that we may have */
+	(void)setrlimit(RLIMIT_NOFILE, &room);
+}
 
 /* One descriptor more, which stays open by staying unknown: false at the end of the daemon. */
 static bool take_one(int fd)
@@ -53,6 +67,7 @@ static void keep(int fd, char *argv0)
 	/* None that an administrator sends to all processes of the daemon's name or unit, SIGUSR1 above all, may end it. */
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	make_room();
 	process_confine(&c);
 	log_close(); /* it has nothing to say */
 	while (take_one(fd))
