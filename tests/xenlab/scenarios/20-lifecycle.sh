@@ -65,9 +65,9 @@ done
 quiet_xl destroy beta
 expect_clean
 
-step "ten create and destroy cycles leave memory and counts where they were"
+step "five create and destroy cycles leave memory and counts where they were"
 host_counts >/run/lab/before
-for ((n = 0; n < 10; n++)); do
+for ((n = 0; n < 5; n++)); do
 	tiny_cfg cycle >/dev/null
 	quiet_xl create /etc/xen/lab/cycle.cfg >/dev/null
 	quiet_xl destroy cycle >/dev/null
