@@ -143,9 +143,12 @@ kmc_stop() {
 	kmc_stop_pid "$1/kmcd.pid" TERM
 }
 
-# The others die with their parent.
+# The others die with their parent, if not at once: the next kmcd can't listen where one of them still does.
 kmc_kill() {
+	local others pid
+	others=$(pgrep -P "$(<"$1/kmcd.pid")")
 	kmc_stop_pid "$1/kmcd.pid" KILL
+	for pid in $others; do eventually 10 kmc_gone "$pid"; done
 }
 
 kmc_end() {
