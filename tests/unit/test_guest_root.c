@@ -29,16 +29,16 @@ static bool tmpfs(const char *at)
 	return (mkdir(at, 0755) == 0 || access(at, F_OK) == 0) && mount("tmpfs", at, "tmpfs", 0, NULL) == 0;
 }
 
-/* An initramfs with /dev, and the real root below /root; ours from now on. */
+/* An initramfs with /dev, and the real root below /real; ours from now on. */
 static bool enter_initramfs(const char *at)
 {
-	return tmpfs(at) && chdir(at) == 0 && chroot(".") == 0 && tmpfs("/dev") && close(open(HERE, O_CREAT | O_RDWR, 0600)) == 0 && tmpfs("/root") &&
-	       mkdir("/root/dev", 0755) == 0;
+	return tmpfs(at) && chdir(at) == 0 && chroot(".") == 0 && tmpfs("/dev") && close(open(HERE, O_CREAT | O_RDWR, 0600)) == 0 && tmpfs("/real") &&
+	       mkdir("/real/dev", 0755) == 0;
 }
 
 static bool end_initramfs(void)
 {
-	return mount("/dev", "/root/dev", NULL, MS_MOVE, NULL) == 0 && rmdir("/dev") == 0 && chdir("/root") == 0 &&
+	return mount("/dev", "/real/dev", NULL, MS_MOVE, NULL) == 0 && rmdir("/dev") == 0 && chdir("/real") == 0 &&
 	       mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chdir("/") == 0;
 }
 
