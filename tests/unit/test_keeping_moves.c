@@ -56,15 +56,21 @@ static void a_guest_that_goes_before_its_suspension_is_told_waits_for_the_answer
 	assert_int_equal(w.drops, 1);
 }
 
-static void a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record(void **state)
+/* It slept, the KMC knows, and it wakes up: RESUME is on its way. */
+static void wakes_up(void)
 {
-	(void)state;
 	held();
 	freeze_it(4, 10);
 	disk_says(STATE_SAVED);
 	kmc_moved(KMC_SUSPENDED, 3);
 	keeping_resume(w.k, TICKET, 12);
 	disk_says(STATE_SAVED);
+}
+
+static void a_guest_that_runs_on_is_served_once_its_new_epoch_is_on_record(void **state)
+{
+	(void)state;
+	wakes_up();
 	assert_int_equal(w.saved.image, 12);
 	assert_int_equal(w.move_type, KMC_RESUME);
 	w.moved = 0;
@@ -107,12 +113,7 @@ static void what_was_stored_before_a_sleep_that_the_kmc_missed_goes_there(void *
 static void what_the_kmc_has_with_a_suspension_is_not_stored_once_more(void **state)
 {
 	(void)state;
-	held();
-	freeze_it(4, 10);
-	disk_says(STATE_SAVED);
-	kmc_moved(KMC_SUSPENDED, 3);
-	keeping_resume(w.k, TICKET, 12);
-	disk_says(STATE_SAVED);
+	wakes_up();
 	kmc_moved(KMC_RESUMED, 4);
 	disk_says(STATE_SAVED);
 	assert_int_equal(w.pushes, 0);
@@ -121,12 +122,7 @@ static void what_the_kmc_has_with_a_suspension_is_not_stored_once_more(void **st
 static void a_guest_that_sleeps_again_overtakes_its_own_resumption(void **state)
 {
 	(void)state;
-	held();
-	freeze_it(4, 10);
-	disk_says(STATE_SAVED);
-	kmc_moved(KMC_SUSPENDED, 3);
-	keeping_resume(w.k, TICKET, 12);
-	disk_says(STATE_SAVED);
+	wakes_up();
 	freeze_it(5, 12);
 	disk_says(STATE_SAVED);
 	assert_int_equal(w.move_type, KMC_SUSPEND);
@@ -141,12 +137,7 @@ static void a_guest_that_sleeps_again_overtakes_its_own_resumption(void **state)
 static void a_source_whose_vtpm_went_elsewhere_gives_nothing_back(void **state)
 {
 	(void)state;
-	held();
-	freeze_it(4, 10);
-	disk_says(STATE_SAVED);
-	kmc_moved(KMC_SUSPENDED, 3);
-	keeping_resume(w.k, TICKET, 12);
-	disk_says(STATE_SAVED);
+	wakes_up();
 	kmc_refuses(KMC_ID_MOVE, KMC_REFUSED_EPOCH);
 	assert_int_equal(w.move, MOVE_FENCED);
 	keeping_release(w.k, TICKET);
