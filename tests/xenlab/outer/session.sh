@@ -133,10 +133,19 @@ run_setup() {
 	[ "$set_up" = yes ]
 }
 
+# claim FILE: this run takes that scenario. Status 1: another one has it, of those that share the directory LAB_CLAIMS.
+claim() {
+	local file
+	file=${LAB_CLAIMS:-}/$(basename "$1")
+	[ -n "${LAB_CLAIMS:-}" ] || return 0
+	(set -C && echo "$LAB_CLAIMANT" >"$file") 2>/dev/null || [ "$(<"$file")" = "$LAB_CLAIMANT" ]
+}
+
 run_scenario() {
 	local file=$1 seconds name before failures
 	name=$(basename "$file")
 	number=$((${number:-0} + 1))
+	claim "$file" || return
 	report_scenario "$name"
 	if [ -n "$used" ] && { header "$file" fresh >/dev/null || [ "$(init_of "$file")" != "$LAB_INIT" ]; }; then
 		exec {orders}>&- {events}>&-

@@ -35,12 +35,9 @@ lab_init() {
 }
 
 step "initramfs-tools packs the daemon, its libraries and its modules"
-cp -a /usr/share/xen-vtpm/guest/. /
-sed -i 's/^MODULES=.*/MODULES=list/' /etc/initramfs-tools/initramfs.conf
-lab_boot >/etc/initramfs-tools/scripts/lab
-expect_ok mkinitramfs -l 1 -o /run/lab/initramfs-initrd "$(uname -r)"
-rm /etc/initramfs-tools/scripts/lab
-packed=$(lsinitramfs /run/lab/initramfs-initrd)
+lab_boot | kmc_run -i lab-initramfs || fail "no initramfs"
+kmc_get initramfs /run/lab/initramfs-initrd
+packed=$(kmc_run cat initramfs.list)
 for file in usr/sbin/vtpm-guestd usr/lib/xen-vtpm/guest-start scripts/init-premount/vtpm-guestd usr/lib/modprobe.d/vtpm-guestd.conf \
 	libxenstore.so.4 libxengnttab.so.1 libxenevtchn.so.1 libseccomp.so.2 tpm_vtpm_proxy.ko xen-gntalloc.ko xen-evtchn.ko; do
 	grep -q "$file\$" <<<"$packed" || fail "$file is not in the initramfs"
