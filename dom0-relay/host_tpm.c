@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/secret.h"
+#include "common/tpm_leftovers.h"
 #include "dom0-relay/host_tpm_esys.h"
 
 TSS2_RC host_tpm_make_primary(struct host_tpm *tpm, ESYS_TR hierarchy, const TPM2B_PUBLIC *template, ESYS_TR *handle, TPM2B_PUBLIC **public)
@@ -18,14 +19,15 @@ TSS2_RC host_tpm_make_primary(struct host_tpm *tpm, ESYS_TR hierarchy, const TPM
 	static const TPML_PCR_SELECTION pcrs;
 	static const TPM2B_DATA outside;
 
+	host_tpm_flush(tpm, &tpm->kmc_key); /* a TPM has room for three, and so has a resource manager's program */
 	return Esys_CreatePrimary(tpm->esys, hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, template, &outside, &pcrs,
 				  handle, public, NULL, NULL, NULL);
 }
 
 void host_tpm_flush(struct host_tpm *tpm, ESYS_TR *handle)
 {
-	if (*handle != ESYS_TR_NONE)
-		Esys_FlushContext(tpm->esys, *handle);
+	if (*handle != ESYS_TR_NONE && Esys_FlushContext(tpm->esys, *handle) != TSS2_RC_SUCCESS)
+		Esys_TR_Close(tpm->esys, handle); /* it was reset: the library forgets it, too */
 	*handle = ESYS_TR_NONE;
 }
 
@@ -38,23 +40,21 @@ int host_tpm_complain(char *why, const char *what, TSS2_RC rc)
 int host_tpm_open(struct host_tpm **tpm, const char *tcti, char why[HOST_TPM_WHY])
 {
 	struct host_tpm *t = calloc(1, sizeof(*t));
-	TPMS_CAPABILITY_DATA *data = NULL;
 	TSS2_RC rc;
 	int r = 0;
 
 	*tpm = NULL;
 	if (!t)
 		return E_NOMEM;
+	t->kmc_key = ESYS_TR_NONE;
 	setenv("TSS2_LOG", "all+none", 0); /* errors come back to us: the library need not print them */
 	rc = Tss2_TctiLdr_Initialize(tcti, &t->tcti);
 	if (rc != TSS2_RC_SUCCESS)
 		r = host_tpm_complain(why, tcti, rc);
 	if (r == 0 && (rc = Esys_Initialize(&t->esys, t->tcti, NULL)) != TSS2_RC_SUCCESS)
 		r = host_tpm_complain(why, "can't start a session with it", rc);
-	if (r == 0 && (rc = Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_TPM_PROPERTIES,
-					       TPM2_PT_FAMILY_INDICATOR, 1, NULL, &data)) != TSS2_RC_SUCCESS)
+	if (r == 0 && (rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_OBJECTS)) != TSS2_RC_SUCCESS)
 		r = host_tpm_complain(why, "it does not answer TPM2_GetCapability", rc);
-	Esys_Free(data);
 	if (r != 0)
 		host_tpm_close(&t);
 	*tpm = t;
@@ -65,13 +65,21 @@ void host_tpm_close(struct host_tpm **tpm)
 {
 	if (!*tpm)
 		return;
+	if ((*tpm)->esys)
+		host_tpm_flush(*tpm, &(*tpm)->kmc_key);
 	Esys_Finalize(&(*tpm)->esys);
 	Tss2_TctiLdr_Finalize(&(*tpm)->tcti);
 	free(*tpm);
 	*tpm = NULL;
 }
 
-static int load(struct host_tpm *tpm, const struct host_tpm_key *key, ESYS_TR *handle, char why[HOST_TPM_WHY])
+static bool is_loaded(const struct host_tpm *tpm, const struct host_tpm_key *key)
+{
+	return tpm->kmc_key != ESYS_TR_NONE && tpm->exponent == key->exponent && tpm->modulus_size == key->modulus.n &&
+	       memcmp(tpm->modulus, key->modulus.p, key->modulus.n) == 0;
+}
+
+static int load(struct host_tpm *tpm, const struct host_tpm_key *key, char why[HOST_TPM_WHY])
 {
 	TPM2B_PUBLIC public = {
 		.publicArea = {
@@ -88,12 +96,26 @@ static int load(struct host_tpm *tpm, const struct host_tpm_key *key, ESYS_TR *h
 	};
 	TSS2_RC rc;
 
-	if (key->modulus.n > sizeof(public.publicArea.unique.rsa.buffer))
+	if (key->modulus.n > sizeof(public.publicArea.unique.rsa.buffer) || key->modulus.n > sizeof(tpm->modulus))
 		return E_RANGE;
+	host_tpm_flush(tpm, &tpm->kmc_key);
 	public.publicArea.unique.rsa.size = (UINT16)key->modulus.n;
 	memcpy(public.publicArea.unique.rsa.buffer, key->modulus.p, key->modulus.n);
-	rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &public, ESYS_TR_RH_NULL, handle);
-	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "can't load the KMC's public key", rc);
+	rc = Esys_LoadExternal(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL, &public, ESYS_TR_RH_NULL, &tpm->kmc_key);
+	if (rc != TSS2_RC_SUCCESS) {
+		tpm->kmc_key = ESYS_TR_NONE;
+		return host_tpm_complain(why, "can't load the KMC's public key", rc);
+	}
+	memcpy(tpm->modulus, key->modulus.p, key->modulus.n);
+	tpm->modulus_size = key->modulus.n;
+	tpm->exponent = key->exponent;
+	return 0;
+}
+
+static TSS2_RC rsa(struct host_tpm *tpm, const TPM2B_PUBLIC_KEY_RSA *in, const TPMT_RSA_DECRYPT *scheme, const TPM2B_DATA *label,
+		   TPM2B_PUBLIC_KEY_RSA **out)
+{
+	return Esys_RSA_Encrypt(tpm->esys, tpm->kmc_key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, in, scheme, label, out);
 }
 
 /* One TPM2_RSA_Encrypt; *out is to be wiped and freed by Esys_Free(). */
@@ -101,22 +123,20 @@ static int encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const s
 		   const TPM2B_DATA *label, TPM2B_PUBLIC_KEY_RSA **out, char why[HOST_TPM_WHY])
 {
 	TPM2B_PUBLIC_KEY_RSA message = {.size = (UINT16)in->size};
-	ESYS_TR handle = ESYS_TR_NONE;
+	bool was_loaded = is_loaded(tpm, key);
 	TSS2_RC rc;
 	int r;
 
 	if (in->size > sizeof(message.buffer))
 		return E_RANGE;
-	r = load(tpm, key, &handle, why);
-	if (r != 0)
+	if (!was_loaded && (r = load(tpm, key, why)) != 0)
 		return r;
 	memcpy(message.buffer, in->data, in->size);
-	rc = Esys_RSA_Encrypt(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &message, scheme, label, out);
+	rc = rsa(tpm, &message, scheme, label, out);
+	if (rc != TSS2_RC_SUCCESS && was_loaded && load(tpm, key, why) == 0) /* the TPM may have been reset since */
+		rc = rsa(tpm, &message, scheme, label, out);
 	wipe(&message, sizeof(message));
-	Esys_FlushContext(tpm->esys, handle);
-	if (rc != TSS2_RC_SUCCESS)
-		return host_tpm_complain(why, "TPM2_RSA_Encrypt", rc);
-	return 0;
+	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "TPM2_RSA_Encrypt", rc);
 }
 
 static void wipe_free(TPM2B_PUBLIC_KEY_RSA *p)
@@ -148,15 +168,12 @@ int host_tpm_encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const
 	return r;
 }
 
-/* The system API keeps the last command and response in one buffer: a command that is longer goes over it. */
-static int overwrite_buffer(struct host_tpm *tpm, const struct host_tpm_key *key, char why[HOST_TPM_WHY])
+int host_tpm_forget(struct host_tpm *tpm, char why[HOST_TPM_WHY])
 {
-	ESYS_TR handle = ESYS_TR_NONE;
-	int r = load(tpm, key, &handle, why);
+	static const TPM2B_MAX_BUFFER longer = {.size = TPM2_MAX_DIGEST_BUFFER};
+	TSS2_RC rc = Esys_Hash(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &longer, TPM2_ALG_SHA256, ESYS_TR_RH_NULL, NULL, NULL);
 
-	if (r == 0)
-		Esys_FlushContext(tpm->esys, handle);
-	return r;
+	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "TPM2_Hash", rc);
 }
 
 int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *inner, struct secret **block,
@@ -178,9 +195,5 @@ int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const
 		r = *block ? 0 : E_NOMEM;
 	}
 	wipe_free(m);
-	if (overwrite_buffer(tpm, key, why) != 0 && r == 0) {
-		secret_free(block);
-		r = E_TPM;
-	}
 	return r;
 }

@@ -46,9 +46,20 @@ int host_tpm_encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const
  * @inner: as long as the modulus
  * @block: a new secret of the same length
  *
+ * The library's buffer holds it, too, until host_tpm_forget().
+ *
  * Return: 0, E_RANGE, E_NOMEM or E_TPM with @why filled in.
  */
 int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *inner, struct secret **block,
 		     char why[HOST_TPM_WHY]);
+
+/**
+ * host_tpm_forget() - overwrite what the library has of the last command and answer
+ *
+ * tss2's system API keeps both in one buffer: a longer command goes over it (Part 3, 15.4 TPM2_Hash, of nothing secret).
+ *
+ * Return: 0 or E_TPM with @why filled in.
+ */
+int host_tpm_forget(struct host_tpm *tpm, char why[HOST_TPM_WHY]);
 
 #endif

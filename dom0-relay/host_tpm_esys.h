@@ -4,9 +4,19 @@
 
 #include <tss2/tss2_esys.h>
 
+#include "common/kmcmsg.h"
+
+/*
+ * The KMC's key stays loaded from one open to the next. Behind a resource manager each command saves and reloads what its program has
+ * loaded, so TPM2_LoadExternal and TPM2_FlushContext cost an open more than what they are for. It makes room for other keys.
+ */
 struct host_tpm {
 	TSS2_TCTI_CONTEXT *tcti;
 	ESYS_CONTEXT *esys;
+	ESYS_TR kmc_key; /* ESYS_TR_NONE: not loaded */
+	uint8_t modulus[KMC_RSA_MAX]; /* its */
+	size_t modulus_size;
+	uint32_t exponent;
 };
 
 /** host_tpm_complain() - what failed and the TPM's words for it into @why, HOST_TPM_WHY bytes. Return: E_TPM. */

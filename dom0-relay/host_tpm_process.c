@@ -197,6 +197,10 @@ static void on_believe(struct host_tpm_process *p, uint64_t id, const struct tpm
 		fail(p, id, text);
 	}
 	secret_free(&seed);
+	if (p->tpm && host_tpm_forget(p->tpm, p->why) != 0) { /* after the answer: a guest waits for that */
+		host_tpm_close(&p->tpm);
+		log_warn("%s", p->why);
+	}
 }
 
 static void on_attest(struct host_tpm_process *p, uint64_t id, const struct tpm_attest *a)

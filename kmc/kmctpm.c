@@ -13,11 +13,11 @@
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/secret.h"
+#include "common/tpm_leftovers.h"
 #include "kmc/kmctpm_esys.h"
 
 #define NONE ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE /* no sessions */
 
-#define TRANSIENT_FIRST ((UINT32)TPM2_HT_TRANSIENT << 24) /* the library's own shifts an int out of its range */
 
 int kmctpm_complain(char *why, const char *what, TSS2_RC rc)
 {
@@ -72,26 +72,6 @@ void kmctpm_flush(struct kmctpm *t, ESYS_TR *handle)
 	*handle = ESYS_TR_NONE;
 }
 
-/*
- * What a kmcd that was killed left in a TPM without resource manager, which nobody else may use. Behind a resource manager
- * (/dev/tpmrm0) everybody sees only their own, and there is nothing.
- */
-static TSS2_RC flush_leftovers(struct kmctpm *t, UINT32 first)
-{
-	TPMS_CAPABILITY_DATA *found = NULL;
-	TSS2_RC rc = Esys_GetCapability(t->esys, NONE, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, NULL, &found);
-
-	for (UINT32 i = 0; rc == TSS2_RC_SUCCESS && i < found->data.handles.count; i++) {
-		ESYS_TR handle = ESYS_TR_NONE;
-
-		rc = Esys_TR_FromTPMPublic(t->esys, found->data.handles.handle[i], NONE, &handle);
-		if (rc == TSS2_RC_SUCCESS)
-			kmctpm_flush(t, &handle);
-	}
-	Esys_Free(found);
-	return rc;
-}
-
 int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 {
 	struct kmctpm *t = calloc(1, sizeof(*t));
@@ -111,8 +91,8 @@ int kmctpm_open(struct kmctpm **tpm, const char *tcti, char why[KMCTPM_WHY])
 		r = kmctpm_complain(why, "can't talk to it", rc);
 	if (r == 0 && (rc = Esys_Startup(t->esys, TPM2_SU_CLEAR)) != TSS2_RC_SUCCESS && rc != TPM2_RC_INITIALIZE)
 		r = kmctpm_complain(why, "TPM2_Startup", rc);
-	if (r == 0 && ((rc = flush_leftovers(t, TRANSIENT_FIRST)) != TSS2_RC_SUCCESS ||
-		       (rc = flush_leftovers(t, TPM2_LOADED_SESSION_FIRST)) != TSS2_RC_SUCCESS))
+	if (r == 0 && ((rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_OBJECTS)) != TSS2_RC_SUCCESS ||
+		       (rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_SESSIONS)) != TSS2_RC_SUCCESS))
 		r = kmctpm_complain(why, "can't clear what an earlier run left", rc);
 	if (r == 0 && (rc = kmctpm_make_primary(t, NULL)) != TSS2_RC_SUCCESS)
 		r = kmctpm_complain(why, "can't make the storage primary (is the owner's authorisation empty?)", rc);
