@@ -223,6 +223,11 @@ static const struct msg_field check[] = {
 	MSG_FIELD_UUID(3, struct kmc_check, uuid),
 };
 
+static const struct msg_field verify[] = {
+	MSG_FIELD_UUID(3, struct kmc_verify, uuid),
+	MSG_FIELD_UINT(4, struct kmc_verify, lease_epoch, UINT64_MAX),
+};
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SCHEMA(t, s) {.type = (t), .name = #s, .fields = (s), .n_fields = COUNT(s), .size = sizeof(struct kmc_##s)}
 #define EMPTY(t, s) {.type = (t), .name = s, .size = sizeof(struct kmc_empty)}
@@ -269,6 +274,8 @@ static const struct msg_schema schemas[] = {
 	SCHEMA(KMC_TRUSTED, trusted),
 	SCHEMA(KMC_CHECK, check),
 	EMPTY(KMC_CHECKED, "checked"),
+	SCHEMA(KMC_VERIFY, verify),
+	EMPTY(KMC_VERIFIED, "verified"),
 };
 
 const struct msg_schema *kmc_schema(uint64_t type)

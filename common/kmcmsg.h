@@ -19,6 +19,7 @@
  *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
  *   TRUST    whom I trust --------------->  TRUSTED    whom to trust instead
  *   CHECK    ---------------------------->  CHECKED    this host may open that vTPM, if nobody else has it then
+ *   VERIFY   lease ---------------------->  VERIFIED   it is this host's still
  *   RENEW    certificate, signature ----->  RENEWED    the next one, for the same key
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *
@@ -92,6 +93,8 @@ enum kmc_type {
 	KMC_TRUSTED,
 	KMC_CHECK,
 	KMC_CHECKED,
+	KMC_VERIFY,
+	KMC_VERIFIED,
 };
 
 /* Why a request was refused; the text beside it says the particulars. */
@@ -319,7 +322,13 @@ struct kmc_check {
 	struct uuid uuid;
 };
 
-/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS, CHECKED. */
+/* Changes nothing. */
+struct kmc_verify {
+	struct uuid uuid;
+	uint64_t lease_epoch;
+};
+
+/* Messages without fields: PROTECT, RELEASED, ATTEST, CANCELLED, PARKED, RECALLS, CHECKED, VERIFIED. */
 struct kmc_empty {
 	uint8_t unused;
 };

@@ -171,7 +171,6 @@ static void on_seed(struct relay *r, struct guest *g, const struct tpm_seed *m)
 	guest_log(g, LOG_LV_WARN, "%s: started in grace from the copy sealed to this host's TPM, %" PRIu64 " s after the last contact", kmclink_why(r->kmc),
 		  wall_clock() - r->contact);
 	relay_opened(r, g->ticket, &o);
-	keeping_verify(r->keeping, g->ticket); /* the KMC may have given the lease away meanwhile: hear of it */
 }
 
 void gracing_tpm(struct relay *r, uint64_t type, uint64_t ticket, const void *fields)

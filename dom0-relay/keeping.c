@@ -13,6 +13,12 @@ static void on_retry(void *arg, unsigned int what)
 	kept_try_again(arg);
 }
 
+static void on_verify(void *arg, unsigned int what)
+{
+	(void)what;
+	kept_verify_all(arg);
+}
+
 struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link *disk, enum durability durability,
 			    const struct keeping_ops *ops, void *arg)
 {
@@ -26,7 +32,8 @@ struct keeping *keeping_new(struct loop *loop, struct kmclink *kmc, struct link 
 	k->ops = ops;
 	k->arg = arg;
 	k->retry = source_timer(loop, on_retry, k);
-	if (!k->retry)
+	k->verify = source_timer(loop, on_verify, k);
+	if (!k->retry || !k->verify)
 		keeping_free(&k);
 	return k;
 }
@@ -38,6 +45,7 @@ void keeping_free(struct keeping **k)
 	for (size_t i = 0; i < KEEPING_MAX; i++)
 		kept_clear(&(*k)->table[i]);
 	source_free(&(*k)->retry);
+	source_free(&(*k)->verify);
 	free(*k);
 	*k = NULL;
 }
@@ -80,6 +88,7 @@ static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const stru
 	e->parked = 0;
 	e->park = (struct errand){0};
 	errand_ask_again(&e->push); /* an answer to what was sent would go by the ticket before */
+	e->verify = (struct errand){0};
 	e->fresh = true;
 	e->base = r->version;
 	e->save.wanted = true;
@@ -260,6 +269,7 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 		e->found = false;
 		*ticket = e->ticket;
 		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0; /* whether it went out before, nobody knows */
+		e->verify.wanted = true;
 		kept_send(k, e);
 		return &e->now.r;
 	}
@@ -326,14 +336,6 @@ bool keeping_has_parked(const struct keeping *k)
 		if (k->table[i].ticket && k->table[i].parked)
 			return true;
 	return false;
-}
-
-void keeping_verify(struct keeping *k, uint64_t ticket)
-{
-	struct kept *e = kept_find(k, ticket);
-
-	if (e && e->now.r.version)
-		e->push.wanted = true;
 }
 
 void keeping_recall(struct keeping *k, const struct uuid *uuid)

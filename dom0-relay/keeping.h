@@ -135,9 +135,6 @@ int keeping_grace(struct keeping *k, uint64_t ticket, struct view grace);
 const struct state_record *keeping_parked(struct keeping *k, const struct uuid *uuid);
 bool keeping_has_parked(const struct keeping *k);
 
-/** keeping_verify() - have the KMC confirm the lease when it can: its present state is stored once more. */
-void keeping_verify(struct keeping *k, uint64_t ticket);
-
 /** keeping_recall() - another host wants @uuid: the copy is erased, then the lease given back. Nothing happens while a guest runs. */
 void keeping_recall(struct keeping *k, const struct uuid *uuid);
 
@@ -146,13 +143,13 @@ void keeping_forget_grace(struct keeping *k);
 
 /* --- answers (keeping_answers.c) --- */
 
-/** keeping_up() - the KMC can be asked: send what waits. */
+/** keeping_up() - the KMC can be asked: send what waits, and ask of each lease, now and every minute, whether it is this host's still. */
 void keeping_up(struct keeping *k);
 
 /** keeping_down() - it can't any more: what was asked will be asked again. */
 void keeping_down(struct keeping *k);
 
-/** keeping_kmc() - an answer of the KMC to a message with KMC_ID_STORE, KMC_ID_RELEASE or KMC_ID_MOVE. */
+/** keeping_kmc() - an answer of the KMC to a message with KMC_ID_STORE, KMC_ID_RELEASE, KMC_ID_MOVE or KMC_ID_VERIFY. */
 void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void *fields);
 
 /** keeping_disk() - an answer of the state process to SAVE or DROP. */

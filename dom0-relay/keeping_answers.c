@@ -12,6 +12,7 @@
 void keeping_up(struct keeping *k)
 {
 	kept_try_again(k);
+	kept_verify_all(k);
 	kept_make_room(k); /* what an earlier run had parked, and what came to it meanwhile */
 }
 
@@ -22,6 +23,7 @@ void keeping_down(struct keeping *k)
 		errand_ask_again(&k->table[i].park);
 		errand_ask_again(&k->table[i].release);
 		errand_ask_again(&k->table[i].move);
+		k->table[i].verify = (struct errand){0};
 		k->table[i].move_answers = 0;
 	}
 }
@@ -50,6 +52,20 @@ static void forget_copy(struct kept *e)
 	e->save.wanted = true;
 }
 
+/* The lease is another's. */
+static void fence(struct keeping *k, struct kept *e, const char *why)
+{
+	e->fenced = true;
+	if (e->release.wanted) {
+		e->release = (struct errand){0};
+		kept_give_up_lease(k, e);
+	} else {
+		forget_copy(e); /* a start of this host that comes before the KMC is back would find it */
+		kept_send(k, e);
+		k->ops->fenced(k->arg, e->ticket, why);
+	}
+}
+
 static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_refused *refused)
 {
 	char why[320], uuid[UUID_TEXT];
@@ -74,15 +90,7 @@ static void on_push_refused(struct keeping *k, struct kept *e, const struct kmc_
 		return;
 	}
 	e->push = (struct errand){0};
-	e->fenced = true;
-	if (e->release.wanted) {
-		e->release = (struct errand){0};
-		kept_give_up_lease(k, e);
-	} else {
-		forget_copy(e); /* a start of this host that comes before the KMC is back would find it */
-		kept_send(k, e);
-		k->ops->fenced(k->arg, e->ticket, why);
-	}
+	fence(k, e, why);
 }
 
 /* Where its guest may be started from the record without asking the KMC, a state counts once both have it. */
@@ -104,6 +112,23 @@ static void on_push_answer(struct keeping *k, struct kept *e, enum kmc_type type
 	kept_send(k, e);
 	if (k->waits_for_kmc && version > e->base && !(e->now.r.grace.n && e->safe.r.version < version))
 		k->ops->stored(k->arg, ticket, version, 0, "");
+}
+
+/* What the KMC can't or won't say just now it is asked again in a minute; of a lease that ended meanwhile nobody wants to know. */
+static void on_verify_answer(struct keeping *k, struct kept *e, enum kmc_type type, const void *fields)
+{
+	const struct kmc_refused *refused = fields;
+	const bool is_present = e->now.r.phase == PHASE_SERVING && e->now.r.lease_epoch == e->verify.version && !e->fenced;
+	char why[320], uuid[UUID_TEXT];
+
+	e->verify = (struct errand){0};
+	if (type != KMC_REFUSED && type != KMC_VERIFIED)
+		log_warn("the KMC answered a question for a lease with something else");
+	if (type != KMC_REFUSED || refused->code != KMC_REFUSED_EPOCH || !is_present)
+		return;
+	snprintf(why, sizeof(why), "its lease is another's (%s): %.*s", kmc_refusal_text(refused->code), (int)refused->reason.n, (const char *)refused->reason.p);
+	log_about(LOG_LV_ERROR, ABOUT(.vtpm = &e->now.r.uuid), "vTPM %s: %s", uuid_format(&e->now.r.uuid, uuid), why);
+	fence(k, e, why);
 }
 
 /* A refusal for good means that somebody took the lease over: the copy is worthless. */
@@ -229,6 +254,8 @@ void keeping_kmc(struct keeping *k, enum kmc_type type, uint64_t id, const void 
 		on_park_answer(k, e, type, fields);
 	else if (e && KMC_ID_KIND(id) == KMC_ID_RELEASE && e->release.sent)
 		on_release_answer(k, e, type, fields);
+	else if (e && KMC_ID_KIND(id) == KMC_ID_VERIFY && e->verify.sent)
+		on_verify_answer(k, e, type, fields);
 	else if (e && KMC_ID_KIND(id) == KMC_ID_MOVE && e->move_answers)
 		on_move_answer(k, e, type, fields);
 	else

@@ -11,6 +11,7 @@
 #include "dom0-relay/opening.h"
 
 #define SAVES_MAX 4   /* records on their way to the state process: the link's queue is bounded */
+#define VERIFY_MS 60000 /* between two questions whether a lease is ours still */
 #define RETRY_MS 2000 /* after the KMC or the disk could not take something */
 #define PARKED_MAX (KEEPING_MAX / 2) /* the rest of the table is for guests */
 
@@ -187,6 +188,14 @@ static void send_park(struct keeping *k, struct kept *e)
 		e->park = (struct errand){.sent = true};
 }
 
+static void send_verify(struct keeping *k, struct kept *e)
+{
+	const struct kmc_verify m = {.uuid = e->now.r.uuid, .lease_epoch = e->now.r.lease_epoch};
+
+	if (kmclink_send(k->kmc, KMC_VERIFY, KMC_ID(KMC_ID_VERIFY, e->ticket), &m) == 0)
+		e->verify = (struct errand){.sent = true, .version = e->now.r.lease_epoch};
+}
+
 static bool may_go(const struct errand *a)
 {
 	return a->wanted && !a->sent && !a->later;
@@ -207,6 +216,13 @@ static bool is_startable(const struct kept *e)
 	return e->safe.r.phase == PHASE_SERVING && e->safe.r.grace.n;
 }
 
+/* A store, or the end of a lease, hears the same. */
+static bool may_verify(const struct kept *e)
+{
+	return e->now.r.phase == PHASE_SERVING && !e->found && !e->unreadable && !e->fenced && errand_is_idle(&e->push) && errand_is_idle(&e->park) && errand_is_idle(&e->release) &&
+	       errand_is_idle(&e->drop);
+}
+
 /* The order holds it together: disk before KMC, state before release, release before drop. */
 void kept_send(struct keeping *k, struct kept *e)
 {
@@ -220,6 +236,8 @@ void kept_send(struct keeping *k, struct kept *e)
 		send_park(k, e);
 	if (may_go(&e->release) && errand_is_idle(&e->save) && errand_is_idle(&e->push) && !e->park.sent)
 		send_release(k, e);
+	if (may_go(&e->verify) && may_verify(e))
+		send_verify(k, e);
 	if (may_go(&e->move) && errand_is_idle(&e->save) && !(e->move_type == KMC_SUSPEND && is_startable(e)))
 		send_move(k, e);
 	if ((e->push.wanted || e->park.wanted || e->release.wanted || e->move.wanted) && !kmclink_is_up(k->kmc))
@@ -250,6 +268,14 @@ void kept_try_again(struct keeping *k)
 			e->save.wanted = true;
 	}
 	kept_send_all(k);
+}
+
+void kept_verify_all(struct keeping *k)
+{
+	for (size_t i = 0; i < KEEPING_MAX; i++)
+		k->table[i].verify.wanted = k->table[i].ticket && !k->table[i].verify.sent && may_verify(&k->table[i]);
+	kept_send_all(k);
+	source_set_ms(k->verify, VERIFY_MS);
 }
 
 void kept_give_up_lease(struct keeping *k, struct kept *e)

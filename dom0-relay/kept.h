@@ -37,6 +37,7 @@ struct kept {
 	struct record_copy safe;   /* as the disk has it, or would if it had taken what the KMC granted: what a failed save goes back to */
 	uint64_t pushed;    /* newest version that the KMC confirmed */
 	struct errand save, push, park, release, drop;
+	struct errand verify;	 /* is it ours still; version: the lease's epoch */
 	struct errand move;	 /* of move_type; the newest counts */
 	enum kmc_type move_type;
 	unsigned int move_answers; /* to come: all but the last are to moves that were overtaken */
@@ -64,7 +65,7 @@ struct keeping {
 	bool waits_for_kmc; /* durability: what is stored counts once the KMC has it, not the disk */
 	const struct keeping_ops *ops;
 	void *arg;
-	struct source *retry;
+	struct source *retry, *verify;
 	unsigned int saves; /* under way */
 	size_t turn;	    /* behind whose save was the last to go: the others have theirs first */
 	uint64_t parkings;
@@ -102,6 +103,9 @@ void kept_send_all(struct keeping *k);
 
 /** kept_try_again() - what was refused for now, too. */
 void kept_try_again(struct keeping *k);
+
+/** kept_verify_all() - ask of each lease whether it is ours still, now and every minute from now on. */
+void kept_verify_all(struct keeping *k);
 
 /** kept_give_up_lease() - it is nobody's of this host any more: tell the owner, and forget the record. */
 void kept_give_up_lease(struct keeping *k, struct kept *e);

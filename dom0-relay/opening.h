@@ -91,7 +91,7 @@ void openings_kmc(struct openings *o, enum kmc_type type, uint64_t id, const voi
 void openings_tpm(struct openings *o, uint64_t type, uint64_t ticket, const void *fields);
 
 /* Ids on the KMC link say what they are about: KMC_ID(kind, ticket). */
-enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT, KMC_ID_MOVE, KMC_ID_CHECK };
+enum kmc_id_kind { KMC_ID_OPEN, KMC_ID_RELEASE, KMC_ID_STORE, KMC_ID_PROTECT, KMC_ID_MOVE, KMC_ID_CHECK, KMC_ID_VERIFY };
 #define KMC_ID(kind, ticket) ((uint64_t)(ticket) << 3 | (uint64_t)(kind))
 #define KMC_ID_KIND(id) ((enum kmc_id_kind)((id)&7))
 #define KMC_ID_TICKET(id) ((id) >> 3)

@@ -285,7 +285,8 @@ static void on_answer(void *arg, enum kmc_type type, uint64_t id, const void *fi
 		renewing_kmc(r->renewing, type, fields);
 	else if (KMC_ID_KIND(id) == KMC_ID_CHECK)
 		named_kmc(r->named, type, KMC_ID_TICKET(id), fields);
-	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE)
+	else if (KMC_ID_KIND(id) == KMC_ID_STORE || KMC_ID_KIND(id) == KMC_ID_RELEASE || KMC_ID_KIND(id) == KMC_ID_MOVE ||
+		 KMC_ID_KIND(id) == KMC_ID_VERIFY)
 		keeping_kmc(r->keeping, type, id, fields);
 	else
 		openings_kmc(r->openings, type, id, fields);

@@ -258,7 +258,7 @@ static bool is_request(uint64_t type)
 	return type == KMC_HELLO || type == KMC_PROTECT || type == KMC_OPEN || type == KMC_RELEASE || type == KMC_STORE ||
 	       type == KMC_SUSPEND || type == KMC_RESUME || type == KMC_RESERVE || type == KMC_COMMIT || type == KMC_CANCEL ||
 	       type == KMC_ATTEST || type == KMC_QUOTE || type == KMC_PARK || type == KMC_RECALLS || type == KMC_CERTIFY || type == KMC_RENEW || type == KMC_TRUST || type == KMC_CHECK ||
-	       type == KMC_ENROL || type == KMC_PROVE;
+	       type == KMC_VERIFY || type == KMC_ENROL || type == KMC_PROVE;
 }
 
 /* Whether @type has its place in this state; if not, @why says what has. */

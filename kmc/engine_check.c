@@ -1,5 +1,7 @@
-/* CHECK: what an open would be told, without one. */
+/* CHECK: what an open would be told, without one. VERIFY: what a store would be told. */
 #include "kmc/engine_check.h"
+
+#include <string.h>
 
 #include "common/error.h"
 #include "common/uuid.h"
@@ -58,4 +60,18 @@ void check_ask(struct engine *e, const struct asker *a, const struct kmc_check *
 		open_refuse_lease(e, a, verdict.code, &m->uuid, q.known ? &q.vtpm.lease : NULL);
 	else
 		engine_answer(e, a, KMC_CHECKED, NULL);
+}
+
+void check_verify(struct engine *e, const struct asker *a, const struct kmc_verify *m)
+{
+	struct store_vtpm v;
+	char u[UUID_TEXT];
+	int r = e->store->ops->vtpm_get(e->store, &m->uuid, &v);
+
+	if (r == 0 && strcmp(v.lease.holder, a->host) == 0 && v.lease.epoch == m->lease_epoch)
+		engine_answer(e, a, KMC_VERIFIED, NULL);
+	else if (r == 0 || r == E_NOTFOUND)
+		engine_refuse(e, a, KMC_REFUSED_EPOCH, "host '%s' does not hold vTPM %s under this lease any more", a->host, uuid_format(&m->uuid, u));
+	else
+		engine_refuse_db(e, a);
 }

@@ -1,4 +1,4 @@
-/* Whether a host may open a vTPM, asked before it is to. */
+/* What a host asks of a vTPM without changing anything: may it open it, does it hold it still. */
 #ifndef KMC_ENGINE_CHECK_H
 #define KMC_ENGINE_CHECK_H
 
@@ -6,5 +6,8 @@
 
 /** check_ask() - answer CHECK: as OPEN would be, but that nothing changes, and that another host may have the vTPM at this moment. */
 void check_ask(struct engine *e, const struct asker *a, const struct kmc_check *m);
+
+/** check_verify() - answer VERIFY. */
+void check_verify(struct engine *e, const struct asker *a, const struct kmc_verify *m);
 
 #endif

@@ -80,6 +80,9 @@ void requests_ask(struct engine *e, const struct front_ask *ask)
 		if (engine_attest_allows(e, &a))
 			check_ask(e, &a, (const void *)fields);
 		break;
+	case KMC_VERIFY:
+		check_verify(e, &a, (const void *)fields);
+		break;
 	case KMC_ATTEST:
 		engine_attest_ask(e, &a);
 		break;

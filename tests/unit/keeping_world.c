@@ -54,6 +54,9 @@ int kmclink_send(struct kmclink *k, enum kmc_type type, uint64_t id, const void 
 		w.parks++;
 	} else if (type == KMC_RELEASE) {
 		w.releases++;
+	} else if (type == KMC_VERIFY) {
+		w.verifies++;
+		w.verified_epoch = ((const struct kmc_verify *)fields)->lease_epoch;
 	} else {
 		assert_int_equal(KMC_ID_KIND(id), KMC_ID_MOVE);
 		w.moves++;
@@ -187,6 +190,11 @@ void kmc_refuses(enum kmc_id_kind kind, enum kmc_refusal code)
 void kmc_released(void)
 {
 	keeping_kmc(w.k, KMC_RELEASED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
+}
+
+void kmc_verified(void)
+{
+	keeping_kmc(w.k, KMC_VERIFIED, KMC_ID(KMC_ID_VERIFY, TICKET), NULL);
 }
 
 void freeze_it(uint64_t version, uint64_t image)

@@ -18,7 +18,8 @@ extern struct world {
 	bool up;
 	struct loop *loop;
 	struct keeping *k;
-	unsigned int parks, saves, drops, pushes, releases;
+	unsigned int parks, saves, drops, pushes, releases, verifies;
+	uint64_t verified_epoch; /* asked about last */
 	uint64_t saved_version, pushed_version;
 	uint64_t told_version; /* what the owner heard last */
 	int told;
@@ -53,6 +54,7 @@ void disk_says(enum state_type type);
 void kmc_stored(uint64_t version);
 void kmc_refuses(enum kmc_id_kind kind, enum kmc_refusal code);
 void kmc_released(void);
+void kmc_verified(void);
 void kmc_moved(enum kmc_type type, uint64_t lease_epoch);
 
 #endif
