@@ -96,7 +96,8 @@ static int load(struct host_tpm *tpm, const struct host_tpm_key *key, char why[H
 	};
 	TSS2_RC rc;
 
-	if (key->modulus.n > sizeof(public.publicArea.unique.rsa.buffer) || key->modulus.n > sizeof(tpm->modulus))
+	_Static_assert(sizeof(tpm->modulus) <= sizeof(public.publicArea.unique.rsa.buffer), "a key that is kept can be loaded");
+	if (key->modulus.n > sizeof(tpm->modulus))
 		return E_RANGE;
 	host_tpm_flush(tpm, &tpm->kmc_key);
 	public.publicArea.unique.rsa.size = (UINT16)key->modulus.n;
