@@ -41,6 +41,8 @@ for ((round = 1; round <= ROUNDS; round++)); do
 done
 
 step "the counters and the PCR are what its own log says"
+errors=$(guest_run keeper 'tr "\n" ";" </tmp/errors')
+[ -z "$errors" ] || note "not answered, as Linux froze the guest in the midst of it (docs/guests.md): $errors"
 raw_load_expect keeper /dev/tpmrm0
 expect_same "$(guestd_pid keeper)" "$pid" "the daemon's process"
 expect_same "$(holder_counted keeper)" "$((holder_first + 2 * ROUNDS + 1))" "the count of the HMAC session's counter"
