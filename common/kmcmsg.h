@@ -19,7 +19,7 @@
  *   RECALLS  ---------------------------->  RECALLED   a parked lease that another host waits for
  *   TRUST    whom I trust --------------->  TRUSTED    whom to trust instead
  *   CHECK    ---------------------------->  CHECKED    this host may open that vTPM, if nobody else has it then
- *   VERIFY   lease ---------------------->  VERIFIED   it is this host's still
+ *   VERIFY   lease ---------------------->  VERIFIED   nobody else has had that vTPM since
  *   RENEW    certificate, signature ----->  RENEWED    the next one, for the same key
  *   anything ---------------------------->  REFUSED    code and one line for the administrator
  *

@@ -7,10 +7,9 @@ TSS2_RC tpm_leftovers_flush(ESYS_CONTEXT *esys, UINT32 first)
 	TSS2_RC rc = Esys_GetCapability(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, TPM2_CAP_HANDLES, first, TPM2_MAX_CAP_HANDLES, NULL, &found);
 
 	for (UINT32 i = 0; rc == TSS2_RC_SUCCESS && i < found->data.handles.count; i++) {
-		ESYS_TR handle = ESYS_TR_NONE;
+		ESYS_TR handle = ESYS_TR_NONE; /* a sequence's has no public area, and stays */
 
-		rc = Esys_TR_FromTPMPublic(esys, found->data.handles.handle[i], ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &handle);
-		if (rc == TSS2_RC_SUCCESS)
+		if (Esys_TR_FromTPMPublic(esys, found->data.handles.handle[i], ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &handle) == TSS2_RC_SUCCESS)
 			Esys_FlushContext(esys, handle);
 	}
 	Esys_Free(found);

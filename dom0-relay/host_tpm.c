@@ -53,7 +53,8 @@ int host_tpm_open(struct host_tpm **tpm, const char *tcti, char why[HOST_TPM_WHY
 		r = host_tpm_complain(why, tcti, rc);
 	if (r == 0 && (rc = Esys_Initialize(&t->esys, t->tcti, NULL)) != TSS2_RC_SUCCESS)
 		r = host_tpm_complain(why, "can't start a session with it", rc);
-	if (r == 0 && (rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_OBJECTS)) != TSS2_RC_SUCCESS)
+	if (r == 0 && ((rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_OBJECTS)) != TSS2_RC_SUCCESS ||
+		       (rc = tpm_leftovers_flush(t->esys, TPM_LEFTOVERS_SESSIONS)) != TSS2_RC_SUCCESS))
 		r = host_tpm_complain(why, "it does not answer TPM2_GetCapability", rc);
 	if (r != 0)
 		host_tpm_close(&t);

@@ -96,6 +96,13 @@ static int open_tpm(struct host_tpm_process *p)
 	return p->tpm ? 0 : host_tpm_open(&p->tpm, p->conf->tpm, p->why);
 }
 
+/* A TPM that was reset under the resource manager: nothing works any more over the connection from before. */
+static int reopen_tpm(struct host_tpm_process *p)
+{
+	host_tpm_close(&p->tpm);
+	return open_tpm(p);
+}
+
 static struct host_tpm_key key_of(const struct ticket *t)
 {
 	return (struct host_tpm_key){.modulus = view_of(t->modulus, t->size), .exponent = t->exponent};
@@ -107,6 +114,7 @@ static int wrap_ticket(struct host_tpm_process *p, struct ticket *t)
 	struct secret *plain = NULL;
 	int r = E_NOMEM;
 
+	secret_free(&t->key);
 	t->key = secret_random(ENVELOPE_KEY_SIZE);
 	if (!t->key || getrandom(t->nonce, sizeof(t->nonce), 0) != sizeof(t->nonce))
 		goto out;
@@ -122,6 +130,7 @@ out:
 static void on_wrap(struct host_tpm_process *p, uint64_t id, const struct tpm_wrap *w)
 {
 	struct ticket *t = find(p, 0);
+	bool was_open = p->tpm != NULL;
 	struct tpm_wrapped done;
 	int r;
 
@@ -140,9 +149,11 @@ static void on_wrap(struct host_tpm_process *p, uint64_t id, const struct tpm_wr
 	memcpy(t->key_id, w->key_id.p, sizeof(t->key_id));
 	memcpy(t->modulus, w->modulus.p, w->modulus.n);
 	r = wrap_ticket(p, t);
+	if (r == E_TPM && was_open && reopen_tpm(p) == 0)
+		r = wrap_ticket(p, t);
 	if (r != 0) {
 		drop(t);
-		host_tpm_close(&p->tpm); /* opened anew next time: it may have been reset or replaced */
+		host_tpm_close(&p->tpm); /* opened anew next time: it may have been replaced */
 		log_warn("%s", p->why);
 		fail(p, id, p->why);
 		return;
@@ -252,6 +263,8 @@ static void on_seal(struct host_tpm_process *p, uint64_t id, const struct tpm_se
 	}
 	secret_free(&data);
 	if (n < 0) {
+		if (n == E_TPM)
+			host_tpm_close(&p->tpm);
 		fail(p, id, p->why);
 		return;
 	}
@@ -261,6 +274,7 @@ static void on_seal(struct host_tpm_process *p, uint64_t id, const struct tpm_se
 
 static void on_unseal(struct host_tpm_process *p, uint64_t id, const struct tpm_unseal *m)
 {
+	bool was_open = p->tpm != NULL;
 	struct secret *data = NULL;
 	uint8_t subject[32];
 	int r;
@@ -269,6 +283,10 @@ static void on_unseal(struct host_tpm_process *p, uint64_t id, const struct tpm_
 	r = subject_of(&m->uuid, m->tenant, m->generation, m->origin, subject);
 	if (r == 0)
 		r = open_tpm(p) == 0 ? host_unseal(p->tpm, (uint32_t)m->pcrs, m->sealed, &data, p->why) : E_TPM;
+	if (r == E_TPM && was_open && reopen_tpm(p) == 0)
+		r = host_unseal(p->tpm, (uint32_t)m->pcrs, m->sealed, &data, p->why);
+	if (r == E_TPM)
+		host_tpm_close(&p->tpm);
 	if (r == 0 && (data->size != 64 || !bytes_equal(data->data + 32, subject, sizeof(subject))))
 		r = E_INTEGRITY;
 	if (r == 0) {

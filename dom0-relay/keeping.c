@@ -88,7 +88,8 @@ static int unpark(struct keeping *k, struct kept *e, uint64_t ticket, const stru
 	e->parked = 0;
 	e->park = (struct errand){0};
 	errand_ask_again(&e->push); /* an answer to what was sent would go by the ticket before */
-	e->verify = (struct errand){0};
+	e->verify = (struct errand){.wanted = true}; /* likewise */
+	e->fenced = false;
 	e->fresh = true;
 	e->base = r->version;
 	e->save.wanted = true;
@@ -269,7 +270,6 @@ const struct state_record *keeping_claim(struct keeping *k, uint64_t guest, uint
 		e->found = false;
 		*ticket = e->ticket;
 		e->push.wanted = e->now.r.phase == PHASE_SERVING && e->now.r.version > 0; /* whether it went out before, nobody knows */
-		e->verify.wanted = true;
 		kept_send(k, e);
 		return &e->now.r;
 	}

@@ -56,8 +56,9 @@ static void forget_copy(struct kept *e)
 static void fence(struct keeping *k, struct kept *e, const char *why)
 {
 	e->fenced = true;
-	if (e->release.wanted) {
-		e->release = (struct errand){0};
+	if (e->release.wanted || (e->parked && e->now.r.version <= e->pushed)) { /* what is parked and was not sent may be wanted by hand */
+		e->release = e->park = (struct errand){0};
+		e->closing = false;
 		kept_give_up_lease(k, e);
 	} else {
 		forget_copy(e); /* a start of this host that comes before the KMC is back would find it */

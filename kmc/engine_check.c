@@ -1,4 +1,4 @@
-/* CHECK: what an open would be told, without one. VERIFY: what a store would be told. */
+/* CHECK: what an open would be told, without one. VERIFY: whether somebody else has had it since. */
 #include "kmc/engine_check.h"
 
 #include <string.h>
@@ -62,16 +62,25 @@ void check_ask(struct engine *e, const struct asker *a, const struct kmc_check *
 		engine_answer(e, a, KMC_CHECKED, NULL);
 }
 
+/*
+ * After a take-over, or the recovery of this KMC from a backup, a lease is over; but as long as nobody else has had the vTPM there are no two of
+ * it, and a guest that stores nothing may go on.
+ */
+static bool is_only_one(const struct lease *l, const struct asker *a, uint64_t epoch)
+{
+	return (strcmp(l->holder, a->host) == 0 && l->epoch == epoch) || lease_is_latest(l, epoch);
+}
+
 void check_verify(struct engine *e, const struct asker *a, const struct kmc_verify *m)
 {
 	struct store_vtpm v;
 	char u[UUID_TEXT];
 	int r = e->store->ops->vtpm_get(e->store, &m->uuid, &v);
 
-	if (r == 0 && strcmp(v.lease.holder, a->host) == 0 && v.lease.epoch == m->lease_epoch)
-		engine_answer(e, a, KMC_VERIFIED, NULL);
-	else if (r == 0 || r == E_NOTFOUND)
+	if (r != 0 && r != E_NOTFOUND) /* not there: it is younger than the backup */
+		engine_refuse_db(e, a);
+	else if (r == 0 && !is_only_one(&v.lease, a, m->lease_epoch))
 		engine_refuse(e, a, KMC_REFUSED_EPOCH, "host '%s' does not hold vTPM %s under this lease any more", a->host, uuid_format(&m->uuid, u));
 	else
-		engine_refuse_db(e, a);
+		engine_answer(e, a, KMC_VERIFIED, NULL);
 }

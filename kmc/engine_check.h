@@ -1,4 +1,4 @@
-/* What a host asks of a vTPM without changing anything: may it open it, does it hold it still. */
+/* What a host asks of a vTPM without changing anything: may it open it, has somebody else had it since. */
 #ifndef KMC_ENGINE_CHECK_H
 #define KMC_ENGINE_CHECK_H
 

@@ -1,5 +1,6 @@
 /* Whether a lease is this host's still: asked of the KMC where nothing that is stored would tell. */
 #include "common/error.h"
+#include "dom0-relay/kept.h"
 #include "tests/unit/keeping_world.h"
 
 /* With a lease on record. */
@@ -67,6 +68,21 @@ static void what_is_being_stored_tells_by_itself(void **state)
 	assert_int_equal(w.verifies, 1);
 }
 
+static void what_the_kmc_does_not_take_just_now_does_not_hide_a_take_over(void **state)
+{
+	(void)state;
+	held();
+	store(1);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_QUOTA);
+	keeping_up(w.k);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_QUOTA);
+	kept_verify_all(w.k);
+	assert_int_equal(w.verifies, 1);
+	kmc_refuses(KMC_ID_VERIFY, KMC_REFUSED_EPOCH);
+	assert_int_equal(w.fenced, 1);
+}
+
 static void the_answer_counts_for_the_lease_that_was_asked_for_only(void **state)
 {
 	(void)state;
@@ -99,6 +115,7 @@ static void a_lease_of_an_earlier_run_is_asked_for_once_its_guest_is_found(void 
 	keeping_up(w.k);
 	assert_int_equal(w.verifies, 0);
 	assert_non_null(keeping_claim(w.k, 7, 0, &any, &boot, &ticket));
+	reconnect();
 	assert_int_equal(w.verifies, 1);
 	kmc_refuses(KMC_ID_VERIFY, KMC_REFUSED_EPOCH);
 	assert_int_equal(w.fenced, 1);
@@ -132,8 +149,38 @@ static void nobody_is_started_from_a_parked_lease_that_was_taken_over(void **sta
 	assert_int_equal(w.verifies, 1);
 	kmc_refuses(KMC_ID_VERIFY, KMC_REFUSED_EPOCH);
 	assert_null(keeping_parked(w.k, &vtpm));
+	assert_int_equal(w.drops, 1);
+	disk_says(STATE_DROPPED);
+	assert_int_equal(w.ended, 2); /* when it was parked, and now */
+}
+
+/* What was not sent is not thrown away: it may be wanted by hand. */
+static void a_parked_lease_that_was_lost_and_comes_back_is_like_any_other(void **state)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")}, next = {.uuid = vtpm, .lease_epoch = 5, .version = 4};
+
+	(void)state;
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
 	disk_says(STATE_SAVED);
-	assert_null(w.saved.grace.p);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+	store(2);
+	disk_says(STATE_SAVED);
+	keeping_release(w.k, TICKET);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_EPOCH);
+	assert_null(keeping_parked(w.k, &vtpm));
+	assert_int_equal(w.drops, 0);
+	disk_says(STATE_SAVED);
+	kmc_refuses(KMC_ID_RELEASE, KMC_REFUSED_BUSY); /* its parking */
+	assert_int_equal(keeping_hold(w.k, TICKET, &next), 0);
+	disk_says(STATE_SAVED);
+	reconnect();
+	assert_int_equal(w.verified_epoch, 5);
+	kmc_verified();
+	keeping_release(w.k, TICKET);
+	assert_int_equal(w.releases, 1);
 }
 
 int main(void)
@@ -147,6 +194,8 @@ int main(void)
 		HOST(a_lease_of_an_earlier_run_is_asked_for_once_its_guest_is_found),
 		HOST(what_can_not_be_read_is_nobodys_to_ask_for),
 		HOST(nobody_is_started_from_a_parked_lease_that_was_taken_over),
+		HOST(a_parked_lease_that_was_lost_and_comes_back_is_like_any_other),
+		HOST(what_the_kmc_does_not_take_just_now_does_not_hide_a_take_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

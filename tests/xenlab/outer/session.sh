@@ -133,12 +133,12 @@ run_setup() {
 	[ "$set_up" = yes ]
 }
 
-# claim FILE: this run takes that scenario. Status 1: another one has it, of those that share the directory LAB_CLAIMS.
+# claim FILE: this run takes that scenario. Status 1: another one has it, of those that share the directory LAB_CLAIMS (tests/check looks that one has).
 claim() {
 	local file
 	file=${LAB_CLAIMS:-}/$(basename "$1")
 	[ -n "${LAB_CLAIMS:-}" ] || return 0
-	(set -C && echo "$LAB_CLAIMANT" >"$file") 2>/dev/null || [ "$(<"$file")" = "$LAB_CLAIMANT" ]
+	{ (set -C && echo "$LAB_CLAIMANT" >"$file") || [ "$(<"$file")" = "$LAB_CLAIMANT" ]; } 2>/dev/null
 }
 
 run_scenario() {
