@@ -1,7 +1,7 @@
 # vtpm-stubdom/: the stub domain's program.
 
 STUBDOM_SRCS := $(addprefix vtpm-stubdom/,main.c service.c relaylink.c vtpm.c standin.c backend.c port.c port_unix.c port_xen.c tpmif.c tpm12.c \
-	sealed.c endorsement.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
+	handed.c effect.c sealed.c endorsement.c engine_libtpms.c blob.c derive.c) $(SCHEMA_SRCS)
 # Linked in where the archive is as good as the library, so that what is never called takes no memory of the domain. Not Xen's: Debian's
 # libxenstore.a has no thread that reads, and can't watch.
 STUBDOM_LIBS := -Wl,-Bstatic -ltpms -levent_core -lseccomp -lcrypto -Wl,-Bdynamic -lxenvchan -lxengnttab -lxenevtchn -lxenstore
@@ -29,7 +29,7 @@ $(eval $(call unit,engine,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,endorsement,vtpm-stubdom/endorsement.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,tpm12,vtpm-stubdom/tpm12.c $(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
 $(eval $(call unit,blob,$(ENGINE_SRCS),-ltpms $(COMMON_LIBS)))
-VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
+VTPM_SRCS := $(addprefix vtpm-stubdom/,vtpm.c handed.c effect.c endorsement.c tpm12.c sealed.c) $(ENGINE_SRCS)
 $(foreach test,vtpm vtpm_changes vtpm_sleep,$(eval $(call unit,$(test),tests/unit/one_vtpm.c $(VTPM_SRCS),-ltpms $(COMMON_LIBS))))
 SERVICE_SRCS := $(addprefix vtpm-stubdom/,service.c relaylink.c standin.c backend.c port.c port_unix.c) $(VTPM_SRCS)
 $(foreach test,service service_guest service_sleep service_standin service_failure,$(eval $(call unit,$(test),tests/unit/stub.c tests/ring2/frontend.c $(SERVICE_SRCS),-ltpms $(COMMON_LIBS))))

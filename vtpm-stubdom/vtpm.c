@@ -11,15 +11,15 @@
 #include "common/log.h"
 #include "vtpm-stubdom/blob.h"
 #include "vtpm-stubdom/derive.h"
+#include "vtpm-stubdom/effect.h"
 #include "vtpm-stubdom/endorsement.h"
 #include "vtpm-stubdom/engine.h"
+#include "vtpm-stubdom/handed.h"
 #include "vtpm-stubdom/sealed.h"
 #include "vtpm-stubdom/tpm12.h"
 #include "vtpm-stubdom/tpmif.h"
 
 #define LOCALITY_MAX 4
-
-enum { CC_CHANGE_EPS = 0x124, CC_CHANGE_PPS = 0x125, CC_CLEAR = 0x126, CC_STARTUP = 0x144, CC_SHUTDOWN = 0x145 };
 
 /* What vtpm_undo() goes back to. */
 struct before {
@@ -89,79 +89,9 @@ static int start_new(struct vtpm *v, char why[VTPM_WHY])
 	int r = roots ? engine_manufacture(v->engine, (const struct roots *)roots->data) : E_CRYPTO;
 
 	if (r == 0)
-		r = power_command(v, CC_STARTUP);
+		r = power_command(v, COMMAND_STARTUP);
 	secret_free(&roots);
 	return r == 0 ? 0 : complain(why, r, "can't make a new TPM");
-}
-
-/* May this state be used for what was handed over? */
-static int admit(const struct sealed_head *s, const struct handoff_handoff *h, char why[VTPM_WHY])
-{
-	if (!uuid_equal(&s->uuid, &h->uuid) || s->generation != h->generation) {
-		snprintf(why, VTPM_WHY, "the sealed state is another vTPM's, or of another seed generation");
-		return E_INTEGRITY;
-	}
-	if (s->version < h->state_version) {
-		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has version %" PRIu64 ", but %" PRIu64 " is on record", s->version,
-			 h->state_version);
-		return E_DENIED;
-	}
-	if (s->lease_epoch > h->lease_epoch) {
-		snprintf(why, VTPM_WHY, "the sealed state was made under lease %" PRIu64 ", this host has the older %" PRIu64, s->lease_epoch,
-			 h->lease_epoch);
-		return E_DENIED;
-	}
-	if (s->epochs.owner < h->owner_epoch || s->epochs.endorsement < h->endorsement_epoch || s->epochs.platform < h->platform_epoch) {
-		snprintf(why, VTPM_WHY, "roll-back refused: the sealed state has keys from before a TPM2_Clear, ChangeEPS or ChangePPS on record");
-		return E_DENIED;
-	}
-	if (s->kind != SEALED_PERMANENT) {
-		snprintf(why, VTPM_WHY, "the sealed state is a transient one, in the place of the permanent one");
-		return E_INTEGRITY;
-	}
-	return 0;
-}
-
-/* A guest that was resumed needs the TPM that was suspended with it: @t belongs to the permanent state @s and to its image. */
-static int admit_transient(const struct sealed_head *t, const struct sealed_head *s, const struct handoff_handoff *h, char why[VTPM_WHY])
-{
-	if (t->kind != SEALED_TRANSIENT || !uuid_equal(&t->uuid, &s->uuid) || t->generation != s->generation || t->version != s->version ||
-	    t->lease_epoch != s->lease_epoch || memcmp(&t->epochs, &s->epochs, sizeof(t->epochs)) != 0) {
-		snprintf(why, VTPM_WHY, "the sealed transient state does not belong to the permanent state");
-		return E_INTEGRITY;
-	}
-	if (t->incarnation + 1 != h->incarnation) {
-		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM was not suspended with it (state of incarnation %" PRIu64 ")",
-			 h->incarnation, t->incarnation);
-		return E_DENIED;
-	}
-	return 0;
-}
-
-/* Add the transient half of what was frozen to @state. A guest that boots must not get it. */
-static int open_transient(struct vtpm *v, const struct handoff_handoff *h, const struct sealed_head *s, struct engine_state *state,
-			  char why[VTPM_WHY])
-{
-	struct engine_state half;
-	struct sealed_head head;
-	int r;
-
-	if (h->incarnation <= 1)
-		return 0;
-	if (!h->transient.p) {
-		snprintf(why, VTPM_WHY, "the guest was resumed (incarnation %" PRIu64 "), but its TPM was not suspended with it", h->incarnation);
-		return E_DENIED;
-	}
-	r = sealed_open(h->transient.p, h->transient.n, v->state_key, &head, &half);
-	if (r != 0)
-		return complain(why, r, "the sealed transient state can't be opened with this vTPM's key");
-	r = admit_transient(&head, s, h, why);
-	if (r == 0) {
-		state->transient = half.transient;
-		half.transient = NULL;
-	}
-	engine_state_free(&half);
-	return r;
 }
 
 /* What can be started from, today or by another libtpms: a whole state with the roots of the present epochs. */
@@ -196,7 +126,7 @@ static int power_on(struct vtpm *v, const struct engine_state *state)
 	if (r == 0)
 		notice_failure(v);
 	if (r == 0 && !state->transient)
-		r = power_command(v, CC_STARTUP);
+		r = power_command(v, COMMAND_STARTUP);
 	return r;
 }
 
@@ -204,21 +134,15 @@ static int start_from(struct vtpm *v, const struct handoff_handoff *h, char why[
 {
 	struct engine_state state;
 	struct sealed_head head;
-	int r = sealed_open(h->state.p, h->state.n, v->state_key, &head, &state);
+	int r = handed_open(h, v->state_key, &head, &state, why);
 
 	if (r != 0)
-		return complain(why, r, "the sealed state can't be opened with this vTPM's key");
-	r = admit(&head, h, why);
-	if (r == 0)
-		r = open_transient(v, h, &head, &state, why);
-	if (r != 0)
-		goto out;
+		return r;
 	v->version = v->stored_version = head.version;
 	v->epochs = head.epochs;
 	r = power_on(v, &state);
 	if (r != 0)
 		complain(why, r, "the TPM does not start from the sealed state");
-out:
 	engine_state_free(&state);
 	return r;
 }
@@ -281,84 +205,13 @@ void vtpm_close(struct vtpm **v)
 	*v = NULL;
 }
 
-static bool is_among(const uint16_t *codes, size_t n, uint32_t code)
-{
-	for (size_t i = 0; i < n; i++)
-		if (codes[i] == code)
-			return true;
-	return false;
-}
-
-/* Commands whose only effect is a change of permanent state that a guest may be told has not happened. */
-static bool is_undoable(uint32_t code)
-{
-	static const uint16_t codes[] = {
-		0x11f, /* NV_UndefineSpaceSpecial */
-		0x120, /* EvictControl */
-		0x121, /* HierarchyControl */
-		0x122, /* NV_UndefineSpace */
-		CC_CHANGE_EPS,
-		CC_CHANGE_PPS,
-		CC_CLEAR,
-		0x127, /* ClearControl */
-		0x128, /* ClockSet */
-		0x129, /* HierarchyChangeAuth */
-		0x12a, /* NV_DefineSpace */
-		0x12b, /* PCR_Allocate */
-		0x12c, /* PCR_SetAuthPolicy */
-		0x12d, /* PP_Commands */
-		0x12e, /* SetPrimaryPolicy */
-		0x130, /* ClockRateAdjust */
-		0x132, /* NV_GlobalWriteLock */
-		0x134, /* NV_Increment */
-		0x135, /* NV_SetBits */
-		0x136, /* NV_Extend */
-		0x137, /* NV_Write */
-		0x138, /* NV_WriteLock */
-		0x139, /* DictionaryAttackLockReset */
-		0x13a, /* DictionaryAttackParameters */
-		0x13b, /* NV_ChangeAuth */
-		0x13f, /* SetAlgorithmSet */
-		0x140, /* SetCommandCodeAuditStatus */
-		0x14f, /* NV_ReadLock */
-	};
-
-	return is_among(codes, sizeof(codes) / sizeof(codes[0]), code);
-}
-
-/* Commands that leave nothing in permanent state, and take no authorisation by an NV index, whose uses may be counted there. */
-static bool is_transient(uint32_t code)
-{
-	static const uint16_t codes[] = {
-		0x131, /* CreatePrimary */
-		0x13c, /* PCR_Event */
-		0x13d, /* PCR_Reset */
-		0x13e, /* SequenceComplete */
-		0x153, /* Create */
-		0x157, /* Load */
-		0x15b, /* HMAC_Start */
-		0x15c, /* SequenceUpdate */
-		0x161, /* ContextLoad */
-		0x162, /* ContextSave */
-		0x165, /* FlushContext */
-		0x167, /* LoadExternal */
-		0x176, /* StartAuthSession */
-		0x182, /* PCR_Extend */
-		0x185, /* EventSequenceComplete */
-		0x186, /* HashSequenceStart */
-		0x191, /* CreateLoaded */
-	};
-
-	return is_among(codes, sizeof(codes) / sizeof(codes[0]), code);
-}
-
 static void remember(struct vtpm *v, uint32_t code)
 {
 	struct before *b = &v->before;
 	const struct secret *permanent = engine_permanent(v->engine);
 
 	b->epochs = v->epochs;
-	b->valid = is_undoable(code) && permanent && secret_assign(&b->state.permanent, permanent->data, permanent->size) &&
+	b->valid = effect_is_undoable(code) && permanent && secret_assign(&b->state.permanent, permanent->data, permanent->size) &&
 		   engine_transient(v->engine, &b->state.transient) == 0;
 }
 
@@ -366,13 +219,13 @@ static void remember(struct vtpm *v, uint32_t code)
 static bool advance(struct epochs *e, uint32_t code)
 {
 	switch (code) {
-	case CC_CLEAR:
+	case COMMAND_CLEAR:
 		e->owner++;
 		return true;
-	case CC_CHANGE_EPS:
+	case COMMAND_CHANGE_EPS:
 		e->endorsement++;
 		return true;
-	case CC_CHANGE_PPS:
+	case COMMAND_CHANGE_PPS:
 		e->platform++;
 		return true;
 	default:
@@ -447,7 +300,7 @@ static struct view command20(struct vtpm *v, const uint8_t *command, size_t n)
 		return give_up(v, "libtpms failed", r);
 	response = keep_response(v, p, n_response);
 	v->changed |= engine_take_changed(v->engine);
-	v->stands = succeeded(response.p, response.n) && is_transient(code);
+	v->stands = succeeded(response.p, response.n) && effect_is_transient(code);
 	if (!succeeded(response.p, response.n)) {
 		v->before.valid = false;
 	} else if (advance(&v->epochs, code)) {
@@ -639,7 +492,7 @@ uint64_t vtpm_endorsement_epoch(const struct vtpm *v)
 
 void vtpm_shutdown(struct vtpm *v)
 {
-	int r = v->failure[0] ? E_STATE : power_command(v, CC_SHUTDOWN);
+	int r = v->failure[0] ? E_STATE : power_command(v, COMMAND_SHUTDOWN);
 
 	if (r != 0)
 		log_warn("the TPM does not shut down: %s", error_text(r));

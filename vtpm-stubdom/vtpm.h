@@ -15,8 +15,9 @@
 
 #include "common/handoff.h"
 #include "common/msg.h"
+#include "vtpm-stubdom/handed.h"
 
-#define VTPM_WHY 200	       /* bytes of a reason */
+#define VTPM_WHY HANDED_WHY    /* bytes of a reason */
 #define VTPM_RESPONSE_MAX 4096 /* bytes */
 
 struct buf;
@@ -27,8 +28,7 @@ struct vtpm;
  * @h: its seed is not needed any more afterwards
  * @why: on error, one line for the administrator
  *
- * Refused (E_DENIED): a state older than the record, of an older epoch or a later lease, and a guest that was resumed without the
- * transient state of its TPM that was frozen with it. E_INTEGRITY: altered, or another vTPM's. Return: 0 or an error.
+ * What is refused, see handed_open(). Return: 0 or an error.
  */
 int vtpm_open(struct vtpm **v, const struct handoff_handoff *h, char why[VTPM_WHY]);
 
