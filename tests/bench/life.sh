@@ -4,7 +4,7 @@
 # A guest's own process says when it stood still (tick.c); its clock is the host's. Migration: a new PVH guest each time, because the
 # emulation does not carry one through two. Save and restore: one PV guest for all rounds, on one host.
 set -e
-rounds=${BENCH_ROUNDS:-7}
+rounds=${ROUNDS:-7}
 life=/run/lab/life
 rm -rf $life
 mkdir -p $life
