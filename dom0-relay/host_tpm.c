@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <tss2/tss2_rc.h>
+#include <tss2/tss2_sys.h>
 #include <tss2/tss2_tctildr.h>
 
 #include "common/error.h"
@@ -170,12 +171,15 @@ int host_tpm_encrypt(struct host_tpm *tpm, const struct host_tpm_key *key, const
 	return r;
 }
 
-int host_tpm_forget(struct host_tpm *tpm, char why[HOST_TPM_WHY])
+int host_tpm_forget(struct host_tpm *tpm)
 {
 	static const TPM2B_MAX_BUFFER longer = {.size = TPM2_MAX_DIGEST_BUFFER};
-	TSS2_RC rc = Esys_Hash(tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &longer, TPM2_ALG_SHA256, ESYS_TR_RH_NULL, NULL, NULL);
+	TSS2_SYS_CONTEXT *sys;
 
-	return rc == TSS2_RC_SUCCESS ? 0 : host_tpm_complain(why, "TPM2_Hash", rc);
+	return Esys_GetSysContext(tpm->esys, &sys) == TSS2_RC_SUCCESS &&
+			       Tss2_Sys_Hash_Prepare(sys, &longer, TPM2_ALG_SHA256, TPM2_RH_NULL) == TSS2_RC_SUCCESS
+		       ? 0
+		       : E_TPM;
 }
 
 int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const struct secret *inner, struct secret **block,

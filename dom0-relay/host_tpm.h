@@ -56,10 +56,10 @@ int host_tpm_recover(struct host_tpm *tpm, const struct host_tpm_key *key, const
 /**
  * host_tpm_forget() - overwrite what the library has of the last command and answer
  *
- * tss2's system API keeps both in one buffer: a longer command goes over it (Part 3, 15.4 TPM2_Hash, of nothing secret).
+ * tss2's system API keeps both in one buffer, in which a longer command is prepared (TPM2_Hash of zeros), and not sent.
  *
- * Return: 0 or E_TPM with @why filled in.
+ * Return: 0 or E_TPM.
  */
-int host_tpm_forget(struct host_tpm *tpm, char why[HOST_TPM_WHY]);
+int host_tpm_forget(struct host_tpm *tpm);
 
 #endif

@@ -196,6 +196,10 @@ static void on_believe(struct host_tpm_process *p, uint64_t id, const struct tpm
 		fatal("the relay process asked for ticket %llu, which there is not", (unsigned long long)id);
 	snprintf(p->why, sizeof(p->why), "host TPM: gone");
 	r = p->tpm ? believe(p, t, b, &seed) : E_TPM;
+	if (p->tpm && host_tpm_forget(p->tpm) != 0) {
+		secret_free(&seed);
+		r = E_STATE;
+	}
 	drop(t);
 	if (r == 0) {
 		const struct tpm_seed s = {.seed = view_of(seed->data, seed->size)};
@@ -208,10 +212,6 @@ static void on_believe(struct host_tpm_process *p, uint64_t id, const struct tpm
 		fail(p, id, text);
 	}
 	secret_free(&seed);
-	if (p->tpm && host_tpm_forget(p->tpm, p->why) != 0) { /* after the answer: a guest waits for that */
-		host_tpm_close(&p->tpm);
-		log_warn("%s", p->why);
-	}
 }
 
 static void on_attest(struct host_tpm_process *p, uint64_t id, const struct tpm_attest *a)

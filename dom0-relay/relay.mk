@@ -4,7 +4,7 @@ $(eval $(call unit,guest_machine,dom0-relay/guest_machine.c,))
 # xenctrl.h wants GNU's anonymous structures.
 $(OUT)/obj/dom0-relay/hypervisor.o $(OUT)/obj/tests/unit/test_hypervisor.o: ALL_CFLAGS += -std=gnu11
 VTPMCTL_SRCS := $(addprefix dom0-relay/,vtpmctl.c list.c order.c state_export.c statedir.c statemsg.c ctlask.c doctor.c identity.c top.c show.c history.c guest_machine.c enroll.c kmcask.c kmcvchan.c xenstore.c host_identity.c host_tlskey.c host_tpm.c ctlmsg.c relayconf.c stub_image.c) $(SCHEMA_SRCS)
-TSS_LIBS := -ltss2-esys -ltss2-mu -ltss2-tctildr -ltss2-rc
+TSS_LIBS := -ltss2-esys -ltss2-sys -ltss2-mu -ltss2-tctildr -ltss2-rc
 $(eval $(call program,vtpmctl,$(VTPMCTL_SRCS),$(COMMON_LIBS) $(TSS_LIBS) -ljansson -lxenstore -lxenvchan))
 
 RELAYD_SRCS := $(addprefix dom0-relay/,relayd.c relay_process.c relay_vtpmctl.c watching.c moving.c moves.c relay_metrics.c relay.c relay_builder.c relay_stub.c spares.c named.c prepared.c retiring.c standin.c guests.c guest_machine.c stublink.c gracing.c grace.c keeping.c keeping_answers.c keeping_intents.c kept.c record_copy.c opening.c attesting.c certifying.c renewing.c identity.c statemsg.c statedir.c history.c noting.c state_process.c \

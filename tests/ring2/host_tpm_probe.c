@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	r = in ? host_tpm_open(&tpm, argv[1], why) : -1;
 	if (r == 0 && strcmp(argv[2], "recover") == 0) {
 		r = host_tpm_recover(tpm, &key, in, &block, why);
-		r = r == 0 ? host_tpm_forget(tpm, why) : r;
+		r = r == 0 ? host_tpm_forget(tpm) : r;
 	} else if (r == 0) {
 		r = host_tpm_encrypt(tpm, &key, in, ENVELOPE_LABEL, cipher, why);
 	}
