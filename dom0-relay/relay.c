@@ -162,6 +162,17 @@ static void enter(struct guest *g, enum guest_state before)
 		source_clear(g->deadline);
 }
 
+/* Its device may have been made anew while the end of this one was under way. */
+static void drop(struct relay *r, struct guest *g)
+{
+	const struct node_ids ids = {.guest = g->ids.guest, .stub = g->backend, .dev = g->ids.dev};
+	char path[NODE_PATH_MAX];
+
+	guests_drop(g);
+	if (!ids.stub && xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids)) == 1)
+		relay_request(r, ids);
+}
+
 void relay_event(struct guest *g, enum guest_event event)
 {
 	struct relay *r = g->relay;
@@ -176,7 +187,7 @@ void relay_event(struct guest *g, enum guest_event event)
 	if (r->depth == 0)
 		for (size_t i = 0; i < GUESTS_MAX; i++)
 			if (r->guests.table[i].ticket && r->guests.table[i].machine.state == GUEST_GONE)
-				guests_drop(&r->guests.table[i]);
+				drop(r, &r->guests.table[i]);
 }
 
 void relay_fail(struct guest *g, enum guest_event event, const char *fmt, ...)

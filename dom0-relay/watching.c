@@ -22,6 +22,12 @@ static int read_control(struct relay *r, struct node_ids ids)
 	return ids.stub ? xenstore_named_state(r->xs, ids) : xenstore_read_state(r->xs, node_path(path, NODE_CONTROL_STATE, ids));
 }
 
+/* Its state was taken away, so that libxl gives up: one that is there is a new device's of the same number. */
+static bool was_refused(const struct guest *g)
+{
+	return g->machine.state == GUEST_FAILED && !g->backend;
+}
+
 void watching_device(void *arg, struct node_ids ids)
 {
 	struct relay *r = arg;
@@ -37,7 +43,7 @@ void watching_device(void *arg, struct node_ids ids)
 	}
 	if (!g && (state == 0 || (state >= 2 && state <= 5)))
 		g = relay_adopt(r, ids);
-	if (g && (state == 5 || state < 0))
+	if (g && (state == 5 || state < 0 || (state == 1 && was_refused(g))))
 		relay_close(g);
 	else if (!g && state == 1)
 		relay_request(r, ids);

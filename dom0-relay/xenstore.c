@@ -275,13 +275,13 @@ int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release)
 	return rehome(x, ids, true, release);
 }
 
-/* Write @text over the state at @path, or with NULL remove it, if it is there, and is @only or @only is negative: 0 or E_XEN. */
-static int change_state(struct xenstore *x, const char *path, int only, const char *text)
+/* Write @text over the state at @path, or with NULL remove it, if it is there and from @least to @most: 0 or E_XEN. */
+static int change_state(struct xenstore *x, const char *path, int least, int most, const char *text)
 {
 	for (int tries = 0; tries < 50; tries++) {
 		xs_transaction_t t = xs_transaction_start(x->xs);
 		int now = t != XBT_NULL ? read_number(x, t, path) : XENSTORE_UNREADABLE;
-		bool due = now >= 0 && (only < 0 || now == only);
+		bool due = now >= least && now <= most;
 		bool done = due && (text ? xs_write(x->xs, t, path, text, (unsigned int)strlen(text)) : xs_rm(x->xs, t, path));
 
 		if (t == XBT_NULL)
@@ -299,14 +299,14 @@ int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int
 	char path[NODE_PATH_MAX], text[12];
 
 	snprintf(text, sizeof(text), "%d", state);
-	return change_state(x, node_path(path, node, ids), -1, text);
+	return change_state(x, node_path(path, node, ids), 2, 5, text);
 }
 
 int xenstore_refuse(struct xenstore *x, struct node_ids ids)
 {
 	char path[NODE_PATH_MAX];
 
-	return change_state(x, node_path(path, NODE_CONTROL_STATE, ids), 1, NULL);
+	return change_state(x, node_path(path, NODE_CONTROL_STATE, ids), 1, 1, NULL);
 }
 
 int xenstore_backend_of(struct xenstore *x, struct node_ids ids)

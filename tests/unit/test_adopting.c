@@ -1,4 +1,4 @@
-/* A device that an earlier relay served: this one goes on with it, or gives its lease back. */
+/* A device that an earlier relay served: this one goes on with it, or gives its lease back. And one that comes again. */
 #include <string.h>
 
 #include "common/error.h"
@@ -21,6 +21,7 @@ static struct relay relay;
 static bool has_record, unreadable;
 static uint64_t released;
 static unsigned int keeps, opens;
+static int control_state;
 
 /* --- the world --- */
 
@@ -86,6 +87,7 @@ bool openings_has(const struct openings *o, const struct uuid *uuid) { (void)o, 
 int openings_start(struct openings *o, uint64_t ticket, const struct uuid *uuid) { (void)o, (void)ticket, (void)uuid; opens++; return 0; }
 int keeping_orphan(struct keeping *k, uint64_t ticket, const struct uuid *uuid, uint64_t lease_epoch, uint64_t state_version) { (void)k, (void)ticket, (void)uuid, (void)lease_epoch, (void)state_version; return E_NOMEM; }
 void openings_why(const struct openings *o, uint64_t ticket, char why[OPENING_WHY]) { (void)o, (void)ticket; why[0] = '\0'; }
+int xenstore_read_state(struct xenstore *x, const char *path) { (void)x, (void)path; return control_state; }
 int xenstore_refuse(struct xenstore *x, struct node_ids ids) { (void)x, (void)ids; return 0; }
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state) { (void)x, (void)node, (void)ids, (void)state; return 0; }
 int xenstore_read_uuid(struct xenstore *x, const char *path, struct uuid *uuid) { (void)x, (void)path; *uuid = vtpm; return 0; }
@@ -110,6 +112,7 @@ static int setup(void **state)
 	has_record = true;
 	unreadable = false;
 	released = keeps = opens = 0;
+	control_state = -1;
 	return relay.loop ? 0 : -1;
 }
 
@@ -121,6 +124,31 @@ static int teardown(void **state)
 			guests_drop(&relay.guests.table[i]);
 	loop_free(&relay.loop);
 	return 0;
+}
+
+/* xl vtpm-attach, refused, and at once again. */
+static void a_device_that_comes_again_before_the_end_of_the_one_before_is_requested(void **state)
+{
+	struct guest *g;
+	uint64_t first;
+
+	(void)state;
+	relay_request(&relay, device);
+	g = guests_find(&relay.guests, device);
+	assert_non_null(g);
+	first = g->ticket;
+	relay_fail(g, GEV_BROKEN, "no luck");
+	assert_int_equal(g->machine.state, GUEST_FAILED);
+	control_state = 1;
+	relay_event(g, GEV_CLOSE);
+	g = guests_find(&relay.guests, device);
+	assert_non_null(g);
+	assert_int_not_equal(g->ticket, first);
+	assert_int_equal(g->machine.state, GUEST_PREPARING);
+	control_state = -1;
+	relay_fail(g, GEV_BROKEN, "no luck again");
+	relay_event(g, GEV_CLOSE);
+	assert_null(guests_find(&relay.guests, device));
 }
 
 /* All places but @left are other guests'. */
@@ -213,6 +241,7 @@ int main(void)
 		TEST(what_an_earlier_relay_served_is_gone_on_with),
 		TEST(a_device_without_record_is_nobodys),
 		TEST(a_lease_that_finds_no_place_is_given_back),
+		TEST(a_device_that_comes_again_before_the_end_of_the_one_before_is_requested),
 		TEST(what_has_failed_is_not_opened),
 		TEST(what_has_a_record_that_can_not_be_read_is_refused),
 	};

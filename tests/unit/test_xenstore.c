@@ -115,6 +115,17 @@ static void who_waits_is_refused_and_nobody_else(void **state)
 	xenstore_close(&x);
 }
 
+/* Attached anew before the relay has seen that it was gone. */
+static void a_new_device_is_not_told_that_it_is_closed(void **state)
+{
+	struct xenstore *x = fresh("1", BACKEND);
+
+	(void)state;
+	assert_int_equal(xenstore_answer(x, NODE_CONTROL_STATE, device, 6), 0);
+	assert_int_equal(w.writes + w.removals, 0);
+	xenstore_close(&x);
+}
+
 static void what_can_be_read_is_what_libxl_wants(void **state)
 {
 	struct xenstore *x = fresh("4", BACKEND);
@@ -132,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_xenstored_denies_is_gone),
 		cmocka_unit_test(what_cant_be_read_is_not_gone),
+		cmocka_unit_test(a_new_device_is_not_told_that_it_is_closed),
 		cmocka_unit_test(what_can_be_read_is_what_libxl_wants),
 		cmocka_unit_test(who_waits_is_refused_and_nobody_else),
 	};
