@@ -219,8 +219,8 @@ static bool is_startable(const struct kept *e)
 /* A store that is not put off, or the end of a lease, hears the same. */
 static bool may_verify(const struct kept *e)
 {
-	return e->now.r.phase == PHASE_SERVING && !e->found && !e->unreadable && !e->fenced && (errand_is_idle(&e->push) || e->push.later) && errand_is_idle(&e->park) && errand_is_idle(&e->release) &&
-	       errand_is_idle(&e->drop);
+	return e->now.r.phase == PHASE_SERVING && !e->found && !e->unreadable && !e->fenced && (errand_is_idle(&e->push) || e->push.later) &&
+	       errand_is_idle(&e->park) && errand_is_idle(&e->release) && errand_is_idle(&e->drop);
 }
 
 /* The order holds it together: disk before KMC, state before release, release before drop. */

@@ -54,9 +54,9 @@ int xenstore_rehome(struct xenstore *x, struct node_ids ids, bool release);
 int xenstore_rehome_named(struct xenstore *x, struct node_ids ids, bool release);
 
 /**
- * xenstore_answer() - write @state in the node NODE_CONTROL_STATE, or NODE_BACKEND_STATE, if it is still there
+ * xenstore_answer() - write @state in the node NODE_CONTROL_STATE, or NODE_BACKEND_STATE, over 2 to 5
  *
- * Where it is 1, a device of the same number has been made anew since, and waits. Return: 0 or E_XEN.
+ * Nothing happens where it is gone, or 1: then a device of the same number has been made anew since, and waits. Return: 0 or E_XEN.
  */
 int xenstore_answer(struct xenstore *x, enum node node, struct node_ids ids, int state);
 

@@ -10,6 +10,25 @@ static void held(void)
 	disk_says(STATE_SAVED);
 }
 
+/* The same, to be parked when its guest ends. */
+static void held_with_a_copy(void)
+{
+	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")};
+
+	keeping_park_leases(w.k);
+	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
+	disk_says(STATE_SAVED);
+	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
+	disk_says(STATE_SAVED);
+}
+
+static void held_and_stored(void)
+{
+	held();
+	store(1);
+	disk_says(STATE_SAVED);
+}
+
 static void reconnect(void)
 {
 	keeping_down(w.k);
@@ -57,9 +76,7 @@ static void what_the_kmc_can_not_say_is_asked_again(void **state)
 static void what_is_being_stored_tells_by_itself(void **state)
 {
 	(void)state;
-	held();
-	store(1);
-	disk_says(STATE_SAVED);
+	held_and_stored();
 	reconnect();
 	assert_int_equal(w.pushes, 2);
 	assert_int_equal(w.verifies, 0);
@@ -71,9 +88,7 @@ static void what_is_being_stored_tells_by_itself(void **state)
 static void what_the_kmc_does_not_take_just_now_does_not_hide_a_take_over(void **state)
 {
 	(void)state;
-	held();
-	store(1);
-	disk_says(STATE_SAVED);
+	held_and_stored();
 	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_QUOTA);
 	keeping_up(w.k);
 	kmc_refuses(KMC_ID_STORE, KMC_REFUSED_QUOTA);
@@ -133,14 +148,8 @@ static void what_can_not_be_read_is_nobodys_to_ask_for(void **state)
 
 static void nobody_is_started_from_a_parked_lease_that_was_taken_over(void **state)
 {
-	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")};
-
 	(void)state;
-	keeping_park_leases(w.k);
-	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
-	disk_says(STATE_SAVED);
-	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
-	disk_says(STATE_SAVED);
+	held_with_a_copy();
 	keeping_release(w.k, TICKET);
 	disk_says(STATE_SAVED);
 	keeping_kmc(w.k, KMC_PARKED, KMC_ID(KMC_ID_RELEASE, TICKET), NULL);
@@ -157,14 +166,10 @@ static void nobody_is_started_from_a_parked_lease_that_was_taken_over(void **sta
 /* What was not sent is not thrown away: it may be wanted by hand. */
 static void a_parked_lease_that_was_lost_and_comes_back_is_like_any_other(void **state)
 {
-	const struct state_record r = {.uuid = vtpm, .lease_epoch = 3, .version = 1, .state = view_text("sealed")}, next = {.uuid = vtpm, .lease_epoch = 5, .version = 4};
+	const struct state_record next = {.uuid = vtpm, .lease_epoch = 5, .version = 4};
 
 	(void)state;
-	keeping_park_leases(w.k);
-	assert_int_equal(keeping_hold(w.k, TICKET, &r), 0);
-	disk_says(STATE_SAVED);
-	assert_int_equal(keeping_grace(w.k, TICKET, view_text("copy")), 0);
-	disk_says(STATE_SAVED);
+	held_with_a_copy();
 	store(2);
 	disk_says(STATE_SAVED);
 	keeping_release(w.k, TICKET);

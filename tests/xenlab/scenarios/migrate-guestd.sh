@@ -42,7 +42,7 @@ done
 
 step "the counters and the PCR are what its own log says"
 errors=$(guest_run keeper 'tr "\n" ";" </tmp/errors')
-[ -z "$errors" ] || note "not answered, as Linux froze the guest in the midst of it (docs/guests.md): $errors"
+[ -z "$errors" ] || note "failed (docs/guests.md says what Linux may cut off when it freezes a guest): $errors"
 raw_load_expect keeper /dev/tpmrm0
 expect_same "$(guestd_pid keeper)" "$pid" "the daemon's process"
 expect_same "$(holder_counted keeper)" "$((holder_first + 2 * ROUNDS + 1))" "the count of the HMAC session's counter"
